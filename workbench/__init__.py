@@ -1,0 +1,5 @@
+"""The eBPF workbench."""
+
+from workbench._version import __version__
+
+__all__ = ["__version__"]
