@@ -1,0 +1,1 @@
+"""Capture kinds: one file of declarations per kind; adding the file registers it."""

@@ -1,0 +1,1 @@
+"""All that touches the kernel: objects, programs, maps, links and buffers."""

@@ -1,0 +1,1 @@
+"""The recording side: a process of its own that drains buffers into a session."""

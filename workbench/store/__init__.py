@@ -1,0 +1,1 @@
+"""The session format: writing, reading, packing into one file."""

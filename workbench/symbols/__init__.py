@@ -1,0 +1,1 @@
+"""Addresses to frames: kernel, ELF and JIT symbols."""

@@ -1,0 +1,1 @@
+"""What people see: flamegraph, system call overview, report."""
