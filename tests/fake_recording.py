@@ -1,0 +1,139 @@
+"""The face of a Recording over tables in memory, for tests that make thousands of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+
+SYSCALLS: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "comm": pl.Categorical,
+    "nr": pl.UInt16,
+    "name": pl.Categorical,
+    "ret": pl.Int64,
+    "errno": pl.UInt16,
+    "latency": pl.Duration("ns"),
+    "weight": pl.UInt32,
+}
+AGGREGATED: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "nr": pl.UInt16,
+    "name": pl.Categorical,
+    "comm": pl.Categorical,
+    "calls": pl.UInt64,
+    "errors": pl.UInt64,
+    "latency_sum": pl.Duration("ns"),
+    "latency_hist": pl.Array(pl.UInt64, 64),
+}
+CPU: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "cpu": pl.UInt16,
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "comm": pl.Categorical,
+    "stack_id": pl.UInt32,
+    "weight": pl.UInt32,
+}
+STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
+FRAMES: dict[str, Any] = {
+    "frame_id": pl.UInt32,
+    "function": pl.String,
+    "file": pl.String,
+    "line": pl.UInt32,
+    "module": pl.String,
+    "build_id": pl.String,
+    "offset": pl.UInt64,
+    "kind": pl.Categorical,
+}
+PROCESSES: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "event": pl.Categorical,
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "ppid": pl.UInt32,
+    "comm": pl.String,
+    "exe": pl.String,
+    "cmdline": pl.String,
+    "cgroup": pl.String,
+    "exit_code": pl.Int32,
+}
+SCHEMAS = {
+    "syscalls": SYSCALLS,
+    "syscalls_agg": AGGREGATED,
+    "cpu": CPU,
+    "stacks": STACKS,
+    "frames": FRAMES,
+    "processes": PROCESSES,
+}
+
+
+class FakeTable:
+    """A polars frame with the methods of Table that frames use."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+        self.num_rows = frame.height
+        self.schema = SimpleNamespace(names=frame.columns)
+
+    def lazy(self) -> pl.LazyFrame:
+        return self.frame.lazy()
+
+
+class FakeRecording:
+    """Tables by name; ``manifest`` and ``losses`` as far as frames read them."""
+
+    def __init__(self, manifest: dict[str, Any] | None = None, **tables: Any) -> None:
+        self.tables = {name: FakeTable(make(name, rows)) for name, rows in tables.items()}
+        content = {"kinds": {}, "losses": (), "overhead": (), "recorder": {}, **(manifest or {})}
+        self.manifest = SimpleNamespace(**content)
+
+    def __getitem__(self, name: str) -> FakeTable:
+        return self.tables[name]
+
+
+def make(name: str, rows: Any) -> pl.DataFrame:
+    """Return rows (list of dicts, missing columns filled) or a frame as table ``name``."""
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    schema = SCHEMAS[name]
+    plain = {
+        column: pl.Int64 if kind in (pl.Datetime("ns", "UTC"), pl.Duration("ns")) else kind
+        for column, kind in schema.items()
+    }
+    full = [
+        {column: row.get(column, _default(kind)) for column, kind in schema.items()} for row in rows
+    ]
+    return pl.DataFrame(full, schema=plain).cast(schema)
+
+
+def _default(kind: Any) -> Any:
+    if kind in (pl.String, pl.Categorical):
+        return ""
+    return 1 if kind == pl.UInt32 else 0
+
+
+def stacks_of(
+    samples: list[tuple[str, list[tuple[str, str, str]], int]], **more: Any
+) -> FakeRecording:
+    """Return a recording of (comm, frames from root to leaf as (name, module, kind), weight)."""
+    frames: dict[tuple[str, str, str], int] = {}
+    stacks: dict[tuple[int, ...], int] = {}
+    rows = []
+    for comm, path, weight in samples:
+        ids = tuple(frames.setdefault(frame, len(frames)) for frame in reversed(path))
+        number = stacks.setdefault(ids, len(stacks))
+        rows.append({"comm": comm, "stack_id": number, "weight": weight})
+    return FakeRecording(
+        cpu=rows,
+        stacks=[{"stack_id": number, "frame_ids": list(ids)} for ids, number in stacks.items()],
+        frames=[
+            {"frame_id": number, "function": name, "module": module, "kind": kind, "file": None}
+            for (name, module, kind), number in frames.items()
+        ],
+        **more,
+    )

@@ -1,0 +1,110 @@
+"""Losses and overhead of a recording, summed so that a person can read them.
+
+They come from the manifest, not from a table, so every recording has them; ``window`` and
+``where`` do not change them: what was lost has no time and no name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.recording import Recording
+
+
+def loss_summary(rec: Recording) -> pl.DataFrame:
+    """Return what each kind produced, delivered and dropped, summed over CPUs.
+
+    Returns
+    -------
+    polars.DataFrame
+        kind : str
+        produced, delivered, dropped : u64
+        share : f64
+            dropped / produced; 0 when nothing was produced.
+        reasons : str
+            Such as "ring_full 12, map_full 3", most first; "" when nothing was dropped.
+            In the order of the manifest.
+    """
+    import polars as pl
+
+    totals: dict[str, dict[str, int]] = {}
+    reasons: dict[str, dict[str, int]] = {}
+    for entry in rec.manifest.losses:
+        kind = str(entry["kind"])
+        total = totals.setdefault(kind, {"produced": 0, "delivered": 0})
+        for column in total:
+            total[column] += int(entry[column])
+        counts = reasons.setdefault(kind, {})
+        for reason, count in entry["dropped"].items():
+            counts[reason] = counts.get(reason, 0) + int(count)
+    rows = [
+        {
+            "kind": kind,
+            **total,
+            "dropped": sum(reasons[kind].values()),
+            "share": _share(sum(reasons[kind].values()), total["produced"]),
+            "reasons": _reasons(reasons[kind]),
+        }
+        for kind, total in totals.items()
+    ]
+    counts_type = dict.fromkeys(("produced", "delivered", "dropped"), pl.UInt64)
+    schema = {"kind": pl.String, **counts_type, "share": pl.Float64, "reasons": pl.String}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def overhead_summary(rec: Recording) -> pl.DataFrame:
+    """Return the measured cost of each BPF program.
+
+    Returns
+    -------
+    polars.DataFrame
+        kind, program : str
+        run_count : u64
+        ns_per_run : f64
+            Mean time of one run, measured by the kernel (BPF statistics).
+        cpu_share : f64
+            Share of one CPU that the program took while it was measured.
+            Most expensive first.
+    """
+    import polars as pl
+
+    schema = {
+        "kind": pl.String,
+        "program": pl.String,
+        "run_count": pl.UInt64,
+        "ns_per_run": pl.Float64,
+        "cpu_share": pl.Float64,
+    }
+    rows = [{column: entry.get(column) for column in schema} for entry in rec.manifest.overhead]
+    return pl.DataFrame(rows, schema=schema).sort("cpu_share", descending=True, nulls_last=True)
+
+
+def lossy(rec: Recording) -> str:
+    """Return one sentence that says what was lost, "" when nothing was.
+
+    Such as "12 of 400 events of syscalls were lost (3 %: ring_full 12).".
+    """
+    lost = loss_summary(rec)
+    parts = [
+        f"{row['dropped']:,} of {row['produced']:,} events of {row['kind']} were lost"
+        f" ({_percent(row['share'])}: {row['reasons']})."
+        for row in lost.iter_rows(named=True)
+        if row["dropped"]
+    ]
+    return " ".join(parts)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+
+
+def _reasons(counts: dict[str, Any]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {count:,}" for reason, count in ordered if count)
