@@ -1,0 +1,75 @@
+"""One place that turns what libraries raise on damaged input into errors of the workbench."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import (
+    SessionCorruptError,
+    SessionNotFoundError,
+    StorageError,
+    WorkbenchError,
+)
+
+_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit, WorkbenchError)
+_ADVICE = {
+    errno.ENOSPC: "Free space on that file system; what was flushed before can be opened.",
+    errno.EDQUOT: "Free space in your quota; what was flushed before can be opened.",
+    errno.EACCES: "Check the permissions, or choose another place.",
+    errno.EROFS: "Choose a place on a file system that can be written.",
+}
+
+
+@contextmanager
+def reading(path: Path | str, part: str = "") -> Iterator[None]:
+    """Report everything that goes wrong inside as a session that cannot be read.
+
+    Parameters
+    ----------
+    path : path
+        The session.
+    part : str
+        The table or member that is read.
+
+    Raises
+    ------
+    SessionCorruptError
+        For whatever pyarrow, polars (its panics derive from BaseException) or numpy raise.
+    SessionNotFoundError, StorageError
+        When the operating system refuses to open or read.
+    """
+    where = f"{path}{f' ({part})' if part else ''}"
+    try:
+        yield
+    except _OURS:
+        raise
+    except FileNotFoundError as error:
+        raise SessionNotFoundError(f"There is no session at {where}.", why=str(error)) from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow reports a damaged file so
+            raise _corrupt(where, error) from error
+        raise StorageError(f"{where} cannot be read.", why=str(error)) from error
+    except BaseException as error:
+        raise _corrupt(where, error) from error
+
+
+def _corrupt(where: str, error: BaseException) -> SessionCorruptError:
+    why = f"{type(error).__name__}: {str(error)[:500]}"
+    return SessionCorruptError(f"{where} is damaged.", why=why)
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Report a full disk, a read-only file system and the like as StorageError."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        raise StorageError(
+            f"{path} cannot be written.",
+            why=error.strerror or str(error),
+            advice=_ADVICE.get(number, ""),
+        ) from error
