@@ -1,1 +1,39 @@
 """Capture kinds: one file of declarations per kind; adding the file registers it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from workbench.errors import UnknownKindError
+from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
+
+__all__ = ["Aggregation", "CaptureKind", "Parameter", "all_kinds", "find"]
+
+
+@cache
+def all_kinds() -> dict[str, CaptureKind]:
+    """All kinds by name, sorted."""
+    kinds = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        if not module.startswith("_"):
+            kind = importlib.import_module(f"{__name__}.{module}").KIND
+            kinds[kind.name] = kind
+    return kinds
+
+
+def find(name: str) -> CaptureKind:
+    """Return the kind of that name.
+
+    Raises
+    ------
+    UnknownKindError
+    """
+    if name not in all_kinds():
+        raise UnknownKindError(
+            f"There is no capture kind {name!r}.",
+            why=f"These exist: {', '.join(all_kinds())}.",
+            advice="`workbench kinds` tells what each answers.",
+        )
+    return all_kinds()[name]

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* Every system call of the target: an event each, or counts and histograms made in the kernel. */
+#include "workbench.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Registers of both architectures; CO-RE keeps the branch of the running kernel. The order is
+ * that of the system call ABI: syscall(2), "Architecture calling conventions". */
+struct pt_regs___x86 {
+	unsigned long di, si, dx, r10, r8, r9, orig_ax;
+} __attribute__((preserve_access_index));
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	__u64 orig_x0;
+} __attribute__((preserve_access_index));
+
+struct thread_info___x86 {
+	__u32 status;
+} __attribute__((preserve_access_index));
+
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
+} __attribute__((preserve_access_index));
+
+#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
+#define COMPAT_NR 0x1000 /* added to the number of a 32-bit call: its numbers are others */
+
+const volatile __u32 aggregate = 0;   /* 1: counts and histograms in the kernel, no events */
+const volatile __u32 by_syscall = 0;  /* 1: only those in syscall_set */
+const volatile __u64 syscall_set[8] = {};
+const volatile __s32 nr_exit = -1;    /* calls that never return are reported at entry */
+const volatile __s32 nr_exit_group = -1;
+
+struct syscalls_event {
+	wb_time_ns ts WB_DOC("entry into the system call, UTC");
+	wb_duration_ns latency WB_DOC("time from entry to return; 0 for calls that do not return");
+	wb_retval ret WB_DOC("return value; -4095 to -1 is a negated errno");
+	wb_arg args[6] WB_DOC("argument registers; those that the call does not take are 0");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_tid tid WB_DOC("thread id");
+	wb_syscall_nr nr WB_DOC("system call number; 4096 is added for 32-bit calls");
+	wb_cpu cpu WB_DOC("CPU on which the call returned");
+};
+WB_EVENT(syscalls_event);
+
+struct aggregate_key {
+	wb_pid pid WB_DOC("process (thread group) id");
+	__u16 pad;
+	wb_syscall_nr nr WB_DOC("system call number; 4096 is added for 32-bit calls");
+};
+WB_EVENT(aggregate_key);
+
+#define HIST_SLOTS 64
+struct aggregate_value {
+	wb_count calls WB_DOC("calls that returned");
+	wb_count errors WB_DOC("calls that returned an errno");
+	wb_duration_ns latency_sum WB_DOC("sum of the latencies");
+	wb_count latency_hist[HIST_SLOTS] WB_DOC("calls with a latency in [2^i, 2^(i+1)) ns");
+};
+WB_EVENT(aggregate_value);
+
+struct call {
+	__u64 ts;
+	__u64 args[6];
+	__s32 nr; /* -1: no call that is to be reported */
+	__u32 active;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct aggregate_key);
+	__type(value, struct aggregate_value);
+} aggregates SEC(".maps");
+
+/* Number of arguments of each call: the other registers hold leftovers of the program. */
+const volatile __u8 arity[512] = {};
+
+static __always_inline bool wanted(__u32 nr)
+{
+	return !by_syscall || (nr < 512 && syscall_set[nr >> 6 & 7] >> (nr & 63) & 1);
+}
+
+static __always_inline bool compat(struct task_struct *task)
+{
+	struct task_struct___x86 *x86 = (void *)task;
+
+	if (bpf_core_field_exists(x86->thread_info.status))
+		return x86->thread_info.status & TS_COMPAT;
+	return false;
+}
+
+static __always_inline void read_args(struct call *call, void *regs, __u32 nr)
+{
+	struct pt_regs___x86 *x86 = regs;
+	struct pt_regs___arm64 *arm64 = regs;
+	__u8 n = nr < 512 ? arity[nr] : 6;
+
+	if (bpf_core_field_exists(x86->orig_ax)) {
+		call->args[0] = n > 0 ? x86->di : 0;
+		call->args[1] = n > 1 ? x86->si : 0;
+		call->args[2] = n > 2 ? x86->dx : 0;
+		call->args[3] = n > 3 ? x86->r10 : 0;
+		call->args[4] = n > 4 ? x86->r8 : 0;
+		call->args[5] = n > 5 ? x86->r9 : 0;
+	} else if (bpf_core_field_exists(arm64->orig_x0)) {
+		call->args[0] = n > 0 ? arm64->orig_x0 : 0;
+		call->args[1] = n > 1 ? arm64->regs[1] : 0;
+		call->args[2] = n > 2 ? arm64->regs[2] : 0;
+		call->args[3] = n > 3 ? arm64->regs[3] : 0;
+		call->args[4] = n > 4 ? arm64->regs[4] : 0;
+		call->args[5] = n > 5 ? arm64->regs[5] : 0;
+	}
+}
+
+static __always_inline __u32 log2_slot(__u64 v)
+{
+	__u32 slot = 0;
+
+	if (v >> 32) { slot += 32; v >>= 32; }
+	if (v >> 16) { slot += 16; v >>= 16; }
+	if (v >> 8) { slot += 8; v >>= 8; }
+	if (v >> 4) { slot += 4; v >>= 4; }
+	if (v >> 2) { slot += 2; v >>= 2; }
+	return slot + (v >> 1 & 1);
+}
+
+static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, long ret)
+{
+	static const struct aggregate_value zero;
+	struct aggregate_key key = { .pid = tgid, .nr = call->nr };
+	struct wb_stats *stats = wb_cpu_stats();
+	struct aggregate_value *value;
+
+	__sync_fetch_and_add(&stats->produced, 1);
+	value = bpf_map_lookup_elem(&aggregates, &key);
+	if (!value) {
+		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&aggregates, &key);
+		if (!value) {
+			wb_dropped(stats, WB_DROP_MAP_FULL);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&value->calls, 1);
+	if (ret < 0 && ret >= -4095)
+		__sync_fetch_and_add(&value->errors, 1);
+	__sync_fetch_and_add(&value->latency_sum, latency);
+	__sync_fetch_and_add(&value->latency_hist[log2_slot(latency) & (HIST_SLOTS - 1)], 1);
+}
+
+static __always_inline void fill(struct syscalls_event *e, struct call *call,
+				 struct task_struct *task, __u64 latency, long ret)
+{
+	e->ts = call->ts;
+	e->latency = latency;
+	e->ret = ret;
+	for (int i = 0; i < 6; i++)
+		e->args[i] = call->args[i];
+	e->pid = task->tgid;
+	e->tid = task->pid;
+	e->nr = call->nr;
+	e->cpu = bpf_get_smp_processor_id();
+}
+
+static __always_inline void report(void *ctx, struct call *call, struct task_struct *task,
+				   __u64 latency, long ret)
+{
+	if (aggregate) {
+		add(call, task->tgid, latency, ret);
+	} else if (wb_transport == WB_TRANSPORT_RING) {
+		/* Written in place: half the cost of bpf_ringbuf_output()'s copy. */
+		struct wb_stats *stats = wb_cpu_stats();
+		struct syscalls_event *e;
+
+		__sync_fetch_and_add(&stats->produced, 1);
+		e = bpf_ringbuf_reserve(&wb_ring, sizeof(*e), 0);
+		if (!e) {
+			wb_dropped(stats, WB_DROP_RING_FULL);
+			return;
+		}
+		fill(e, call, task, latency, ret);
+		bpf_ringbuf_submit(e, wb_wakeup(sizeof(*e)));
+	} else {
+		struct syscalls_event e;
+
+		fill(&e, call, task, latency, ret);
+		wb_output(ctx, &e, sizeof(e));
+	}
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct call *call = bpf_task_storage_get(&calls, (void *)task, 0, 0);
+	__u32 nr = id;
+
+	/* Whether a comm or cgroup matches can change; a member of the tree stays one. */
+	if (!call || !call->active || wb_by_comm || wb_by_cgroup) {
+		__u32 state = wb_selected(task->tgid);
+
+		if (!state) {
+			if (call)
+				call->nr = -1;
+			return 0;
+		}
+		if (!call)
+			call = bpf_task_storage_get(&calls, (void *)task, 0,
+						    BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!call) {
+			struct wb_stats *stats = wb_cpu_stats();
+
+			__sync_fetch_and_add(&stats->produced, 1);
+			wb_dropped(stats, WB_DROP_MAP_FULL);
+			return 0;
+		}
+		call->active = state == WB_TARGET_ACTIVE;
+	}
+	if (compat(task))
+		nr |= COMPAT_NR;
+	if (!wanted(nr)) {
+		call->nr = -1;
+		return 0;
+	}
+	call->nr = nr;
+	if (!aggregate)
+		read_args(call, regs, nr);
+	call->ts = bpf_ktime_get_boot_ns();
+	if (call->active && (call->nr == nr_exit || call->nr == nr_exit_group))
+		report(ctx, call, task, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct call *call = bpf_task_storage_get(&calls, (void *)task, 0, 0);
+
+	if (!call || call->nr < 0)
+		return 0;
+	/* The execve of a held command makes it active: process.bpf.c. */
+	if (!call->active && wb_selected(task->tgid) != WB_TARGET_ACTIVE) {
+		call->nr = -1;
+		return 0;
+	}
+	report(ctx, call, task, bpf_ktime_get_boot_ns() - call->ts, ret);
+	call->nr = -1;
+	return 0;
+}

@@ -1,0 +1,82 @@
+"""Records of a buffer → Arrow record batches: one pass per column, no Python per event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.schema import TYPEDEFS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.probe.layout import Layout
+
+
+class Batcher:
+    """Turns records of one layout into record batches.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the event's C struct.
+    schema : pyarrow.Schema
+        Columns to make: fields of the layout by name, or ``extra`` columns.
+    clock_offset : int
+        Nanoseconds from the boot clock to UTC, added to ``wb_time_ns`` fields.
+    """
+
+    def __init__(self, layout: Layout, schema: Any, clock_offset: int) -> None:
+        self.schema = schema
+        self.clock_offset = clock_offset
+        self._times = {
+            field.name
+            for field in layout.fields
+            if field.typedef in TYPEDEFS and TYPEDEFS[field.typedef].arrow == "timestamp"
+        }
+
+    def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
+        """Make a batch of records.
+
+        Parameters
+        ----------
+        records : structured array
+            May be a strided view of a ring buffer: each column is copied out of it.
+        **extra : array
+            Columns that are not in the records.
+
+        Returns
+        -------
+        pyarrow.RecordBatch
+        """
+        import pyarrow as pa
+
+        arrays = []
+        for field in self.schema:
+            values = extra[field.name] if field.name in extra else records[field.name]
+            if field.name in self._times:
+                values = values.view(np.int64) + self.clock_offset
+            arrays.append(column(values, field.type))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def column(values: NDArray[Any], kind: Any) -> Any:
+    """Return a pyarrow array of type ``kind`` over a contiguous copy of ``values``.
+
+    Parameters
+    ----------
+    values : array of shape (n,) or, for fixed-size lists, (n, length)
+        Of the width that ``kind`` stores. Bytes become strings, cut at the first NUL.
+    """
+    import pyarrow as pa
+
+    if values.dtype.kind == "S":
+        text = [v.split(b"\0", 1)[0].decode("utf-8", "replace") for v in values.tolist()]
+        return pa.array(text, kind)
+    flat = np.ascontiguousarray(values)
+    buffer = pa.py_buffer(flat)
+    if pa.types.is_fixed_size_list(kind):
+        inner = pa.Array.from_buffers(kind.value_type, flat.size, [None, buffer])
+        return pa.FixedSizeListArray.from_arrays(inner, type=kind)
+    return pa.Array.from_buffers(kind, len(flat), [None, buffer])

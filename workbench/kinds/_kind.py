@@ -1,0 +1,145 @@
+"""What a capture kind declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kind.
+
+    Parameters
+    ----------
+    name : str
+    default : object
+        Its type is the type of the parameter.
+    help : str
+    low, high : int, optional
+        Bounds of a number, inclusive.
+    """
+
+    name: str
+    default: Any
+    help: str
+    low: int | None = None
+    high: int | None = None
+
+    def check(self, value: Any) -> Any:
+        """Return the value in the parameter's type.
+
+        Raises
+        ------
+        ParameterError
+        """
+        wanted = type(self.default)
+        if wanted is tuple:
+            items = (value,) if isinstance(value, str) else value
+            if not isinstance(items, list | tuple) or not all(isinstance(v, str) for v in items):
+                raise ParameterError(f"{self.name} must be names, not {value!r}.")
+            return tuple(items)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise ParameterError(f"{self.name} must be {wanted.__name__}, not {value!r}.")
+        if self.low is not None and value < self.low or self.high is not None and value > self.high:
+            raise ParameterError(f"{self.name} must be {self.low} to {self.high}, not {value}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """A map that the kind's program aggregates into, instead of sending events.
+
+    Parameters
+    ----------
+    when : str
+        The parameter that turns it on.
+    map, key, value : str
+        Name of the BPF map and of its key and value structs.
+    table : str
+        Name of the table; one row per key, cumulative.
+    count : str
+        Field of the value that counts events: produced = sum of it + dropped.
+    """
+
+    when: str
+    map: str
+    key: str
+    value: str
+    table: str
+    count: str
+
+
+def _no_settings(_parameters: Mapping[str, Any], _machine: str) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class CaptureKind:
+    """A capture kind.
+
+    Parameters
+    ----------
+    name : str
+        Of the kind, its table and its object: ``NAME.bpf.o`` with ``struct NAME_event``.
+    answers : str
+        The questions that it answers, one sentence.
+    cost : str
+        What it costs the traced program, as measured.
+    probes : tuple of str
+        Where its programs attach, for people.
+    parameters : tuple of Parameter
+    settings : callable
+        (parameters, machine) to ``const volatile`` values of the object.
+    ring_bytes : int
+        Size of the ring buffer (perf buffer: of each CPU's) unless the user sets one.
+    clock : str
+        Parameter with the rate of a sampling clock that drives the program, or "".
+    stacks : bool
+        Records end in addresses, which become a ``stack_id``.
+    aggregation : Aggregation, optional
+    derived : tuple of str
+        Columns that reading adds, besides comm and weight.
+    """
+
+    name: str
+    answers: str
+    cost: str
+    probes: tuple[str, ...]
+    parameters: tuple[Parameter, ...] = ()
+    settings: Callable[[Mapping[str, Any], str], dict[str, Any]] = _no_settings
+    ring_bytes: int = 1 << 24
+    clock: str = ""
+    stacks: bool = False
+    aggregation: Aggregation | None = None
+    derived: tuple[str, ...] = field(default=())
+
+    @property
+    def event(self) -> str:
+        """Name of the C struct of its events."""
+        return f"{self.name}_event"
+
+    def table(self, parameters: Mapping[str, Any]) -> str:
+        """Name of the table that a capture with these parameters fills."""
+        if self.aggregation and parameters.get(self.aggregation.when):
+            return self.aggregation.table
+        return self.name
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all parameters, checked, with defaults filled in.
+
+        Raises
+        ------
+        ParameterError
+        """
+        known = {p.name: p for p in self.parameters}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ParameterError(
+                f"{self.name} has no parameter {', '.join(unknown)}.",
+                why=f"It has {', '.join(known) or 'none'}.",
+            )
+        return {n: p.check(given[n]) if n in given else p.default for n, p in known.items()}

@@ -1,0 +1,291 @@
+"""A BPF object file: opened, set up, loaded, attached, closed.
+
+Nothing is pinned: programs, maps and links live exactly as long as this process holds their
+file descriptors, so the kernel takes them away even after ``kill -9``.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import AttachError, LoadError, MapError, ObjectFormatError, ParameterError
+from workbench.probe import btf as b
+from workbench.probe.clib import U, errno_text, last_errno, lib, log_capture, not_permitted
+from workbench.probe.format_check import check_object
+from workbench.probe.layout import Layout, event_layout, scalar_dtype
+from workbench.probe.maps import Map
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from workbench.probe.btf import Btf
+
+LOG_LINES = 12
+
+
+@dataclass
+class Link:
+    """An attached program; detached by :meth:`close` or when this process ends."""
+
+    handle: int
+
+    def close(self) -> None:
+        """Detach. Safe to call twice."""
+        if self.handle:
+            lib().bpf_link__destroy(self.handle)
+            self.handle = 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of an object."""
+
+    handle: int
+    name: str
+    section: str
+
+    @property
+    def fd(self) -> int:
+        """File descriptor, or -1 before loading."""
+        return int(lib().bpf_program__fd(self.handle))
+
+    def leave_out(self) -> None:
+        """Do not load this program."""
+        lib().bpf_program__set_autoload(self.handle, False)
+
+    def attach(self) -> Link:
+        """Attach to what the section name says (tp_btf, raw_tp, tracepoint, ...).
+
+        Raises
+        ------
+        AttachError, NotPermittedError
+        """
+        with log_capture() as log:
+            link = lib().bpf_program__attach(self.handle)
+            number = last_errno()
+        return self._link(link, number, log)
+
+    def attach_perf_event(self, fd: int) -> Link:
+        """Attach to an open perf event, which the link then owns."""
+        with log_capture() as log:
+            link = lib().bpf_program__attach_perf_event(self.handle, fd)
+            number = last_errno()
+        return self._link(link, number, log)
+
+    def _link(self, link: int | None, number: int, log: list[str]) -> Link:
+        if link:
+            return Link(link)
+        what = f"Program {self.name} cannot be attached to {self.section}."
+        if number in (errno.EPERM, errno.EACCES):
+            raise not_permitted(what, number)
+        advice = "Does that place exist on this kernel? `workbench doctor` lists what it has."
+        raise AttachError(what, why=f"{errno_text(number)}. {tail(log)}".strip(), advice=advice)
+
+
+class Object:
+    """A BPF object file.
+
+    Parameters
+    ----------
+    path : path
+        A ``.bpf.o`` file, made by ``clang -g -target bpf``.
+
+    Raises
+    ------
+    ObjectFormatError
+        Not a BPF object, of another byte order, without BTF or licence, ...
+
+    Examples
+    --------
+    >>> with Object(path) as obj:                      # doctest: +SKIP
+    ...     obj.set("wb_by_tree", 1)
+    ...     obj.maps["wb_ring"].resize(1 << 26)
+    ...     obj.load()
+    ...     links = [p.attach() for p in obj.programs.values()]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.loaded = False
+        self._handle = 0
+        self._links: list[Link] = []
+        check_object(self.path)
+        with log_capture() as log:
+            handle = lib().bpf_object__open_file(str(self.path).encode(), None)
+            number = last_errno()
+        if not handle:
+            raise ObjectFormatError(
+                f"{self.path.name} cannot be opened as a BPF object.",
+                why=f"{errno_text(number)}. {tail(log)}",
+                advice="Build it again with `make bpf`.",
+            )
+        self._handle = handle
+        self.btf = self._read_btf()
+        self.maps = {m.name: m for m in self._maps()}
+        self.programs = {p.name: p for p in self._programs()}
+        self.parameters = self._parameters()
+
+    def _read_btf(self) -> Btf:
+        # libbpf fills in the offsets of global variables that clang leaves to the linker.
+        size = U()
+        data = lib().btf__raw_data(lib().bpf_object__btf(self._handle), size)
+        import ctypes
+
+        return b.Btf.parse(ctypes.string_at(data, size.value), self.path.name)
+
+    def _maps(self) -> list[Map]:
+        found, handle = [], lib().bpf_object__next_map(self._handle, None)
+        while handle:
+            name = lib().bpf_map__name(handle).decode()
+            # Global data maps are named "object.rodata": keep the part behind the dot.
+            if lib().bpf_map__is_internal(handle):
+                name = name[name.index(".") :]
+            found.append(Map(handle, name))
+            handle = lib().bpf_object__next_map(self._handle, handle)
+        return found
+
+    def _programs(self) -> list[Program]:
+        found, handle = [], lib().bpf_object__next_program(self._handle, None)
+        while handle:
+            name = lib().bpf_program__name(handle).decode()
+            found.append(Program(handle, name, lib().bpf_program__section_name(handle).decode()))
+            handle = lib().bpf_object__next_program(self._handle, handle)
+        return found
+
+    def _parameters(self) -> dict[str, tuple[int, np.dtype[Any]]]:
+        """``const volatile`` globals: name to (offset, dtype)."""
+        found = {}
+        for name, (type_id, offset, size) in self.btf.datasec(".rodata").items():
+            kind, _ = self.btf.resolve(type_id)
+            try:
+                if kind.kind == b.ARRAY:
+                    inner, _ = self.btf.resolve(kind.type_id)
+                    dtype = np.dtype((scalar_dtype(inner, name), (kind.count,)))
+                else:
+                    dtype = scalar_dtype(kind, name)
+            except ObjectFormatError:
+                continue  # a constant of the program, not a parameter
+            if dtype.itemsize == size:
+                found[name] = (offset, dtype)
+        return found
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a ``const volatile`` parameter before loading.
+
+        Parameters
+        ----------
+        value : int, bytes, sequence or numpy array
+            Must fit the C type; shorter sequences are filled with zeros.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if self.loaded or name not in self.parameters:
+            why = "the object is loaded" if self.loaded else f"it has {sorted(self.parameters)}"
+            raise ParameterError(f"Parameter {name} of {self.path.name} cannot be set.", why=why)
+        offset, dtype = self.parameters[name]
+        if isinstance(value, bytes):
+            value = np.frombuffer(value, np.uint8).astype(dtype.base)
+        data = np.zeros(dtype.shape, dtype.base)
+        try:
+            if dtype.shape:
+                data[: len(value)] = value
+            else:
+                data[...] = value
+        except (OverflowError, ValueError, TypeError) as error:
+            raise ParameterError(f"{name} cannot be {value!r}.", why=str(error)) from error
+        memory = self.maps[".rodata"].initial()
+        memory[offset : offset + dtype.itemsize] = np.frombuffer(data.tobytes(), np.uint8)
+
+    def layout(self, event: str) -> Layout:
+        """Layout of ``struct event``; see :func:`workbench.probe.layout.event_layout`."""
+        return event_layout(self.btf, event)
+
+    def global_array(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """View of a global array of structs in ``.bss``, shared with the kernel.
+
+        Raises
+        ------
+        MapError
+        """
+        variables = self.btf.datasec(".bss")
+        if name not in variables:
+            raise MapError(f"{self.path.name} has no global variable {name}.")
+        type_id, offset, size = variables[name]
+        array, _ = self.btf.resolve(type_id)
+        element, _ = self.btf.resolve(array.type_id)
+        dtype = event_layout(self.btf, element.name).dtype
+        return self.maps[".bss"].memory()[offset : offset + size].view(dtype)
+
+    def load(self) -> None:
+        """Create the maps and load the programs.
+
+        Raises
+        ------
+        LoadError
+            With the end of the verifier's log.
+        NotPermittedError
+        """
+        with log_capture() as log:
+            err = lib().bpf_object__load(self._handle)
+        if not err:
+            self.loaded = True
+            return
+        number = -err
+        what = f"The kernel refused {self.path.name}."
+        text = "".join(log)
+        if number == errno.EPERM and "processed " not in text:
+            raise not_permitted(what, number)
+        raise LoadError(
+            what,
+            why=f"{errno_text(number)}. {tail(log)}",
+            advice="`workbench doctor` shows what this kernel lacks.",
+            log=text,
+        )
+
+    def attach(self, program: Program) -> Link:
+        """Attach a program by its section; detached when the object is closed."""
+        self._links.append(program.attach())
+        return self._links[-1]
+
+    def attach_perf_event(self, program: Program, fd: int) -> Link:
+        """Attach a program to a perf event; detached when the object is closed."""
+        self._links.append(program.attach_perf_event(fd))
+        return self._links[-1]
+
+    def detach(self) -> None:
+        """Detach all programs; maps and buffers stay readable."""
+        while self._links:
+            self._links.pop().close()
+
+    def close(self) -> None:
+        """Detach and unload all. Safe to call twice."""
+        self.detach()
+        if self._handle:
+            lib().bpf_object__close(self._handle)
+            self._handle = 0
+
+    def __enter__(self) -> Object:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def tail(log: list[str]) -> str:
+    """Return the last lines of a log, without libbpf's own summary lines."""
+    lines = [line.rstrip() for line in "".join(log).splitlines() if line.strip()]
+    body = [line for line in lines if not line.startswith(("processed ", "-- END PROG LOAD LOG"))]
+    cut = next((i for i, s in enumerate(body) if "END PROG LOAD LOG" in s), len(body))
+    return "\n".join(body[:cut][-LOG_LINES:])

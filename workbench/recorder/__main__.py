@@ -1,0 +1,66 @@
+"""The recorder process: ``python -m workbench.recorder``, started by the client.
+
+Protocol: the client writes one line of JSON (:class:`~workbench.recorder.spec.Spec`) to the
+standard input and later a word to stop it; the end of the input stops it as well, so a client
+that dies never leaves a recorder behind. On the standard output come lines of JSON: ``ready``,
+``progress``, ``saving``, ``done`` (with ``path``) or ``error``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.recorder.capture_loop import CaptureLoop
+from workbench.recorder.spec import Spec
+
+
+def tell(message: dict[str, Any]) -> None:
+    """Send a status message; a client that has gone is no reason to lose the capture."""
+    try:
+        os.write(1, (json.dumps(message) + "\n").encode())
+    except OSError:
+        pass
+
+
+def _read_line() -> str:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            break
+        data += byte
+    return data.decode()
+
+
+def main() -> int:
+    """Run one capture."""
+    stop_read, stop_write = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.write(stop_write, b"stop"))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        loop = CaptureLoop(Spec.from_json(_read_line()), (0, stop_read), tell)
+        path = loop.run()
+    except WorkbenchError as error:
+        return _fail(type(error).__name__, error.what, error.why, error.advice)
+    except Exception as error:  # noqa: BLE001 - the client must learn of a bug, too
+        traceback.print_exc()
+        why = f"{type(error).__name__}: {error}"
+        return _fail("RecorderError", "The recorder failed.", why, "Please report this.")
+    tell({"event": "done", "path": str(path), "reason": loop.reason})
+    return 0
+
+
+def _fail(kind: str, what: str, why: str, advice: str) -> int:
+    tell({"event": "error", "type": kind, "what": what, "why": why, "advice": advice})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""One BPF object of a session: its buffer, its batches and its exact losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.probe import perf_event
+from workbench.probe.maps import RINGBUF
+from workbench.probe.objects import Object
+from workbench.probe.perfbuf import PerfBuffer
+from workbench.probe.ringbuf import RingBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from workbench.probe.maps import Map
+    from workbench.probe.span import Span
+
+OBJECTS = Path(__file__).parent.parent / "objects"
+RING, PERF = 0, 1  # enum wb_transport
+MAX_WATERMARK = 4 << 20
+"""Bytes: what waits then still fits the last-level cache when it is read."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the objects of a session are set up.
+
+    Parameters
+    ----------
+    filter : mapping
+        Values of the filter's ``const volatile`` parameters.
+    transport : int
+        ``RING`` or ``PERF``.
+    clock_offset : int
+        Nanoseconds from the boot clock to UTC.
+    targets : Map, optional
+        The map of traced processes to share.
+    """
+
+    filter: Mapping[str, Any]
+    transport: int
+    clock_offset: int
+    targets: Map | None = None
+
+
+class Source:
+    """An object, loaded; its programs are attached by :meth:`attach`.
+
+    Parameters
+    ----------
+    kind : str
+        The object is ``KIND.bpf.o`` and its event ``struct KIND_event``.
+    settings : mapping
+        Values of the object's own parameters.
+    ring_bytes : int
+        0: the object sends no events.
+    watermark : int
+        Bytes in the buffer that wake the recorder.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        setup: Setup,
+        settings: Mapping[str, Any],
+        ring_bytes: int,
+        watermark: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self.object = Object(OBJECTS / f"{kind}.bpf.o")
+        self.buffer: RingBuffer | PerfBuffer | None = None
+        watermark = watermark or max(1, min(ring_bytes // 4, MAX_WATERMARK))
+        try:
+            self._set_up(setup, settings, ring_bytes, watermark)
+            self.object.load()
+            self.layout = self.object.layout(f"{kind}_event")
+            self._stats = self.object.global_array("wb_stats")
+            if ring_bytes:
+                self._open_buffer(setup.transport, ring_bytes, watermark)
+        except BaseException:
+            self.close()
+            raise
+        reasons = self.object.btf.enum("wb_drop")
+        self._reasons = {v: k.removeprefix("WB_DROP_").lower() for k, v in reasons.items()}
+        self.delivered = np.zeros(len(self._stats), np.int64)
+
+    def _set_up(
+        self, setup: Setup, settings: Mapping[str, Any], ring_bytes: int, watermark: int
+    ) -> None:
+        values = {**setup.filter, **settings, "wb_transport": setup.transport}
+        values["wb_watermark"] = watermark
+        for name, value in values.items():
+            if name in self.object.parameters:
+                self.object.set(name, value)
+        maps = self.object.maps
+        if setup.targets is not None and "wb_targets" in maps:
+            maps["wb_targets"].share(setup.targets)
+        ring = maps["wb_ring"]
+        if setup.transport == PERF:
+            ring.leave_out()
+        else:
+            assert ring.type == RINGBUF
+            ring.resize(ring_bytes or 4096)
+            maps["wb_perf"].leave_out()
+
+    def _open_buffer(self, transport: int, size: int, watermark: int) -> None:
+        if transport == RING:
+            self.buffer = RingBuffer(self.object.maps["wb_ring"].fd, size)
+        else:
+            self.buffer = PerfBuffer(self.object.maps["wb_perf"], size, watermark)
+
+    def attach(self, hz: int = 0) -> None:
+        """Attach all programs: by their sections, or to clocks of ``hz`` on every CPU."""
+        for program in self.object.programs.values():
+            if program.section == "perf_event":
+                for cpu in perf_event.online_cpus():
+                    fd = perf_event.open_cpu_clock(cpu, hz)
+                    self.object.attach_perf_event(program, fd)
+            else:
+                self.object.attach(program)
+
+    def drain(self) -> Iterator[tuple[Span, NDArray[Any]]]:
+        """Give what waits in the buffer: spans, and their records as structured arrays.
+
+        Both are valid until the next step only.
+        """
+        if self.buffer is None:
+            return
+        for span in self.buffer.drain():
+            records = span.records(self.layout.dtype)
+            self.delivered += np.bincount(records["cpu"], minlength=len(self.delivered))
+            yield span, records
+
+    @property
+    def produced(self) -> int:
+        """Events that the programs made so far."""
+        return int(self._stats["produced"].sum())
+
+    @property
+    def dropped(self) -> int:
+        """Events that were lost so far."""
+        return int(self._stats["dropped"].sum())
+
+    @property
+    def waiting(self) -> int:
+        """Events made but neither lost nor drained."""
+        return self.produced - self.dropped - int(self.delivered.sum())
+
+    def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """Rows for the manifest, one per CPU that saw events.
+
+        Parameters
+        ----------
+        final : bool
+            Nothing more comes: what is missing now is ``unaccounted``.
+        """
+        rows = []
+        produced, dropped = self._stats["produced"], self._stats["dropped"]
+        for cpu in np.flatnonzero(produced):
+            reasons = {self._reasons[i]: int(n) for i, n in enumerate(dropped[cpu]) if n}
+            made, got = int(produced[cpu]), int(self.delivered[cpu])
+            missing = made - got - sum(reasons.values())
+            if final and missing:
+                reasons["unaccounted"] = max(missing, 0)
+            row = {"kind": self.kind, "cpu": int(cpu), "produced": made, "delivered": got}
+            rows.append(row | {"dropped": reasons})
+        return rows
+
+    def close(self) -> None:
+        """Detach, unload, unmap. Safe to call twice."""
+        if self.buffer is not None:
+            self.buffer.close()
+            self.buffer = None
+        self.delivered = getattr(self, "delivered", np.zeros(0, np.int64))
+        self._stats = np.zeros(0, np.dtype([("produced", "u8"), ("dropped", "u8", (7,))]))
+        self.object.close()

@@ -1,0 +1,123 @@
+"""The target of a capture, as the BPF programs filter it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import TargetError
+from workbench.recorder import procfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.probe.maps import Map
+    from workbench.recorder.source import Source
+    from workbench.recorder.spec import Target
+
+ACTIVE, HELD = (n.to_bytes(4, "little") for n in (1, 2))  # enum wb_target_state
+
+
+def filter_values(target: Target) -> dict[str, Any]:
+    """Values of the filter's ``const volatile`` parameters."""
+    return {
+        "wb_by_tree": int(target.pid is not None),
+        "wb_by_cgroup": int(target.cgroup is not None),
+        "wb_by_comm": int(target.comm is not None),
+        "wb_comm": (target.comm or "").encode(),
+        "wb_follow": int(target.follow),
+        "wb_self": os.getpid(),
+    }
+
+
+@contextmanager
+def watched(target: Target) -> Iterator[int]:
+    """Give a descriptor that becomes readable when the target process ends, or -1.
+
+    Raises
+    ------
+    TargetError
+        There is no such process.
+    """
+    if target.pid is None:
+        yield -1
+        return
+    try:
+        fd = os.pidfd_open(target.pid)
+    except OSError as error:
+        raise TargetError(
+            f"There is no process {target.pid}.",
+            why=error.strerror or "",
+            advice="`ps -e` lists the processes; a thread's id is not accepted, its process's is.",
+        ) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def add_processes(target: Target, targets: Map) -> list[int]:
+    """Put the target's processes into the map; return those that exist already.
+
+    The fork hook is attached by now: a child that is born while /proc is read here is either
+    found here or added by the hook, as its parent is in the map before /proc is read.
+    """
+    if target.pid is None:
+        return []
+    targets.update(target.pid.to_bytes(4, "little"), HELD if target.held else ACTIVE)
+    found = [target.pid]
+    if target.follow and not target.held:
+        while new := [p for p in procfs.descendants(target.pid) if p not in found]:
+            for pid in new:
+                targets.update(pid.to_bytes(4, "little"), ACTIVE)
+            found.extend(new)
+    return found
+
+
+def set_cgroup(target: Target, sources: list[Source]) -> None:
+    """Put the target's cgroup into each object's map.
+
+    Raises
+    ------
+    TargetError
+    """
+    if target.cgroup is None:
+        return
+    directory = cgroup_directory(target.cgroup)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for source in sources:
+            if "wb_cgroup" in source.object.maps:
+                source.object.maps["wb_cgroup"].update(b"\0" * 4, fd.to_bytes(4, "little"))
+    except Exception as error:
+        raise TargetError(
+            f"{directory} cannot be used as a cgroup.",
+            why=str(error),
+            advice="Give a directory of the cgroup v2 hierarchy.",
+        ) from error
+    finally:
+        os.close(fd)
+
+
+def cgroup_directory(name: str) -> Path:
+    """Directory of a cgroup that is given by its path in the file system or the hierarchy.
+
+    Raises
+    ------
+    TargetError
+    """
+    mounts = [
+        Path(fields[1])
+        for fields in (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+        if len(fields) > 2 and fields[2] == "cgroup2"
+    ]
+    for candidate in (Path(name), *(mount / name.lstrip("/") for mount in mounts)):
+        if candidate.is_dir() and any(candidate.is_relative_to(mount) for mount in mounts):
+            return candidate
+    raise TargetError(
+        f"There is no cgroup {name}.",
+        why=f"cgroup v2 is mounted at {', '.join(map(str, mounts)) or 'no place'}.",
+        advice="`systemd-cgls` lists the cgroups.",
+    )
