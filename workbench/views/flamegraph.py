@@ -1,0 +1,167 @@
+"""The flamegraph: a canvas that stays quick with a million nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.frames.flame import FlameTree, flame_tree
+from workbench.frames.losses import lossy
+from workbench.views import html
+from workbench.views.payload import payload
+
+if TYPE_CHECKING:
+    from workbench.recording import Recording
+
+MODULE = "flamegraph.js"
+FALLBACK_ROWS = 10
+
+
+class Flamegraph:
+    """An interactive flamegraph for notebooks and for files.
+
+    It shows itself in a notebook without the widget manager; :meth:`widget` returns the same
+    view as a widget whose zoom and search Python can read and set.
+
+    Parameters
+    ----------
+    tree : FlameTree
+        What to draw, see :func:`workbench.frames.flame.flame_tree`.
+    title : str
+        Shown above.
+    icicle : bool
+        Callers on top instead of below.
+    notice : str
+        A sentence that is shown prominently above the graph: that events were lost.
+    height : int
+        Greatest height in CSS pixels; deeper trees scroll.
+    search : str
+        Regular expression (JavaScript's) that is highlighted at first.
+    """
+
+    def __init__(
+        self,
+        tree: FlameTree,
+        *,
+        title: str = "",
+        icicle: bool = False,
+        notice: str = "",
+        height: int = 560,
+        search: str = "",
+    ) -> None:
+        self.tree = tree
+        self.title = title
+        self.icicle = icicle
+        self.notice = notice
+        self.height = height
+        self.search = search
+
+    @classmethod
+    def of(
+        cls, rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",), **options: Any
+    ) -> Flamegraph:
+        """Draw a recording; say so when it lost events.
+
+        Parameters
+        ----------
+        rec, kind, by
+            See :func:`workbench.frames.flame.flame_tree`.
+        **options
+            As of the class.
+
+        Raises
+        ------
+        MissingTableError
+            The recording has no stacks of that kind.
+        """
+        options.setdefault("title", f"{kind}: stacks by weight")
+        options.setdefault("notice", lossy(rec))
+        return cls(flame_tree(rec, kind, by), **options)
+
+    @cached_property
+    def _payload(self) -> bytes:
+        return payload(self.tree)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "icicle": self.icicle,
+            "notice": self.notice,
+            "height": self.height,
+            "search": self.search,
+            "focus": 0,
+        }
+
+    def fragment(self) -> str:
+        """Return the view as a piece of HTML that needs nothing else."""
+        return html.fragment(MODULE, self._state(), {"payload": self._payload}, self._fallback())
+
+    def _repr_html_(self) -> str:
+        return self.fragment()
+
+    def __repr__(self) -> str:
+        return f"<Flamegraph of {self.tree.total:,} {self.tree.unit}, {len(self.tree):,} nodes>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write a self-contained HTML file and return its path.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
+        return html.save(html.page(self.title or "Flamegraph", self.fragment()), path)
+
+    def widget(self) -> Any:
+        """Return the view as an anywidget.
+
+        Its traits ``focus`` (index of the zoomed node), ``search`` (regular expression) and
+        ``icicle`` are synchronised both ways.
+        """
+        return _widget_class()(payload=self._payload, **self._state())
+
+    def _fallback(self) -> str:
+        """Return the functions with the most self weight, for pages that run no scripts."""
+        tree = self.tree
+        weight = np.bincount(tree.name, weights=tree.self, minlength=len(tree.names))
+        top = [
+            index for index in np.argsort(-weight, kind="stable")[:FALLBACK_ROWS] if weight[index]
+        ]
+        rows = "".join(
+            f"<tr><td>{html.escape(tree.names[index])}</td><td>{weight[index]:,.0f}</td>"
+            f"<td>{weight[index] / tree.total:.1%}</td></tr>"
+            for index in top
+        )
+        notice = f"<p><strong>{html.escape(self.notice)}</strong></p>" if self.notice else ""
+        return (
+            f"{notice}<p>{html.escape(self.title or 'Flamegraph')}: {tree.total:,} "
+            f"{html.escape(tree.unit)}. The interactive graph needs scripts (in a notebook: trust "
+            "it). The functions with most of their own:</p>"
+            f"<table><tr><th>function</th><th>self</th><th>share</th></tr>{rows}</table>"
+        )
+
+
+@cache
+def _widget_class() -> type:
+    """Return the widget class; made on first use because ipywidgets is slow to import."""
+    import anywidget
+    import traitlets
+
+    class FlamegraphWidget(anywidget.AnyWidget):
+        """The flamegraph with synchronised traits, see :meth:`Flamegraph.widget`."""
+
+        _esm = html.bundle(MODULE)
+        _css = html.css()
+        payload = traitlets.Bytes().tag(sync=True)
+        title = traitlets.Unicode().tag(sync=True)
+        notice = traitlets.Unicode().tag(sync=True)
+        height = traitlets.Int(560).tag(sync=True)
+        icicle = traitlets.Bool(False).tag(sync=True)
+        search = traitlets.Unicode().tag(sync=True)
+        focus = traitlets.Int(0).tag(sync=True)
+
+    return FlamegraphWidget

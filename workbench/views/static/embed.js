@@ -1,0 +1,55 @@
+// Data that travels inside the page: base64 of gzip, inflated by the browser itself.
+
+export function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+export async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+// Makes an element. Texts are only ever set as text: names come from traced programs.
+export function make(tag, className = "", text = "", attributes = {}) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+// Stands in for the widget model of a notebook where there is no Python to talk to.
+export function staticModel(state) {
+  return {
+    get: (name) => state[name],
+    set: (name, value) => (state[name] = value),
+    save_changes() {},
+    on() {},
+    off() {},
+  };
+}
+
+const UNITS_NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+
+export function humanTime(ns) {
+  if (ns >= 120e9) {
+    const minutes = Math.floor(ns / 60e9);
+    return `${minutes.toLocaleString("en")} min ${Math.round((ns - minutes * 60e9) / 1e9)} s`;
+  }
+  const [size, unit] = UNITS_NS.find(([limit]) => ns >= limit) ?? [1, "ns"];
+  return `${Number((ns / size).toPrecision(3))} ${unit}`;
+}
+
+export function humanCount(count) {
+  return count.toLocaleString("en", { maximumFractionDigits: 0 });
+}
+
+export function percent(share) {
+  if (!Number.isFinite(share) || share === 0) return "0%";
+  if (share < 0.0001) return "<0.01%";
+  return `${(share * 100).toFixed(share < 0.0995 ? 2 : 1)}%`;
+}
