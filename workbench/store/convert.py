@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from workbench.store.columns import KEYS
 from workbench.store.comms import CommIndex
@@ -63,21 +63,28 @@ def convert(stream: Stream, decorate: Decorator, path: Path) -> int:
 
 def write_parquet(schema: Any, batches: Iterable[Any], path: Path) -> int:
     """Write batches as one Parquet file, atomically; return the number of rows."""
-    import pyarrow.parquet as pq
-
     part = path.with_name(path.name + ".part")
-    rows = 0
     try:
         with writing(path):
-            with pq.ParquetWriter(part, schema, **_options(schema)) as writer:
-                for group in _groups(schema, batches):
-                    writer.write_table(group, row_group_size=ROW_GROUP)
-                    rows += group.num_rows
+            with part.open("wb") as file:
+                rows = write_groups(schema, batches, file)
             sync(part)
             part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    return rows
+
+
+def write_groups(schema: Any, batches: Iterable[Any], file: IO[bytes]) -> int:
+    """Write batches as Parquet to an open file, one row group after the other; return the rows."""
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+        for group in _groups(schema, batches):
+            writer.write_table(group, row_group_size=ROW_GROUP)
+            rows += group.num_rows
     return rows
 
 
