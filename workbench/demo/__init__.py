@@ -1,0 +1,85 @@
+"""The bundled workload: a slow HTTP server, its client, and programs that know what they did.
+
+``slow-api`` is one C program (``*.c`` beside this file, compiled by ``make``). Its mode ``demo``
+runs a server with a slow, a CPU-heavy and a chatty endpoint and a client that asks a fixed mix of
+questions, and ends by itself. Its modes ``burn``, ``calls`` and ``sleep`` do an exactly known
+amount of work and print it as JSON: tests compare captures with that.
+
+``python -m workbench.demo`` captures the workload and leaves a session, a report and an executed
+notebook; see :mod:`workbench.demo.__main__`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from workbench.errors import TargetError
+
+BINARY = Path(__file__).with_name("slow-api")
+"""The compiled program; ``make bpf`` makes it, and wheels bring it along."""
+
+
+def program(*arguments: str) -> list[str]:
+    """Return the command line of one mode of the bundled program.
+
+    Parameters
+    ----------
+    *arguments : str
+        Mode and options, as ``slow-api --help`` lists them.
+
+    Returns
+    -------
+    list of str
+        To be given to ``subprocess`` or to ``wb.capture(command=...)``.
+
+    Raises
+    ------
+    TargetError
+        The program was not compiled.
+    """
+    if not os.access(BINARY, os.X_OK):
+        raise TargetError(
+            "The bundled workload slow-api is not there.",
+            why=f"{BINARY} does not exist or is not executable: it has not been compiled.",
+            advice="Run `make workload` in the checkout (needs a C compiler), "
+            "or install the package from a wheel.",
+        )
+    return [str(BINARY), *arguments]
+
+
+def command(
+    seconds: float = 5.0,
+    *,
+    requests: int | None = None,
+    seed: int = 1,
+    json: str | Path | None = None,
+) -> list[str]:
+    """Return the command line of the demo: a server and a client that end together.
+
+    Parameters
+    ----------
+    seconds : float
+        How long the client asks.
+    requests : int, optional
+        End after this many requests instead.
+    seed : int
+        Seed of the mix of requests and of the pauses between them.
+    json : path, optional
+        Where the client's own summary goes: requests and latencies in milliseconds per endpoint.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    TargetError
+        The program was not compiled.
+    """
+    arguments = ["demo", "--seconds", f"{seconds:g}", "--seed", str(seed)]
+    if requests is not None:
+        arguments += ["--requests", str(requests)]
+    if json is not None:
+        arguments += ["--json", str(json)]
+    return program(*arguments)
