@@ -1,0 +1,119 @@
+# The eBPF workbench. `make` prints what can be made; everything sets up what it needs by itself,
+# and does nothing twice.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+PYTEST_ARGS ?=
+COVERAGE ?= 90
+SECONDS ?= 5
+
+export PYTHON
+export PATH := $(PATH):/usr/sbin:/sbin
+
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+BPF_HEADERS := $(wildcard bpf/*.h)
+OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=workbench/objects/%.bpf.o)
+# clang has no multiarch folder of its own for the target bpf: <asm/types.h> is the host's.
+MACHINE := $(shell uname -m)
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(MACHINE)))
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
+	-idirafter /usr/include/$(MACHINE)-linux-gnu
+
+WORKLOAD := workbench/demo/slow-api
+WORKLOAD_SOURCES := $(wildcard workbench/demo/*.c)
+# Frame pointers everywhere and no tail calls: the workload is there to be looked at.
+WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
+	-fno-optimize-sibling-calls -Wall -Wextra -pthread
+
+# Stamps: the environment for the demo, and the one for tests, which has everything.
+VENV_DEMO := $(VENV)/.workbench-demo
+VENV_DEV := $(VENV)/.workbench-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test setup setup-demo packages-demo packages-test packages-bench \
+	bpf workload lint format types pytest bench dataset wheel clean distclean
+
+help: ## Print this list
+	@echo "The eBPF workbench. Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) SECONDS=$(SECONDS) PYTEST_ARGS='$(PYTEST_ARGS)'"
+
+# Each step is a make of its own, because a later one may need what an earlier one installs.
+# Where the Debian packages cannot be installed, the demo goes on with its recorded session.
+demo: ## Capture the bundled workload; leave session, report and notebook in build/demo/
+	@if tools/packages.sh demo; then $(MAKE) --no-print-directory bpf workload || exit 1; \
+	else echo "Going on without what is missing."; fi
+	@$(MAKE) --no-print-directory $(VENV_DEMO)
+	@$(BIN)/python -m workbench.demo --seconds $(SECONDS)
+
+test: ## Set up, then check style and types and run all tests with coverage
+	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory pytest
+
+setup: packages-test ## Install what is missing, compile the BPF objects and the workload
+	@$(MAKE) --no-print-directory $(VENV_DEV) bpf workload
+
+packages-demo packages-test packages-bench: packages-%:
+	@tools/packages.sh $*
+
+$(VENV_DEMO): pyproject.toml constraints.txt
+	@tools/venv.sh $(VENV) notebook
+	@touch $@
+
+$(VENV_DEV): pyproject.toml constraints.txt
+	@tools/venv.sh $(VENV) notebook,models,otlp,dev
+	@touch $@ $(VENV_DEMO)
+
+bpf: $(OBJECTS) ## Compile the BPF programs (needs clang, no kernel headers)
+
+# The debug information that remains is BTF: what CO-RE and the event layouts need.
+workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS)
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.part
+	@$(LLVM_STRIP) -g $@.part
+	@mv $@.part $@
+
+workload: $(WORKLOAD) ## Compile the bundled workload slow-api
+
+$(WORKLOAD): $(WORKLOAD_SOURCES) workbench/demo/slow_api.h
+	$(CC) $(WORKLOAD_CFLAGS) $(WORKLOAD_SOURCES) -o $@
+
+lint: $(VENV_DEV) ## Check style: ruff, and shellcheck where it is installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@if command -v shellcheck >/dev/null; then shellcheck tools/*.sh .ci/run; fi
+
+format: $(VENV_DEV) ## Mend style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV_DEV) ## Check types: mypy, strict
+	@$(BIN)/mypy
+
+pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(PYTEST_ARGS)
+
+bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json
+	@$(MAKE) --no-print-directory $(VENV_DEV) bpf workload
+	@$(BIN)/python -m benches
+
+dataset: $(VENV_DEMO) bpf workload ## Record datasets/slow-api.wb anew (needs eBPF)
+	@$(BIN)/python -m workbench.demo --dataset datasets/slow-api.wb
+
+wheel: $(VENV_DEV) bpf workload ## Build dist/*.whl with the compiled objects, for this machine type
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@$(BIN)/python -m wheel tags --remove --platform-tag linux_$(MACHINE) dist/*.whl
+
+clean: ## Remove what was built
+	rm -rf build dist workbench/objects/*.bpf.o $(WORKLOAD) .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the virtual environment too
+	rm -rf $(VENV)
