@@ -2,8 +2,76 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.probe import support
 
 # Import mode is importlib: helpers beside the tests (synthetic.py, ...) are found through this.
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip kernel tests where eBPF is not permitted, or fail them where it has to be."""
+    if item.get_closest_marker("kernel") is None:
+        return
+    missing = [c.name for c in _checks() if c.required and not c.ok]
+    if not missing:
+        return
+    reason = f"no capture can run here: {', '.join(missing)} (see `workbench doctor`)"
+    if os.environ.get("WORKBENCH_REQUIRE_KERNEL") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@cache
+def _checks() -> list[support.Check]:
+    return support.checks()
+
+
+def loaded() -> dict[str, set[int]]:
+    """Ids of all BPF programs, maps and links of this machine, as bpftool lists them."""
+    return {what: {entry["id"] for entry in _bpftool(what)} for what in ("prog", "map", "link")}
+
+
+def _bpftool(what: str) -> list[dict[str, Any]]:
+    done = subprocess.run(["bpftool", "-j", what, "list"], check=True, capture_output=True)
+    return json.loads(done.stdout or b"[]") or []
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Fail if programs, maps, links or recorders are left behind by a test."""
+    before = loaded()
+    yield
+    deadline = time.monotonic() + 5.0
+    while True:
+        left = {what: sorted(ids - before[what]) for what, ids in loaded().items()}
+        recorders = _recorders()
+        if (not any(left.values()) and not recorders) or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)  # the kernel frees programs after an RCU grace period
+    assert not any(left.values()), f"left behind: {left}"
+    assert not recorders, f"recorders left behind: {recorders}"
+
+
+def _recorders() -> list[int]:
+    """Recorder processes of this test run's children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"workbench.recorder" in words:
+            found.append(int(entry.name))
+    return found

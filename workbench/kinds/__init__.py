@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from functools import cache
+from types import ModuleType
+from typing import Any
 
 from workbench.errors import UnknownKindError
 from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
@@ -37,3 +40,15 @@ def find(name: str) -> CaptureKind:
             advice="`workbench kinds` tells what each answers.",
         )
     return all_kinds()[name]
+
+
+class _CallableModule(ModuleType):
+    """`wb.kinds()` is part of the public API, and `workbench.kinds` is this package: one name."""
+
+    def __call__(self) -> Any:
+        from workbench.diagnosis import kinds_table
+
+        return kinds_table()
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -44,7 +44,8 @@ class Parameter:
             return tuple(items)
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             raise ParameterError(f"{self.name} must be {wanted.__name__}, not {value!r}.")
-        if self.low is not None and value < self.low or self.high is not None and value > self.high:
+        below = self.low is not None and value < self.low
+        if below or (self.high is not None and value > self.high):
             raise ParameterError(f"{self.name} must be {self.low} to {self.high}, not {value}.")
         return value
 

@@ -188,7 +188,9 @@ def _string(strings: bytes, offset: int) -> str:
     return strings[offset:end].decode("utf-8", "replace")
 
 
-def _type(kind: int, name: str, number: int, flag: int, body: bytes, strings: bytes) -> Type:
+def _type(  # noqa: PLR0911 - one way out per kind
+    kind: int, name: str, number: int, flag: int, body: bytes, strings: bytes
+) -> Type:
     if kind == INT:
         (encoding,) = struct.unpack("<I", body)
         return Type(kind, name, size=number, signed=bool(encoding >> 24 & 1))

@@ -135,7 +135,7 @@ def log_capture() -> Iterator[list[str]]:
 
 
 def last_errno() -> int:
-    """errno of the last libbpf call of this thread."""
+    """Errno of the last libbpf call of this thread."""
     return c.get_errno()
 
 

@@ -116,7 +116,7 @@ def _layout(btf: Btf, name: str, type_id: int, found: Type) -> Layout:
 def _member_dtype(
     btf: Btf, struct: str, member: Member, *, element: bool = False
 ) -> tuple[np.dtype[Any] | None, str]:
-    """dtype and typedef of a member; None for a flexible array."""
+    """Dtype and typedef of a member; None for a flexible array."""
     if member.bits or member.bit_offset % 8:
         raise ObjectFormatError(f"{struct}.{member.name} is a bit field, which no column can hold.")
     found, typedef = btf.resolve(member.type_id)

@@ -90,7 +90,7 @@ class Map:
         if not address:
             raise MapError(f"Map {self.name} has no initial content.")
         block = (c.c_uint8 * size.value).from_address(address)
-        return np.frombuffer(block, np.uint8)
+        return np.ctypeslib.as_array(block)
 
     def memory(self) -> NDArray[np.uint8]:
         """Content of a loaded global data map, shared with the kernel: no copy, read-only.

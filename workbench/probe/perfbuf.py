@@ -150,7 +150,7 @@ def walk(words: NDArray[np.uint64]) -> tuple[Span, int]:
         heads = words[:: step // 8]
         if int(heads[0]) & TYPE == SAMPLE and (heads == heads[0]).all():
             lengths = words.view(np.uint32)[2 :: step // 4]
-            if (lengths == lengths[0]).all():
+            if (lengths == lengths[0]).all() and lengths[0] <= step - HEADER:
                 at = np.arange(len(heads), dtype=np.int64) * step
                 return Span(data, at + HEADER, lengths.astype(np.int64), step), 0
     return _walk_mixed(words)

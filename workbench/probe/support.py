@@ -15,9 +15,10 @@ from workbench.probe.maps import HASH, PERF_EVENT_ARRAY, RINGBUF
 BTF = Path("/sys/kernel/btf/vmlinux")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")  # CONFIG_KPROBE_EVENTS
 TASK_STORAGE = 29  # BPF_MAP_TYPE_TASK_STORAGE
 # enum bpf_prog_type
-KPROBE, TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT, TRACING = 2, 5, 7, 17, 26
+PERF_EVENT, TRACING = 7, 26
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39, "CAP_SYS_PTRACE": 19}
 
@@ -125,7 +126,7 @@ def _lockdown() -> Check:
         "lockdown",
         mode != "confidentiality",
         mode or "not visible",
-        "Lockdown mode confidentiality forbids reading kernel memory: boot with lockdown=integrity.",
+        "Mode confidentiality forbids reading kernel memory: boot with lockdown=integrity.",
     )
 
 
@@ -145,7 +146,7 @@ def _kernel_features() -> list[Check]:
             "The kind syscalls needs Linux 5.11 or newer.",
         ),
         Check("perf_event programs", has_program_type(PERF_EVENT), "", "The kind cpu needs them."),
-        Check("kprobes", has_program_type(KPROBE), "", "No kind needs them yet.", required=False),
+        Check("kprobes", KPROBE_PMU.exists(), "", "No kind needs them yet.", required=False),
     ]
 
 

@@ -49,7 +49,7 @@ def main() -> int:
         path = loop.run()
     except WorkbenchError as error:
         return _fail(type(error).__name__, error.what, error.why, error.advice)
-    except Exception as error:  # noqa: BLE001 - the client must learn of a bug, too
+    except Exception as error:
         traceback.print_exc()
         why = f"{type(error).__name__}: {error}"
         return _fail("RecorderError", "The recorder failed.", why, "Please report this.")

@@ -242,8 +242,10 @@ class CaptureLoop:
         return path
 
     def _settle(self) -> None:
-        """Drain until all that was produced is accounted for: detaching does not wait for
-        programs that run on another CPU at that moment."""
+        """Drain until all that was produced is accounted for.
+
+        Detaching does not wait for programs that run on another CPU at that moment.
+        """
         deadline = time.monotonic() + SETTLE_S
         while True:
             self._drain()

@@ -51,7 +51,7 @@ def real_path(pid: int, path: str) -> str:
     """
     link = PROC / str(pid) / "exe"
     try:
-        return str(link.readlink()) if os.path.samefile(path, link) else path
+        return str(link.readlink()) if link.samefile(path) else path
     except OSError:
         return path
 
@@ -62,7 +62,7 @@ def command_line(pid: int) -> str:
 
 
 def quote(arguments: str) -> str:
-    """``"a\\0b c\\0"`` as ``a 'b c'``."""
+    """Join NUL-separated arguments, quoted as for a shell."""
     return shlex.join(arguments.rstrip("\0").split("\0")) if arguments else ""
 
 

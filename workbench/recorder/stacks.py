@@ -92,8 +92,10 @@ class StackTable:
     ) -> NDArray[np.uint64]:
         position = np.arange(len(frames)) - np.repeat(starts, depths)
         terms = (frames.astype(np.uint64) + np.uint64(1)) * coefficients[position % MAX_FRAMES]
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
-        return sums[starts + depths] - sums[starts]
+        sums = np.zeros(len(frames) + 1, np.uint64)
+        np.cumsum(terms, out=sums[1:])
+        hashes: NDArray[np.uint64] = sums[starts + depths] - sums[starts]
+        return hashes
 
     def take(self) -> Any:
         """Return the new stacks as a record batch, or None."""
@@ -171,7 +173,7 @@ class StackWorker:
                     self._symbolizer.add_process(value)
                 else:
                     self._symbolizer.retry_unresolved()
-            except Exception:  # noqa: BLE001 - a strange binary must not end the recording
+            except Exception:
                 self.failure = traceback.format_exc(limit=3)
             if what == "stop":
                 self._give_frames()

@@ -1,4 +1,4 @@
-"""Sources that fill tables: events as they are, samples with stacks, counts made in the kernel."""
+"""Sources that fill tables: events as they are, and counts made in the kernel."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from workbench.batch import Batcher, column
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.recorder.source import Setup, Source
-from workbench.recorder.stacks import Samples, StackWorker
-from workbench.schema import TYPEDEFS, Column, arrow_field
+from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,57 +74,6 @@ class EventSource(Source):
         return self.batches(processes, now)
 
 
-class StackSource(EventSource):
-    """A kind whose records end in the addresses of a stack."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._worker = StackWorker(self.table, self._make_batch)
-
-    def _schema(self) -> Any:
-        import pyarrow as pa
-
-        whole = arrow_schema(self.layout)
-        kept = [f for f in whole if not f.name.endswith("_depth")]
-        for name, typedef in (("stack_id", "wb_stack_id"), ("weight", "wb_weight")):
-            m = TYPEDEFS[typedef]
-            kept.append(arrow_field(Column(name, m.arrow, m.unit, m.meaning)))
-        return pa.schema(kept)
-
-    def _make_batch(self, records: NDArray[Any], stacks: NDArray[np.uint32]) -> Any:
-        ones = np.ones(len(records), np.uint32)
-        return self._batcher.batch(records, stack_id=stacks, weight=ones)
-
-    def _convert(self, span: Any, records: NDArray[Any]) -> list[tuple[str, Any]]:
-        words, counts = span.tails(self.layout.dtype.itemsize)
-        copied = records.copy()
-        # A perf buffer pads records: the depths say how many addresses there are.
-        depths = copied["kernel_depth"].astype(np.int64) + copied["user_depth"]
-        if not np.array_equal(depths, counts):
-            words = words[
-                np.arange(len(words)) - np.repeat(np.cumsum(counts) - counts, counts)
-                < np.repeat(depths, counts)
-            ]
-        self._worker.submit(Samples(copied, words))
-        return self._worker.batches()
-
-    def process_started(self, pid: int) -> None:
-        """Read its mappings."""
-        self._worker.add_process(pid)
-
-    def process_ended(self, pid: int) -> None:
-        """Resolve what is open, e.g. code of a JIT whose map file is complete now."""
-        self._worker.exited(pid)
-
-    def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain; return what the symbolizing thread has finished."""
-        return super().batches(processes, now) + self._worker.batches()
-
-    def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain, and wait for the symbolizing thread."""
-        return self.batches(processes, now) + self._worker.finish()
-
-
 class AggregateSource(EventSource):
     """A kind that aggregates in a map; the table gets snapshots of it."""
 
@@ -161,8 +109,10 @@ class AggregateSource(EventSource):
         self._count = int(value[self.aggregation.count].sum())
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
-            for field in layout.fields:
-                arrays.append(column(data[field.name], self.schema.field(field.name).type))
+            arrays += [
+                column(data[field.name], self.schema.field(field.name).type)
+                for field in layout.fields
+            ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
@@ -199,7 +149,11 @@ def make_source(
 ) -> EventSource:
     """Return the loaded source of a kind."""
     settings = kind.settings(parameters, machine)
-    make: type[EventSource] = StackSource if kind.stacks else EventSource
+    make: type[EventSource] = EventSource
     if kind.table(parameters) != kind.name:
         make = AggregateSource
+    elif kind.stacks:  # symbolizing takes imports that other kinds start faster without
+        from workbench.recorder.stack_source import StackSource
+
+        make = StackSource
     return make(kind, setup, settings, ring_bytes or kind.ring_bytes, parameters)

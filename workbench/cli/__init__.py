@@ -1,0 +1,146 @@
+"""The command line: each command is a function of ``commands`` with its arguments here.
+
+Errors of the workbench are caught here and nowhere else; they end with exit code 1, wrong
+arguments with 2. ``workbench record -- COMMAND`` ends with the command's own exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from workbench import kinds
+from workbench._version import __version__
+from workbench.cli import commands
+from workbench.errors import WorkbenchError
+from workbench.kinds import Parameter
+
+EPILOG = """\
+examples:
+  workbench record cpu,syscalls -o run.wb -- python3 job.py
+  workbench record cpu --pid 1234 --hz 999 --duration 10 -o run.wb
+  workbench sql run.wb 'select name, count(*) as calls from syscalls group by name'
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="workbench",
+        description="Capture what programs do with eBPF; explore it as dataframes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"workbench {__version__}")
+    sub = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    doctor = sub.add_parser("doctor", help="say what can be captured here, and what is missing")
+    _json(doctor)
+    doctor.set_defaults(run=commands.doctor)
+
+    listing = sub.add_parser("kinds", help="list the capture kinds")
+    _json(listing)
+    listing.set_defaults(run=commands.kinds)
+
+    _record(sub.add_parser("record", help="capture into a session"))
+
+    info = sub.add_parser("info", help="say what a session holds, lost and cost")
+    _session(info)
+    _json(info)
+    info.set_defaults(run=commands.info)
+
+    show = sub.add_parser("open", help="show a session's report in the browser")
+    _session(show)
+    show.add_argument("--no-browser", action="store_true", help="only print where the report is")
+    show.set_defaults(run=commands.open_report)
+
+    sql = sub.add_parser("sql", help="query a session's tables")
+    _session(sql)
+    sql.add_argument("query", help="the tables are those that `workbench info` lists")
+    _json(sql)
+    sql.set_defaults(run=commands.sql)
+
+    export = sub.add_parser("export", help="write a session in another format")
+    _session(export)
+    export.add_argument("--format", required=True, help="csv, parquet, arrow, folded")
+    export.add_argument("--table", help="table to write, by default the first kind's")
+    export.add_argument("-o", "--output", help="file to write, by default beside the session")
+    export.set_defaults(run=commands.export)
+
+    report = sub.add_parser("report", help="write all views as one HTML file")
+    _session(report)
+    report.add_argument("-o", "--output", help="file to write, by default beside the session")
+    report.set_defaults(run=commands.report)
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+def _session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="FILE.wb")
+
+
+def _record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kinds", metavar="KIND[,KIND...]")
+    target = parser.add_argument_group("target (one is needed)")
+    target.add_argument("--pid", type=int, help="a process, its threads and its descendants")
+    target.add_argument("--cgroup", help="a cgroup v2, by its path")
+    target.add_argument("--comm", help="threads of that name")
+    target.add_argument("--system-wide", action="store_true", help="everything on this machine")
+    target.add_argument("--no-follow", action="store_true", help="leave out child processes")
+    target.add_argument("command", nargs="*", metavar="-- COMMAND", help="a command to start")
+    parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds")
+    parser.add_argument("-o", "--output", metavar="FILE.wb", help="by default KINDS-TIME.wb here")
+    parser.add_argument("--force", action="store_true", help="replace an existing session")
+    parser.add_argument("--ring-bytes", type=int, help="size of each event buffer, a power of two")
+    parser.add_argument("--transport", default="auto", choices=("auto", "ring", "perf"))
+    parser.add_argument("--overhead", default="sampled", choices=("sampled", "always", "off"))
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    _json(parser)
+    for parameter in _all_parameters():
+        _add_parameter(parser, parameter)
+    parser.set_defaults(run=commands.record)
+
+
+def _all_parameters() -> list[Parameter]:
+    """Parameters of all kinds, each name once."""
+    found = {p.name: p for kind in kinds.all_kinds().values() for p in kind.parameters}
+    return list(found.values())
+
+
+def _add_parameter(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
+    flag = "--" + parameter.name.replace("_", "-")
+    if isinstance(parameter.default, bool):
+        action = argparse.BooleanOptionalAction
+        parser.add_argument(flag, dest=parameter.name, action=action, help=parameter.help)
+    elif isinstance(parameter.default, tuple):
+        parser.add_argument(
+            flag,
+            dest=parameter.name,
+            type=lambda text: tuple(text.split(",")),
+            metavar="A,B",
+            help=parameter.help,
+        )
+    else:
+        parser.add_argument(
+            flag, dest=parameter.name, type=type(parameter.default), help=parameter.help
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except WorkbenchError as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0

@@ -1,0 +1,349 @@
+"""`wb.capture`: start a recorder, wait for its end, hand the session over."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from workbench import kinds as kind_registry
+from workbench.errors import ParameterError, StorageError, TargetError, WorkbenchError
+from workbench.held import HeldCommand
+from workbench.progress import Progress, show
+from workbench.recorder.spec import Spec, Target
+from workbench.recorder_client import RecorderClient
+from workbench.session import Session
+
+POLL_S = 0.1
+
+
+class RecorderDiedWarning(UserWarning):
+    """The recorder died; the session holds what it had flushed."""
+
+
+class Capture:
+    """A capture that can be started, watched and stopped; made by :func:`capture`.
+
+    As a context manager it runs for the length of the block::
+
+        with wb.capture("syscalls", pid=pid) as session:
+            ...                     # session.refresh() shows what has come so far
+        session.syscalls()
+    """
+
+    def __init__(self, spec: Spec, command: Sequence[str] | None, progress: bool | None) -> None:
+        self.spec = spec
+        self.exit_code: int | None = None
+        self._command = tuple(command) if command else None
+        self._progress = progress
+        self._held: HeldCommand | None = None
+        self._client: RecorderClient | None = None
+        self._session: Session | None = None
+
+    def start(self) -> Capture:
+        """Attach the probes and, if there is a command, let it begin.
+
+        Raises
+        ------
+        WorkbenchError
+            What failed; nothing is left behind.
+        """
+        if self._client is not None:
+            raise ParameterError("This capture has been started already.")
+        spec = self.spec
+        if self._command:
+            self._held = HeldCommand(self._command)
+            target = Target(**{**spec.target.__dict__, "pid": self._held.pid, "held": True})
+            spec = Spec(**{**spec.__dict__, "target": target})
+        self._client = RecorderClient(spec)
+        try:
+            self._client.wait_ready()
+        except BaseException:
+            self._client.kill()
+            self._client.close()
+            self._end_command()
+            raise
+        if self._held:
+            self._held.release()
+        return self
+
+    @property
+    def session(self) -> Session:
+        """The session: live while the capture runs."""
+        if self._session is None:
+            deadline = time.monotonic() + 10.0
+            while not (Path(self.spec.output) / "manifest.json").exists():
+                if Path(self.spec.output).is_file() or time.monotonic() > deadline:
+                    break
+                time.sleep(0.002)
+            self._session = Session.open(self.spec.output)
+        return self._session
+
+    @property
+    def recorder_pid(self) -> int:
+        """Process id of the recorder."""
+        assert self._client
+        return self._client.pid
+
+    def wait(self) -> Session:
+        """Wait until the command, the duration or Ctrl-C ends it; return the session."""
+        assert self._client
+        with show(self._progress, self.spec.duration) as progress:
+            interrupted = False
+            while True:
+                try:
+                    ended = self._client.join(POLL_S)
+                    progress.update(self._client.progress)
+                    if self._held and not interrupted:
+                        self._held.poll()
+                    if ended:
+                        break
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+                    self._client.stop()
+        return self._finish(progress)
+
+    def stop(self) -> Session:
+        """Stop it; return the session."""
+        assert self._client
+        self._client.stop()
+        return self.wait()
+
+    def _finish(self, progress: Progress) -> Session:
+        assert self._client
+        client = self._client
+        self._end_command()
+        result = client.result
+        if result is None or result["event"] == "error":
+            error = client.error()
+            client.close()
+            return self._recovered(error)
+        client.close()
+        progress.done(client.progress, result)
+        live, self._session = self._session, Session.open(self.spec.output)
+        if live is not None:  # whoever holds the live session sees the finished one
+            live.refresh()
+            self._session = live
+        return self._session
+
+    def _recovered(self, error: WorkbenchError) -> Session:
+        try:
+            session = Session.open(self.spec.output)
+        except WorkbenchError:
+            raise error from None
+        if self._session is not None:
+            self._session.refresh()
+            session = self._session
+        warnings.warn(RecorderDiedWarning(str(error)), stacklevel=4)
+        self._session = session
+        return session
+
+    def _end_command(self) -> None:
+        if self._held:
+            self._held.end()
+            self.exit_code = self._held.status
+
+    def __enter__(self) -> Session:
+        self.start()
+        return self.session
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "not started" if self._client is None else "ended"
+        if self._client is not None and self._client.running:
+            state = f"running, {self._client.progress.get('rows', 0):,} rows"
+        return f"<Capture of {', '.join(self.spec.kinds)}: {state}>"
+
+
+def capture(
+    kinds: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+    *,
+    pid: int | None = None,
+    command: str | Sequence[str] | None = None,
+    cgroup: str | None = None,
+    comm: str | None = None,
+    system_wide: bool = False,
+    follow: bool = True,
+    duration: float | None = None,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    ring_bytes: int | None = None,
+    transport: str = "auto",
+    overhead: str = "sampled",
+    progress: bool | None = None,
+    wait: bool | None = None,
+    **parameters: Any,
+) -> Any:
+    """Capture what a target does.
+
+    With ``command`` or ``duration`` it waits for the end and returns the session. Without, it
+    returns a :class:`Capture`: a context manager, or to be used with ``start()`` and ``stop()``.
+
+    Parameters
+    ----------
+    kinds : str, sequence of str, or mapping of str to mapping
+        Names of the capture kinds (``"cpu,syscalls"`` works too); a mapping gives each kind its
+        own parameters. `wb.kinds()` lists them.
+    pid : int, optional
+        A process with all its threads and, if ``follow``, its descendants.
+    command : str or sequence of str, optional
+        A command to start; a string is split as a shell would, but no shell runs it. It is held
+        until all probes are attached. What still runs at the end is terminated.
+    cgroup : str, optional
+        A cgroup v2: its path in the hierarchy or in the file system.
+    comm : str, optional
+        Only threads of that name (at most 15 bytes).
+    system_wide : bool
+        Allow a capture with neither of these.
+    follow : bool
+        Whether children of the process belong to the target.
+    duration : float, optional
+        Seconds after which to stop.
+    output : path, optional
+        File to leave, ``NAME.wb``. Without it the session is a directory below the temporary
+        directory, kept until the system cleans that.
+    overwrite : bool
+        Replace an existing session at ``output``.
+    ring_bytes : int, optional
+        Size of each kind's event buffer in bytes, a power of two.
+    transport, overhead : str
+        See :class:`workbench.recorder.spec.Spec`.
+    progress : bool, optional
+        Show a progress bar; by default on terminals and in notebooks.
+    wait : bool, optional
+        Whether to wait for the end; by default with ``command`` or ``duration``.
+    **parameters
+        Parameters of the kinds, e.g. ``hz=999``; each goes to the kinds that have it.
+
+    Returns
+    -------
+    Session or Capture
+
+    Raises
+    ------
+    UnknownKindError, ParameterError, TargetError
+        What was asked for makes no sense.
+    NotPermittedError, UnsupportedKernelError, LoadError, AttachError
+        The kernel refuses it.
+    """
+    words = tuple(shlex.split(command)) if isinstance(command, str) else tuple(command or ())
+    _check_target(pid, command, words, cgroup, comm, system_wide)
+    chosen = _with_parameters(_kinds(kinds), parameters)
+    spec = Spec(
+        kinds=chosen,
+        output=_output(output, list(chosen)),
+        target=Target(pid=pid, cgroup=cgroup, comm=comm, follow=follow, command=words),
+        duration=duration,
+        ring_bytes=ring_bytes,
+        transport=transport,
+        overhead=overhead,
+        pack=output is not None,
+    ).checked()
+    _make_room(Path(spec.output), overwrite)
+    made = Capture(spec, words or None, progress)
+    if wait if wait is not None else bool(words) or duration is not None:
+        return made.start().wait()
+    return made
+
+
+def _check_target(
+    pid: int | None,
+    command: str | Sequence[str] | None,
+    words: tuple[str, ...],
+    cgroup: str | None,
+    comm: str | None,
+    system_wide: bool,
+) -> None:
+    if pid is not None and command is not None:
+        raise ParameterError("A capture has either a pid or a command, not both.")
+    if command is not None and not words:
+        raise TargetError("The command is empty.")
+    if pid is not None and (isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0):
+        raise ParameterError(f"pid must be a process id, not {pid!r}.")
+    if not system_wide and all(x is None for x in (pid, command, cgroup, comm)):
+        raise ParameterError(
+            "The capture has no target.",
+            advice="Give pid=, command=, cgroup= or comm=; system_wide=True captures everything "
+            "that runs on this machine.",
+        )
+
+
+def _kinds(given: Any) -> dict[str, dict[str, Any]]:
+    if isinstance(given, str):
+        return {name.strip(): {} for name in given.split(",") if name.strip()}
+    if isinstance(given, Mapping):
+        return {name: dict(values) for name, values in given.items()}
+    return {name: {} for name in given}
+
+
+def _with_parameters(
+    chosen: dict[str, dict[str, Any]], parameters: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    for name, value in parameters.items():
+        takers = [
+            kind for kind in chosen if name in {p.name for p in kind_registry.find(kind).parameters}
+        ]
+        if not takers:
+            known = sorted({p.name for k in chosen for p in kind_registry.find(k).parameters})
+            raise ParameterError(
+                f"None of {', '.join(chosen)} has a parameter {name}.",
+                why=f"They have {', '.join(known)}.",
+            )
+        for kind in takers:
+            chosen[kind][name] = value
+    return chosen
+
+
+def _output(output: str | os.PathLike[str] | None, kinds: list[str]) -> str:
+    if output is None:
+        folder = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise StorageError(f"{folder} belongs to another user.", advice="Give output=.")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        return tempfile.mkdtemp(".wb", f"{stamp}-{'-'.join(kinds)}-", folder)
+    return str(Path(output).absolute())
+
+
+def _make_room(path: Path, overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise StorageError(f"There is no directory {path.parent}.")
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if not overwrite:
+            raise StorageError(
+                f"{path} exists already.", advice="Choose another name, or overwrite it."
+            )
+        _remove_session(path)
+
+
+def _remove_session(path: Path) -> None:
+    """Remove a session, and nothing that is not one.
+
+    Raises
+    ------
+    StorageError
+    """
+    if path.is_file():
+        path.unlink()
+        return
+    known = {".arrows", ".parquet", ".json", ".pid", ".part"}
+    files = list(path.iterdir())
+    if any(not f.is_file() or f.suffix not in known for f in files):
+        raise StorageError(f"{path} is not a session, so it is not overwritten.")
+    for file in files:
+        file.unlink()

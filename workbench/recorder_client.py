@@ -1,0 +1,138 @@
+"""Talking to a recorder process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from workbench import errors
+from workbench.errors import RecorderError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.recorder.spec import Spec
+
+READY_S = 60.0
+STOP_S = 600.0
+
+
+class RecorderClient:
+    """A recorder process and what it has said.
+
+    The recorder is a process of its own session: Ctrl-C and the end of a notebook kernel do not
+    reach it; that its standard input ends does, and makes it save and go.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.progress: dict[str, Any] = {}
+        self.result: dict[str, Any] | None = None
+        self._ready = threading.Event()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workbench.recorder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self._messages: deque[dict[str, Any]] = deque(maxlen=16)
+        self._thread = threading.Thread(target=self._listen, name="recorder", daemon=True)
+        self._thread.start()
+        self._send(spec.to_json() + "\n")
+
+    @property
+    def pid(self) -> int:
+        """Process id of the recorder."""
+        return self._process.pid
+
+    def _send(self, text: str) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(text.encode())
+            self._process.stdin.flush()
+        except OSError:
+            pass  # it has died: what it said, or that it died, is told by wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            message = json.loads(line)
+            what = message["event"]
+            if what in ("progress", "saving"):
+                self.progress = message
+            elif what in ("done", "error"):
+                self.result = message
+            self._messages.append(message)
+            if what != "progress":
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        """Wait until all probes are attached.
+
+        Raises
+        ------
+        WorkbenchError
+            What the recorder failed with.
+        """
+        if not self._ready.wait(READY_S):
+            self.kill()
+            raise RecorderError(
+                f"The recorder was not ready after {READY_S:.0f} s.", why=self._stderr()
+            )
+        if not any(m["event"] == "ready" for m in self._messages):
+            raise self.error()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still records or saves."""
+        return self._thread.is_alive()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for its end; True if it has ended."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask it to stop and save."""
+        self._send("stop\n")
+
+    def kill(self) -> None:
+        """End it at once; everything flushed stays readable."""
+        self._process.kill()
+        self._thread.join(5.0)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Reap it."""
+        for stream in (self._process.stdin, self._process.stdout):
+            try:
+                if stream:
+                    stream.close()
+            except OSError:
+                pass
+        self._process.wait()
+        self._errors.close()
+
+    def error(self) -> WorkbenchError:
+        """Return what went wrong, as the error that the recorder named."""
+        self._thread.join(5.0)
+        result = self.result
+        if result and result["event"] == "error":
+            kind = getattr(errors, str(result["type"]), RecorderError)
+            return kind(result["what"], why=result["why"], advice=result["advice"])
+        code = self._process.wait()
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        return RecorderError(
+            "The recorder died.",
+            why=f"{how}. {self._stderr()}".strip(),
+            advice="What it had flushed is in the session, which opens as recovered.",
+        )
+
+    def _stderr(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()[-2000:].decode("utf-8", "replace").strip()

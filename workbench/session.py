@@ -1,0 +1,104 @@
+"""`Session`: a recording with its views and exporters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.recording import Recording
+
+if TYPE_CHECKING:
+    from workbench.views.flamegraph import Flamegraph
+    from workbench.views.syscalls import SyscallOverview
+
+
+class Session(Recording):
+    """What was captured: tables, selections, views and exports.
+
+    Everything of :class:`~workbench.recording.Recording`, and what is drawn from it.
+    """
+
+    def flamegraph(self, kind: str = "cpu", **options: Any) -> Flamegraph:
+        """Return an interactive flamegraph of a kind with stacks.
+
+        Parameters
+        ----------
+        kind : str
+            Table whose stacks are drawn.
+        **options
+            ``by``: columns that make the frames next to the root, by default ``("comm",)``;
+            the rest goes to :class:`~workbench.views.flamegraph.Flamegraph`.
+
+        Raises
+        ------
+        MissingTableError
+        """
+        from workbench.frames.flame import flame_tree
+        from workbench.views.flamegraph import Flamegraph
+
+        by = options.pop("by", ("comm",))
+        return Flamegraph(flame_tree(self, kind, by=by), **options)
+
+    def syscalls(self) -> SyscallOverview:
+        """Return the overview of the system calls: table, latency histogram, errors.
+
+        Raises
+        ------
+        MissingTableError
+        """
+        from workbench.views.syscalls import SyscallOverview
+
+        return SyscallOverview(self)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write one HTML file with all views, which needs no network.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from workbench.views.report import report
+
+        return Path(report(self, path))
+
+    def export(
+        self, format: str, path: str | os.PathLike[str], *, table: str | None = None
+    ) -> Path:
+        """Write the session, or this selection of it, in another format.
+
+        Parameters
+        ----------
+        format : str
+            See :func:`workbench.formats.formats`.
+        path : path
+            File to write.
+        table : str, optional
+            Table to write where the format takes one; by default the first kind's.
+
+        Raises
+        ------
+        ExportError, MissingTableError, StorageError
+        """
+        from workbench.formats import export
+
+        return Path(export(self, format, path, table=table))
+
+
+def open_session(path: str | os.PathLike[str], *, verify: bool | None = None) -> Session:
+    """Open a session: a file, or a directory that is being recorded or was left by a crash.
+
+    Needs no privilege and no eBPF.
+
+    Parameters
+    ----------
+    path : path
+    verify : bool, optional
+        Check the checksums of all tables now; by default each is checked when it is first used.
+
+    Raises
+    ------
+    SessionNotFoundError, SessionCorruptError, SessionVersionError
+    """
+    return Session.open(path, verify=verify)
