@@ -86,13 +86,15 @@ def _session(parser: argparse.ArgumentParser) -> None:
 
 def _record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kinds", metavar="KIND[,KIND...]")
-    target = parser.add_argument_group("target (one is needed)")
+    parser.usage = "workbench record KIND[,KIND...] [options] [-- COMMAND ...]"
+    target = parser.add_argument_group(
+        "target (one is needed)", "-- COMMAND starts a command and captures it from its first call"
+    )
     target.add_argument("--pid", type=int, help="a process, its threads and its descendants")
     target.add_argument("--cgroup", help="a cgroup v2, by its path")
     target.add_argument("--comm", help="threads of that name")
     target.add_argument("--system-wide", action="store_true", help="everything on this machine")
     target.add_argument("--no-follow", action="store_true", help="leave out child processes")
-    target.add_argument("command", nargs="*", metavar="-- COMMAND", help="a command to start")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds")
     parser.add_argument("-o", "--output", metavar="FILE.wb", help="by default KINDS-TIME.wb here")
     parser.add_argument("--force", action="store_true", help="replace an existing session")
@@ -133,7 +135,12 @@ def _add_parameter(parser: argparse.ArgumentParser, parameter: Parameter) -> Non
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code."""
-    parsed = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # argparse gives what follows "--" to no positional once options stand between them.
+    at = words.index("--") if "--" in words else len(words)
+    own, command = words[:at], words[at + 1 :]
+    parsed = build_parser().parse_args(own)
+    parsed.command = command
     try:
         return int(parsed.run(parsed))
     except WorkbenchError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 import traceback
@@ -20,10 +21,21 @@ from workbench.recorder.capture_loop import CaptureLoop
 from workbench.recorder.spec import Spec
 
 
+LAST_WORDS_MS = 5000
+
+
 def tell(message: dict[str, Any]) -> None:
-    """Send a status message; a client that has gone is no reason to lose the capture."""
+    """Send a status message.
+
+    A client that has gone or does not read is no reason to lose or to delay the capture:
+    progress is dropped then, and the last word waits five seconds at most.
+    """
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    patience = 0 if message["event"] == "progress" else LAST_WORDS_MS
     try:
-        os.write(1, (json.dumps(message) + "\n").encode())
+        if poll.poll(patience):
+            os.write(1, (json.dumps(message) + "\n").encode())
     except OSError:
         pass
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import select
+import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +34,8 @@ FIRST_S, FAST_S, SLOW_S = 1.0, 0.02, 0.2
 """Seconds: in the first second the buffers are drained every 20 ms, so that the first events
 show at once, then every 200 ms (the format promises 250) or when a buffer's watermark wakes us."""
 MANIFEST_S = 1.0
+ORPHAN_S = 2.0
+CLIENT_GONE = "the client went away"
 
 
 class CaptureLoop:
@@ -163,6 +166,8 @@ class CaptureLoop:
                 self.reason = "stopped by a signal"
             elif client in ready:
                 self.reason = _stop_word(client)
+                if self.reason == CLIENT_GONE and self.spec.target.held:
+                    self._end_orphan(watch)
             elif watch in ready:
                 self.reason = "the target ended"
             elif self.spec.duration is not None and elapsed >= self.spec.duration:
@@ -175,6 +180,17 @@ class CaptureLoop:
             if elapsed - saved >= MANIFEST_S:
                 saved = elapsed
                 self._writer.update(**self._figures(final=False))
+
+    @staticmethod
+    def _end_orphan(watch: int) -> None:
+        """End the command that the client had started: nobody is left to do it."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                signal.pidfd_send_signal(watch, number)
+            except ProcessLookupError:
+                return
+            if select.select([watch], [], [], ORPHAN_S)[0]:
+                return
 
     def _drain(self) -> None:
         now = time.time_ns()
@@ -297,7 +313,7 @@ def _stop_word(control: int) -> str:
         word = os.read(control, 64)
     except OSError:
         word = b""
-    return "stopped by the user" if word else "the client went away"
+    return "stopped by the user" if word else CLIENT_GONE
 
 
 def _host() -> dict[str, Any]:

@@ -1,0 +1,194 @@
+"""System calls against strace, and against programs that know what they called."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import workbench as wb
+from workbench.demo import program
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+
+BLOCKS = 200_000
+DD = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={BLOCKS}"]
+
+
+def workload():
+    return program()[0]
+
+
+def strace_counts(command):
+    """Calls and errors by name, as `strace -c` counts them."""
+    done = subprocess.run(
+        ["strace", "-f", "-c", "-o", "/dev/stderr", *command],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    counts = {}
+    for line in done.stderr.splitlines():
+        words = line.split()
+        if len(words) in (5, 6) and words[0].replace(".", "").isdigit() and words[-1] != "total":
+            counts[words[-1]] = (int(words[3]), int(words[4]) if len(words) == 6 else 0)
+    return counts
+
+
+def our_counts(session):
+    frame = session.sql(
+        "select cast(name as varchar) as name, count(*) as calls, count(errno) as errors "
+        "from syscalls group by name"
+    )
+    return {row["name"]: (row["calls"], row["errors"]) for row in frame.to_dicts()}
+
+
+def capture(command, tmp_path, **options):
+    return wb.capture(
+        "syscalls", command=command, output=tmp_path / "s.wb", overwrite=True, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def dd_strace():
+    return strace_counts(DD)
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+def test_dd_equals_strace(tmp_path, dd_strace, transport, capfd):
+    session = capture(DD, tmp_path, transport=transport, ring_bytes=1 << 24)
+    ours = our_counts(session)
+    assert session.losses["dropped"].sum() == 0
+    assert (session.losses["produced"] == session.losses["delivered"]).all()
+    assert ours["read"] == dd_strace["read"]
+    assert ours["write"] == dd_strace["write"]
+    # Every other call too; strace -c does not count the one that does not return.
+    del ours["exit_group"]
+    assert ours == dd_strace
+    calls = session["syscalls"].polars()
+    read = calls.filter(pl.col("name").cast(pl.String) == "read")
+    assert read.filter(pl.col("ret") == 1)["ret"].sum() == BLOCKS
+    written = session["syscalls"].polars().filter(pl.col("name").cast(pl.String) == "write")
+    to_null = written.filter(pl.col("args").arr.get(0) == 1)
+    assert to_null["ret"].sum() == BLOCKS
+    assert (to_null["args"].arr.get(2) == 1).all()
+
+
+def test_known_failures_are_counted_exactly(tmp_path, capfd):
+    session = capture([workload(), "calls"], tmp_path)
+    told = json.loads(capfd.readouterr().out)
+    calls = session["syscalls"].polars().with_columns(pl.col("name").cast(pl.String))
+    mine = calls.filter(pl.col("pid") == told["pid"])
+    for expected in told["calls"]:
+        same = mine.filter(pl.col("name") == expected["syscall"])
+        if expected["errno"]:
+            got = same.filter(pl.col("errno") == expected["errno"])
+            assert got.height >= expected["calls"]
+            # The loader's own failing openat calls come before the first counted call.
+            if expected["syscall"] != "openat":
+                assert got.height == expected["calls"]
+        elif expected["syscall"] != "read":
+            assert same.filter(pl.col("errno").is_null()).height == expected["calls"]
+    readv = mine.filter(pl.col("name") == "readv")
+    assert readv["ret"].sum() == told["readv_bytes"]
+
+
+def test_aggregated_counts_equal_the_events(tmp_path, capfd):
+    command = [workload(), "calls"]
+    events = our_counts(capture(command, tmp_path))
+    session = capture(command, tmp_path, aggregate=True)
+    rows = session["syscalls_agg"].polars().with_columns(pl.col("name").cast(pl.String))
+    assert {r["name"]: (r["calls"], r["errors"]) for r in rows.to_dicts()} == events
+    assert (rows["latency_hist"].arr.sum() == rows["calls"]).all()
+    assert session.losses["dropped"].sum() == 0
+    assert session.losses.filter(kind="syscalls")["delivered"].sum() == rows["calls"].sum()
+
+
+def test_sleeps_take_as_long_as_the_program_measured(tmp_path, capfd):
+    session = capture([workload(), "sleep", "--count", "50", "--ns", "2000000"], tmp_path)
+    measured = json.loads(capfd.readouterr().out)
+    latency = (
+        session["syscalls"]
+        .polars()
+        .with_columns(pl.col("name").cast(pl.String))
+        .filter(pl.col("name") == "clock_nanosleep")
+        .sort("ts")["latency"]
+        .dt.total_nanoseconds()
+        .to_list()
+    )
+    assert len(latency) == len(measured) == 50
+    # The program's own measurement includes the way into and out of the kernel.
+    off = sorted(abs(ours - theirs) for ours, theirs in zip(latency, measured, strict=True))
+    assert off[len(off) // 2] < 100_000
+    assert off[int(len(off) * 0.9)] < 100_000
+
+
+def test_only_the_chosen_calls(tmp_path, capfd):
+    session = capture([*DD[:-1], "count=100"], tmp_path, syscalls=["write", "close"])
+    assert set(our_counts(session)) == {"write", "close"}
+
+
+def test_children_are_followed_and_strangers_are_not(tmp_path, capfd):
+    script = (
+        "for i in 1 2 3; do dd if=/dev/zero of=/dev/null bs=1 count=1000 2>/dev/null & done; wait"
+    )
+    with subprocess.Popen([*DD[:-1], "count=2000000"], stderr=subprocess.DEVNULL) as stranger:
+        session = capture(["sh", "-c", script], tmp_path)
+        stranger.kill()
+    calls = session["syscalls"].polars().with_columns(pl.col("comm").cast(pl.String))
+    assert stranger.pid not in calls["pid"].to_list()
+    assert calls.filter(pl.col("comm") == "dd")["pid"].n_unique() == 3
+    processes = session["processes"].polars()
+    forked = processes.filter(pl.col("event").cast(pl.String) == "fork")["pid"].to_list()
+    exited = processes.filter(pl.col("event").cast(pl.String) == "exit")
+    assert set(forked) <= set(exited["pid"].to_list())
+    assert exited["exit_code"].to_list() == [0] * exited.height
+
+
+def test_without_follow_children_are_left_out(tmp_path, capfd):
+    session = capture(["sh", "-c", "ls / >/dev/null; true"], tmp_path, follow=False)
+    assert session["syscalls"].polars()["pid"].n_unique() == 1
+
+
+def test_filter_by_comm(tmp_path):
+    with wb.capture("syscalls", comm="wb-test-dd", output=tmp_path / "s.wb") as session:
+        os.symlink("/usr/bin/dd", tmp_path / "wb-test-dd")
+        subprocess.run([tmp_path / "wb-test-dd", *DD[1:-1], "count=10"], check=True,
+                       stderr=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run(DD[:-1] + ["count=10"], check=True, stderr=subprocess.DEVNULL)
+    calls = session["syscalls"].polars()
+    assert calls["comm"].cast(pl.String).unique().to_list() == ["wb-test-dd"]
+    assert calls["pid"].n_unique() == 1
+
+
+def test_filter_by_cgroup(tmp_path):
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    mount = next(fields[1] for fields in mounts if fields[2] == "cgroup2")
+    group = f"{mount}/workbench-test-{os.getpid()}"
+    os.mkdir(group)
+    try:
+        with wb.capture("syscalls", cgroup=group, output=tmp_path / "s.wb") as session:
+            inside = ["sh", "-c", f"echo $$ > {group}/cgroup.procs && exec sleep 0.05"]
+            done = subprocess.Popen(inside)
+            done.wait()
+            subprocess.run(["true"], check=True)
+    finally:
+        os.rmdir(group)
+    calls = session["syscalls"].polars()
+    assert calls["pid"].unique().to_list() == [done.pid]
+    assert "clock_nanosleep" in calls["name"].cast(pl.String).to_list()
+
+
+def test_too_small_a_buffer_drops_and_counts_exactly(tmp_path, capfd):
+    session = capture(DD, tmp_path, ring_bytes=1 << 12)
+    losses = session.losses.filter(kind="syscalls")
+    dropped = losses["dropped"].sum()
+    assert dropped > 0
+    assert losses["produced"].sum() == losses["delivered"].sum() + dropped
+    assert losses["delivered"].sum() == session["syscalls"].num_rows
+    reasons = [r for row in session.manifest.losses for r in row["dropped"] if row["dropped"][r]]
+    assert set(reasons) == {"ring_full"}
+    # What was produced is what dd called: no call is missing from the sum.
+    assert losses["produced"].sum() >= 2 * BLOCKS
