@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fake_recording import FakeRecording, stacks_of
+from fake_recording import FakeRecording, stacks_of
 from workbench.errors import MissingTableError
 from workbench.frames.folded import folded
 
@@ -58,7 +58,7 @@ def test_missing_table() -> None:
 
 
 def test_real_session(tmp_path: Path) -> None:
-    synthetic = pytest.importorskip("tests.synthetic")
+    synthetic = pytest.importorskip("synthetic")
     from workbench.recording import Recording
 
     path = synthetic.make_session(tmp_path / "x.wb", rows=2000)

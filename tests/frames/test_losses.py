@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.fake_recording import FakeRecording
+from fake_recording import FakeRecording
 from workbench.frames.losses import loss_summary, lossy, overhead_summary
 
 LOSSES = (

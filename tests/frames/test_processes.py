@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_recording import FakeRecording
+from fake_recording import FakeRecording
 from workbench.errors import MissingTableError
 from workbench.frames.processes import processes
 
@@ -46,7 +46,7 @@ def test_empty_and_missing() -> None:
 
 
 def test_real_session(tmp_path: Path) -> None:
-    synthetic = pytest.importorskip("tests.synthetic")
+    synthetic = pytest.importorskip("synthetic")
     from workbench.recording import Recording
 
     path = synthetic.make_session(tmp_path / "x.wb", rows=100)

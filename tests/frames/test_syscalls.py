@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fake_recording import FakeRecording
+from fake_recording import FakeRecording
 from workbench.errors import MissingTableError, ParameterError
 from workbench.frames import syscalls
 
@@ -125,7 +125,7 @@ def test_missing_table_and_bad_buckets() -> None:
 
 
 def test_real_session(tmp_path: Path) -> None:
-    synthetic = pytest.importorskip("tests.synthetic")
+    synthetic = pytest.importorskip("synthetic")
     from workbench.recording import Recording
 
     for kinds in (("syscalls",), ("syscalls_agg",)):

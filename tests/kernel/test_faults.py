@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 BUSY = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000000"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def busy():
     """A process that makes system calls until it is killed."""
     with subprocess.Popen(BUSY, stderr=subprocess.DEVNULL) as process:
@@ -93,7 +93,7 @@ def test_exception_in_the_block_saves(tmp_path, busy):
     assert wb.open(tmp_path / "s.wb").state == "complete"
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of 16 MB."""
     mount = tmp_path / "tiny"

@@ -20,7 +20,6 @@ from workbench.errors import WorkbenchError
 from workbench.recorder.capture_loop import CaptureLoop
 from workbench.recorder.spec import Spec
 
-
 LAST_WORDS_MS = 5000
 
 
