@@ -189,7 +189,7 @@ static __always_inline void report(void *ctx, struct call *call, struct task_str
 			return;
 		}
 		fill(e, call, task, latency, ret);
-		bpf_ringbuf_submit(e, wb_wakeup(sizeof(*e)));
+		bpf_ringbuf_submit(e, wb_wakeup(stats, sizeof(*e)));
 	} else {
 		struct syscalls_event e;
 

@@ -62,7 +62,7 @@ class Source:
     ring_bytes : int
         0: the object sends no events.
     watermark : int
-        Bytes in the buffer that wake the recorder.
+        Bytes of one CPU that wake the recorder.
     """
 
     def __init__(
@@ -76,7 +76,9 @@ class Source:
         self.kind = kind
         self.object = Object(OBJECTS / f"{kind}.bpf.o")
         self.buffer: RingBuffer | PerfBuffer | None = None
-        watermark = watermark or max(1, min(ring_bytes // 4, MAX_WATERMARK))
+        # Each CPU wakes the recorder by what it has sent itself.
+        share = min(ring_bytes // 4, MAX_WATERMARK) // len(perf_event.online_cpus())
+        watermark = watermark or max(1, share)
         try:
             self._set_up(setup, settings, ring_bytes, watermark)
             self.object.load()
@@ -179,5 +181,5 @@ class Source:
             self.buffer.close()
             self.buffer = None
         self.delivered = getattr(self, "delivered", np.zeros(0, np.int64))
-        self._stats = np.zeros(0, np.dtype([("produced", "u8"), ("dropped", "u8", (7,))]))
+        self._stats = np.zeros(0, np.dtype([("produced", "u8"), ("dropped", "u8")]))
         self.object.close()
