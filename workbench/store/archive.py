@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import SessionCorruptError, StorageError
 from workbench.store.convert import sync
 from workbench.store.guard import reading, writing
+from workbench.store.integrity import VERIFIED_BYTES, check_crc
 from workbench.store.manifest import MANIFEST_NAME, MAX_BYTES, Manifest
-from workbench.store.mapping import mapped
+from workbench.store.mapping import Mapped
 from workbench.store.zipped import Member, members
-
-VERIFIED_BYTES = 256 << 20
-"""Members up to this size are compared with their CRC-32 when they are first used."""
 
 _BLOCK = 1 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same session gives the same bytes
@@ -91,7 +88,7 @@ class Archive:
     def __init__(self, path: Path, verify: bool | None = None) -> None:
         self.path = path
         self._verify = verify
-        self._buffer = mapped(path)
+        self._buffer = Mapped(path).buffer
         self._members = members(memoryview(self._buffer).cast("B"))
         self._verified: set[str] = set()
         self.manifest = self._read_manifest()
@@ -129,8 +126,7 @@ class Archive:
             raise self._damaged(f"its members are not those of its manifest: {odd[:5]}")
 
     def _check_crc(self, member: Member) -> None:
-        if zlib.crc32(memoryview(self._bytes(member))) != member.crc:
-            raise self._damaged(f"the CRC-32 of {member.name} does not match")
+        check_crc(self.path, member.name, self._bytes(member), member.crc)
 
     def _damaged(self, why: str) -> SessionCorruptError:
         return SessionCorruptError(f"{self.path} is damaged.", why=why)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from workbench.store.columns import KEYS
 from workbench.store.comms import CommIndex
 from workbench.store.decorate import Decorator
 from workbench.store.guard import reading, writing
+from workbench.store.integrity import Checksummed
 from workbench.store.latest import latest
 from workbench.store.stream import Stream
 
@@ -33,8 +34,8 @@ def decorator(directory: Path, machine: str) -> Decorator:
     return Decorator(CommIndex.from_batches(stream.batches()), machine)
 
 
-def convert(stream: Stream, decorate: Decorator, path: Path) -> int:
-    """Write a stream with its derived columns as Parquet; return the number of rows.
+def convert(stream: Stream, decorate: Decorator, path: Path) -> dict[str, int]:
+    """Write a stream with its derived columns as Parquet; return its entry in the manifest.
 
     Parameters
     ----------
@@ -57,26 +58,33 @@ def convert(stream: Stream, decorate: Decorator, path: Path) -> int:
     if name in KEYS:
         with reading(stream.path):
             batches = latest(name, stream.schema, batches).to_batches()
-    seen = (decorate.batch(name, batch) for batch in batches)
+    seen = (decorate.batch(name, batch) for batch in _released(stream, batches))
     return write_parquet(decorate.schema(name, stream.schema), seen, path)
 
 
-def write_parquet(schema: Any, batches: Iterable[Any], path: Path) -> int:
-    """Write batches as one Parquet file, atomically; return the number of rows."""
+def write_parquet(schema: Any, batches: Iterable[Any], path: Path) -> dict[str, int]:
+    """Write batches as one Parquet file, atomically.
+
+    Returns
+    -------
+    dict of str to int
+        ``rows`` and ``crc32`` of the file, as the manifest names them.
+    """
     part = path.with_name(path.name + ".part")
     try:
         with writing(path):
             with part.open("wb") as file:
-                rows = write_groups(schema, batches, file)
+                checked = Checksummed(file)
+                rows = write_groups(schema, batches, checked)
             sync(part)
             part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    return rows
+    return {"rows": rows, "crc32": checked.crc}
 
 
-def write_groups(schema: Any, batches: Iterable[Any], file: IO[bytes]) -> int:
+def write_groups(schema: Any, batches: Iterable[Any], file: Any) -> int:
     """Write batches as Parquet to an open file, one row group after the other; return the rows."""
     import pyarrow.parquet as pq
 
@@ -95,6 +103,17 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _released(stream: Stream, batches: Iterable[Any]) -> Iterator[Any]:
+    """Pass batches on, and give back the memory of those that were read."""
+    rows = 0
+    for batch in batches:
+        yield batch
+        rows += batch.num_rows
+        if rows > ROW_GROUP:
+            stream.release()
+            rows = 0
 
 
 def _groups(schema: Any, batches: Iterable[Any]) -> Iterator[Any]:

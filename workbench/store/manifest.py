@@ -80,7 +80,9 @@ _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "start_ns": integer(0, MAX_I64),
     "stop_ns": optional(integer(0, MAX_I64)),
-    "tables": table_of(record({"rows": integer(0, 1 << 62)}), limit=64),
+    "tables": table_of(
+        record({"rows": integer(0, 1 << 62)}, {"crc32": integer(0, (1 << 32) - 1)}), limit=64
+    ),
     "losses": array(_losses, limit=1 << 17),
     "overhead": array(_overhead, limit=4096),
     "recorder": _recorder,
@@ -109,7 +111,7 @@ class Manifest:
         What was traced, on which machine, UTC minus boot time in ns at start and stop, and what
         the recorder itself cost.
     tables : mapping of str to mapping
-        ``{"rows": n}`` of every table.
+        ``{"rows": n}`` of every table, with ``crc32`` of its Parquet file once that is written.
     losses, overhead : tuple of mapping
         Counts per kind and CPU; cost per program.
     workbench : str

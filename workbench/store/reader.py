@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import SessionCorruptError, SessionNotFoundError
 from workbench.store.archive import Archive, is_archive
@@ -13,9 +14,10 @@ from workbench.store.checks import NAME
 from workbench.store.comms import CommIndex
 from workbench.store.decorate import Decorator
 from workbench.store.guard import reading
+from workbench.store.integrity import VERIFIED_BYTES, check_crc
 from workbench.store.lock import is_live
 from workbench.store.manifest import MANIFEST_NAME, MAX_BYTES, Manifest
-from workbench.store.mapping import mapped
+from workbench.store.mapping import Mapped
 from workbench.store.source import ParquetSource, Source, StreamSource
 from workbench.store.stream import Stream
 
@@ -103,7 +105,7 @@ class Store:
             path = self.path / f"{table}.parquet"
             with reading(self.path):
                 path.stat()
-            content = partial(mapped, path)
+            content = partial(_content, path, manifest.tables[table].get("crc32"), self._verify)
             sources[table] = ParquetSource(self.path, table, content, manifest.rows(table))
         self.sources = sources
 
@@ -139,8 +141,8 @@ def open_store(path: str | os.PathLike[str], *, verify: bool | None = None) -> S
     path : path
         A saved file or a directory; the directory may be one that is being recorded.
     verify : bool, optional
-        Of a saved file: True checks all CRCs now, False none, None those of members of at most
-        256 MB when they are first used.
+        True compares all tables with their CRC-32 (those of a saved file at once), False none,
+        None those of at most 256 MB, when they are first used.
 
     Raises
     ------
@@ -155,6 +157,14 @@ def open_store(path: str | os.PathLike[str], *, verify: bool | None = None) -> S
     with reading(place):
         place.stat()
     return Store(place, verify)
+
+
+def _content(path: Path, crc: int | None, verify: bool | None) -> Any:
+    """Return the bytes of a Parquet file in a directory, compared with their CRC-32."""
+    content = Mapped(path).buffer
+    if crc is not None and verify is not False and (verify or content.size <= VERIFIED_BYTES):
+        check_crc(path.parent, path.name, content, crc)
+    return content
 
 
 def _read_manifest(directory: Path) -> Manifest:

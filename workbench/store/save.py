@@ -48,7 +48,7 @@ def save_store(store: Store, tables: Mapping[str, Rows], path: Path, selected: s
         place = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         rows = {
-            name: {"rows": write_parquet(schema, batches, place / f"{name}.parquet")}
+            name: write_parquet(schema, batches, place / f"{name}.parquet")
             for name, (schema, batches) in tables.items()
         }
         write_manifest(place, _saved(replace(manifest, tables=rows), selected))

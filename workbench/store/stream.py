@@ -10,7 +10,7 @@ from workbench.errors import SessionCorruptError
 from workbench.store.columns import check_schema
 from workbench.store.guard import reading
 from workbench.store.ipc import BATCH, SCHEMA, Message, at_end, messages
-from workbench.store.mapping import mapped
+from workbench.store.mapping import Mapped
 
 
 class Stream:
@@ -34,7 +34,8 @@ class Stream:
         self.path = path
         self.table = table
         self.schema: Any = None
-        self._buffer: Any = b""
+        self._mapped: Mapped
+        self._buffer: Any
         self._batches: list[Message] = []
         self._end = 0
         self._plain = True
@@ -52,7 +53,8 @@ class Stream:
 
     def refresh(self) -> int:
         """Look for batches that were written since; return the number of new rows."""
-        self._buffer = mapped(self.path)
+        self._mapped = Mapped(self.path)
+        self._buffer = self._mapped.buffer
         if self.schema is None:
             self._read_schema()
         new = 0
@@ -64,6 +66,10 @@ class Stream:
             elif message.kind == SCHEMA:
                 raise self._damaged("a second schema")
         return new
+
+    def release(self) -> None:
+        """Give memory back that was taken by reading; batches in use stay valid."""
+        self._mapped.release()
 
     def batches(self, start: int = 0) -> Iterator[Any]:
         """Yield the batches from the one with index `start` on, validated, without a copy.

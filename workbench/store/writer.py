@@ -124,7 +124,7 @@ class SessionWriter:
             Fields of :class:`~workbench.store.manifest.Manifest`, such as ``losses``.
         """
         rows = {table: {"rows": count} for table, count in self._rows.items()}
-        self.manifest = replace(self.manifest, **({"tables": rows} | changes))
+        self.manifest = replace(self.manifest, **({"tables": rows} if rows else {}) | changes)
         write_manifest(self.path, self.manifest)
 
     def finish(self, state: str = "complete", reason: str = "", **changes: Any) -> None:
@@ -147,8 +147,8 @@ class SessionWriter:
         self.close()
         self.update(**changes)
         tables = finish_directory(self.path, self.manifest.machine)
-        self._rows = {table: count["rows"] for table, count in tables.items()}
-        self.update(state=state, reason=reason or self.manifest.reason)
+        self._rows = {}
+        self.update(state=state, reason=reason or self.manifest.reason, tables=tables)
         remove_streams(self.path)
 
     def close(self) -> None:
@@ -199,14 +199,13 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def finish_directory(directory: Path, machine: str) -> dict[str, dict[str, int]]:
-    """Write a Parquet file for every stream of a directory; return the rows of each table."""
+    """Write a Parquet file for every stream of a directory; return ``tables`` of the manifest."""
     decorate = decorator(directory, machine)
     tables = {}
     for path in sorted(directory.glob("*.arrows")):
         stream = Stream(path, path.stem)
         if stream.schema is not None:
-            rows = convert(stream, decorate, path.with_suffix(".parquet"))
-            tables[path.stem] = {"rows": rows}
+            tables[path.stem] = convert(stream, decorate, path.with_suffix(".parquet"))
     with writing(directory):
         sync(directory)
     return tables
