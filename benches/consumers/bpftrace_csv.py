@@ -1,0 +1,143 @@
+"""bpftrace that prints CSV lines, read by a dataframe library: ``PID pandas|polars PAGES``.
+
+Neither reader takes rows from an endless pipe one by one: pandas reads in chunks, polars gets
+blocks of whole lines.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from benches.consumers import fail, say, serve
+
+CHUNK_ROWS, BLOCK_BYTES = 5_000, 1 << 19
+COLUMNS = ("ts", "latency", "ret", "nr", "a0", "a1", "a2", "a3", "a4", "a5", "pid", "tid", "cpu")
+# bpftrace needs tracefs for tracepoints. Where it is not mounted it gets one in a mount
+# namespace of its own, which goes when bpftrace goes.
+MOUNT = 'test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing; exec "$@"'
+
+PROGRAM = """
+tracepoint:raw_syscalls:sys_enter /pid == PID/ {
+  @ts[tid] = nsecs; @a0[tid] = args->args[0]; @a1[tid] = args->args[1];
+  @a2[tid] = args->args[2]; @a3[tid] = args->args[3]; @a4[tid] = args->args[4];
+  @a5[tid] = args->args[5];
+}
+tracepoint:raw_syscalls:sys_exit /pid == PID && @ts[tid]/ {
+  printf("%llu,%llu,%lld,%d,%llu,%llu,%llu,%llu,%llu,%llu,%d,%d,%d\\n", @ts[tid],
+    nsecs - @ts[tid], args->ret, args->id, @a0[tid], @a1[tid], @a2[tid], @a3[tid], @a4[tid],
+    @a5[tid], pid, tid, cpu);
+}
+"""
+
+lines_lost = 0
+
+
+def start(pid: int, pages: int) -> subprocess.Popen[bytes]:
+    """Start bpftrace; its first lines are on their way when it has attached."""
+    if not shutil.which("bpftrace"):
+        fail("bpftrace is not installed")
+    command = ["bpftrace", "-q", "-B", "full", "-e", PROGRAM.replace("PID", str(pid))]
+    return subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", MOUNT, "sh", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "BPFTRACE_PERF_RB_PAGES": str(pages)},
+    )
+
+
+class Lines(io.RawIOBase):
+    """The CSV lines of bpftrace's output; its "Lost N events" lines are counted, not passed."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def block(self) -> bytes:
+        """Return some whole lines."""
+        global lines_lost  # noqa: PLW0603
+        data = self._rest + os.read(self._stream.fileno(), BLOCK_BYTES)
+        cut = data.rfind(b"\n") + 1
+        data, self._rest = data[:cut], data[cut:]
+        if b"Lost" in data:
+            kept = []
+            for line in data.splitlines(keepends=True):
+                if line.startswith(b"Lost"):
+                    lines_lost += int(line.split()[1])
+                else:
+                    kept.append(line)
+            data = b"".join(kept)
+        return data
+
+    def readinto(self, target: memoryview) -> int:
+        while not (data := self.block()):
+            pass
+        assert len(data) <= len(target)
+        target[: len(data)] = data
+        return len(data)
+
+
+def pandas_rows(lines: Lines) -> Iterator[int]:
+    """Read chunks with ``pandas.read_csv``; give the number of rows of each."""
+    import pandas as pd
+
+    text = io.BufferedReader(lines, 2 * BLOCK_BYTES)
+    for frame in pd.read_csv(text, names=COLUMNS, chunksize=CHUNK_ROWS):
+        yield len(frame)
+
+
+def polars_rows(lines: Lines) -> Iterator[int]:
+    """Read blocks with ``polars.read_csv``; give the number of rows of each."""
+    import polars as pl
+
+    while True:
+        if data := lines.block():
+            yield pl.read_csv(data, has_header=False, new_columns=list(COLUMNS)).height
+
+
+READERS: dict[str, Callable[[Lines], Iterator[int]]] = {
+    "pandas": pandas_rows,
+    "polars": polars_rows,
+}
+
+
+def main(pid: int, reader: str, pages: int) -> None:
+    tracer = start(pid, pages)
+    assert tracer.stdout
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    delivered = 0
+    for rows in READERS[reader](Lines(tracer.stdout)):
+        if not delivered:
+            serve(pid, lambda: {"delivered": delivered, "dropped": lines_lost}, (tracer.pid,))
+        delivered += rows
+    fail("bpftrace ended")
+
+
+def first(pid: int) -> None:
+    """Say how long it takes from the start to the first line, in seconds, and end."""
+    begin = time.perf_counter()
+    tracer = start(pid, 64)
+    assert tracer.stdout
+    got = tracer.stdout.readline()
+    took = time.perf_counter() - begin
+    tracer.kill()
+    if not got:
+        fail("bpftrace ended without a line")
+    say({"total": took})
+
+
+if __name__ == "__main__":
+    if sys.argv[2] == "first":
+        first(int(sys.argv[1]))
+    else:
+        main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

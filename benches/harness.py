@@ -1,0 +1,240 @@
+"""What the benches share: the workload, child processes with deadlines, and CPU accounting."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+ROOT = Path(__file__).parent.parent
+DEADLINE_S = 20.0
+"""Longest wait for a word of a child; a child that misses it is killed and its row says so."""
+
+
+class BenchError(Exception):
+    """A row cannot be measured; the text says why."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: lengths in seconds, ``rounds`` of which medians are taken."""
+
+    window: float = 3.0
+    warm_up: float = 1.0
+    rounds: int = 3
+    starts: int = 7
+    events: int = 1 << 20
+
+    @classmethod
+    def quick(cls) -> Plan:
+        """Return the plan of ``--quick``: one round of short windows."""
+        return cls(window=1.0, warm_up=0.5, rounds=1, starts=3, events=1 << 18)
+
+
+@dataclass
+class Result:
+    """What a bench returns.
+
+    Parameters
+    ----------
+    name, title : str
+    columns : dict of str to str
+        Keys of the rows that the table shows, and their headings. Further keys are in the JSON.
+    rows : list of dict
+        One per measured thing, each with a ``name``.
+    notes : list of str
+    """
+
+    name: str
+    title: str
+    columns: dict[str, str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Counters at one moment; all only grow.
+
+    Parameters
+    ----------
+    time, cpu : int
+        Monotonic clock and the consumer's CPU time (with its helpers), ns.
+    calls, workload_cpu : int
+        System calls that the workload has made, and its CPU time in ns.
+    delivered, dropped : int
+        Events in the consumer's hands, and lost before them. ``dropped`` is None where the
+        kernel side keeps no count.
+    """
+
+    time: int
+    cpu: int
+    calls: int
+    workload_cpu: int
+    delivered: int | None = None
+    dropped: int | None = None
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of a process and its threads in ns, from its CPU clock.
+
+    The clock's number is ``(~pid << 3) | CPUCLOCK_SCHED`` (include/linux/posix-timers.h), what
+    clock_getcpuclockid(3) returns.
+    """
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def system_calls(pid: int) -> int:
+    """Reads and writes that a process has made, from the kernel's own accounting."""
+    words = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(words["syscr"]) + int(words["syscw"])
+
+
+def snapshot(workload: int, consumers: Iterable[int] = (), **counts: int | None) -> Snapshot:
+    """Take a snapshot of a workload and its consumers, given by their process ids."""
+    cpu = sum(cpu_ns(pid) for pid in consumers)
+    now = time.monotonic_ns()
+    return Snapshot(now, cpu, system_calls(workload), cpu_ns(workload), **counts)
+
+
+def rates(a: Snapshot, b: Snapshot) -> dict[str, float | None]:
+    """What happened between two snapshots, per second of wall time.
+
+    Returns
+    -------
+    dict
+        ``calls_per_s``, ``ns_per_call`` (the workload's CPU time for a call: it tells the cost
+        of tracing even where others use the machine), ``delivered_per_s``, ``dropped``,
+        ``dropped_share`` (of the calls), ``consumer_cpu`` (1.0 is one core).
+    """
+    elapsed = b.time - a.time
+    calls = b.calls - a.calls
+    found: dict[str, float | None] = {
+        "calls_per_s": calls * 1e9 / elapsed,
+        "ns_per_call": (b.workload_cpu - a.workload_cpu) / calls if calls else None,
+        "consumer_cpu": (b.cpu - a.cpu) / elapsed,
+        "delivered_per_s": None,
+        "dropped": None,
+        "dropped_share": None,
+    }
+    if a.delivered is not None and b.delivered is not None:
+        found["delivered_per_s"] = (b.delivered - a.delivered) * 1e9 / elapsed
+    if a.dropped is not None and b.dropped is not None:
+        found["dropped"] = b.dropped - a.dropped
+        found["dropped_share"] = (b.dropped - a.dropped) / calls if calls else None
+    return found
+
+
+def middle(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median of each number over several rounds of one row.
+
+    Other values are those of the last round; a number that a round lacks is left out there.
+    """
+    merged = dict(rounds[-1])
+    for key in merged:
+        values = [r[key] for r in rounds if isinstance(r.get(key), int | float)]
+        if values and not isinstance(merged[key], bool | str):
+            merged[key] = median(values)
+    return merged
+
+
+@contextmanager
+def workload() -> Iterator[int]:
+    """Run dd with 1-byte reads and writes; give its process id."""
+    command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1"]
+    dd = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield dd.pid
+    finally:
+        dd.kill()
+        dd.wait()
+
+
+class Child:
+    """A consumer in a process of its own, which speaks lines of JSON (:mod:`benches.consumers`).
+
+    Parameters
+    ----------
+    module : str
+        Name in ``benches.consumers``.
+    *arguments : str
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"benches.consumers.{module}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            start_new_session=True,  # its own children are killed with it
+        )
+        self._rest = b""
+
+    def hear(self, deadline: float = DEADLINE_S) -> dict[str, Any]:
+        """Return the next message.
+
+        Raises
+        ------
+        BenchError
+            It says that it cannot, it has ended, or it said nothing in time.
+        """
+        assert self._process.stdout
+        until = time.monotonic() + deadline
+        while b"\n" not in self._rest:
+            left = until - time.monotonic()
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, left))
+            if not ready:
+                raise BenchError(f"no answer within {deadline:.0f} s")
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not data:
+                raise BenchError(f"it ended with code {self._process.wait(5.0)}")
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            raise BenchError(message["error"])
+        return message
+
+    def snapshot(self) -> Snapshot:
+        """Ask for a snapshot."""
+        self._process.send_signal(signal.SIGUSR1)
+        return Snapshot(**self.hear())
+
+    def close(self) -> None:
+        """End it and what it has started."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(2.0)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(5.0)
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """Return a result as it goes into the JSON."""
+    return asdict(result)
