@@ -29,6 +29,7 @@ def test_sentence_names_lossy_kinds_only() -> None:
     text = lossy(FakeRecording({"losses": LOSSES}))
     assert text == "11 of 100 events of syscalls were lost (11.0%: ring_full 6, map_full 5)."
     assert lossy(FakeRecording({"losses": LOSSES[:1]})) == ""
+    assert lossy(FakeRecording({"losses": LOSSES}), "cpu") == ""
     few = {"kind": "k", "cpu": 0, "produced": 10**6, "delivered": 10**6 - 1, "dropped": {"x": 1}}
     assert "less than 0.1%" in lossy(FakeRecording({"losses": (few,)}))
 
@@ -46,3 +47,15 @@ def test_overhead_is_ordered_and_may_lack_figures() -> None:
     )
     table = overhead_summary(FakeRecording({"overhead": programs}))
     assert table["program"].to_list() == ["b", "a", "c"]
+
+
+def test_hostile_counts_do_not_overflow() -> None:
+    entry = {
+        "kind": "k",
+        "cpu": 0,
+        "produced": 2**64 - 1,
+        "delivered": 0,
+        "dropped": {"a": 2**64 - 1, "b": 9},
+    }
+    table = loss_summary(FakeRecording({"losses": (entry, entry)}))
+    assert table["produced"][0] == table["dropped"][0] == 2**64 - 1

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from workbench.recording import Recording
 
+_MOST = 2**64 - 1
+"""Sums of a damaged manifest stop here instead of overflowing."""
+
 
 def loss_summary(rec: Recording) -> pl.DataFrame:
     """Return what each kind produced, delivered and dropped, summed over CPUs.
@@ -36,15 +39,15 @@ def loss_summary(rec: Recording) -> pl.DataFrame:
         kind = str(entry["kind"])
         total = totals.setdefault(kind, {"produced": 0, "delivered": 0})
         for column in total:
-            total[column] += int(entry[column])
+            total[column] = min(total[column] + int(entry[column]), _MOST)
         counts = reasons.setdefault(kind, {})
         for reason, count in entry["dropped"].items():
-            counts[reason] = counts.get(reason, 0) + int(count)
+            counts[reason] = min(counts.get(reason, 0) + int(count), _MOST)
     rows = [
         {
             "kind": kind,
             **total,
-            "dropped": sum(reasons[kind].values()),
+            "dropped": min(sum(reasons[kind].values()), _MOST),
             "share": _share(sum(reasons[kind].values()), total["produced"]),
             "reasons": _reasons(reasons[kind]),
         }
@@ -82,17 +85,24 @@ def overhead_summary(rec: Recording) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).sort("cpu_share", descending=True, nulls_last=True)
 
 
-def lossy(rec: Recording) -> str:
-    """Return one sentence that says what was lost, "" when nothing was.
+def lossy(rec: Recording, *kinds: str) -> str:
+    """Return a sentence per kind that lost events, "" when none did.
 
-    Such as "12 of 400 events of syscalls were lost (3 %: ring_full 12).".
+    Such as "12 of 400 events of syscalls were lost (3.0%: ring_full 12).".
+
+    Parameters
+    ----------
+    rec : Recording
+        Its manifest holds the counts.
+    *kinds : str
+        Kinds to look at; all of them when none is given.
     """
     lost = loss_summary(rec)
     parts = [
         f"{row['dropped']:,} of {row['produced']:,} events of {row['kind']} were lost"
         f" ({_percent(row['share'])}: {row['reasons']})."
         for row in lost.iter_rows(named=True)
-        if row["dropped"]
+        if row["dropped"] and (not kinds or row["kind"] in kinds)
     ]
     return " ".join(parts)
 

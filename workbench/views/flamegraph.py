@@ -79,7 +79,7 @@ class Flamegraph:
             The recording has no stacks of that kind.
         """
         options.setdefault("title", f"{kind}: stacks by weight")
-        options.setdefault("notice", lossy(rec))
+        options.setdefault("notice", lossy(rec, kind))
         return cls(flame_tree(rec, kind, by), **options)
 
     @cached_property

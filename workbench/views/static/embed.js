@@ -1,12 +1,4 @@
-// Data that travels inside the page: base64 of gzip, inflated by the browser itself.
-
-export function bytesOf(base64) {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
-}
+// What all views share: data inflated by the browser itself, elements, figures for people.
 
 export async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -20,17 +12,6 @@ export function make(tag, className = "", text = "", attributes = {}) {
   if (text) node.textContent = text;
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
-}
-
-// Stands in for the widget model of a notebook where there is no Python to talk to.
-export function staticModel(state) {
-  return {
-    get: (name) => state[name],
-    set: (name, value) => (state[name] = value),
-    save_changes() {},
-    on() {},
-    off() {},
-  };
 }
 
 const UNITS_NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
@@ -50,6 +31,7 @@ export function humanCount(count) {
 
 export function percent(share) {
   if (!Number.isFinite(share) || share === 0) return "0%";
+  if (share === 1) return "100%";
   if (share < 0.0001) return "<0.01%";
   return `${(share * 100).toFixed(share < 0.0995 ? 2 : 1)}%`;
 }

@@ -19,7 +19,7 @@ export function build(el, title) {
   const heading = make("div", "wb-flame-title", title);
   const search = make("input", "wb-input", "", {
     type: "search",
-    placeholder: "Search: regular expression",
+    placeholder: "Search (regular expr.)",
     "aria-label": "Search frames by regular expression",
     spellcheck: "false",
   });
@@ -66,12 +66,12 @@ export function fillLegend(legend, tree, dark) {
   const total = tree.width[0];
   legend.replaceChildren();
   for (const { kind, weight } of kindShares(tree)) {
-    if (kind === "group" && weight === 0) continue;
     const item = make("span", "wb-legend-item");
     const chip = make("span", "wb-chip");
     chip.style.background = kindColour(kind, dark);
     const name = KIND_NAMES[kind] ?? kind;
-    item.append(chip, `${name} `, make("b", "", percent(weight / total)));
+    item.append(chip, name);
+    if (weight > 0) item.append(" ", make("b", "", percent(weight / total)));
     item.title = `${percent(weight / total)} of all ${tree.unit} were in ${name} code itself`;
     legend.append(item);
   }
@@ -81,7 +81,7 @@ export function fillLegend(legend, tree, dark) {
 export function amount(tree, weight) {
   const unit = weight === 1 ? tree.unit.replace(/s$/, "") : tree.unit;
   const text = `${humanCount(weight)} ${unit}`;
-  return tree.period_ns ? `${text} ≈ ${humanTime(weight * tree.period_ns)}` : text;
+  return tree.period_ns && weight > 0 ? `${text} ≈ ${humanTime(weight * tree.period_ns)}` : text;
 }
 
 export function describe(tree, node) {

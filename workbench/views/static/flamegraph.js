@@ -130,9 +130,8 @@ class Flame {
   setIcicle(icicle) {
     const { parts, view } = this;
     view.icicle = icicle;
-    parts.flip.textContent = icicle ? "Icicle ↓" : "Flame ↑";
-    parts.flip.title = icicle ? "Callers on top: click to put them below" : "Callers below: click to put them on top";
-    parts.flip.setAttribute("aria-label", icicle ? "Show as flame" : "Show as icicle");
+    parts.flip.textContent = icicle ? "Flame ↑" : "Icicle ↓";
+    parts.flip.title = icicle ? "Put callers below" : "Put callers on top";
     this.scrollTo(icicle ? 0 : Infinity);
     this.tell("icicle", icicle);
     this.schedule();

@@ -1,0 +1,177 @@
+"""A report: everything that a recording shows, in one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.frames.flame import flame_tree
+from workbench.frames.losses import lossy
+from workbench.frames.needs import has
+from workbench.frames.processes import processes
+from workbench.frames.syscalls import AGGREGATED, EVENTS
+from workbench.views import findings, html, units
+from workbench.views.flamegraph import Flamegraph
+from workbench.views.losses import loss_table, overhead_table, recorder_sentence
+from workbench.views.syscalls import SyscallOverview
+from workbench.views.tables import banner, table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.recording import Recording
+
+MAX_PROCESSES = 500
+
+
+def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> Path:
+    """Write a report of a recording and return its path.
+
+    It holds what the recording allows: findings, a flamegraph for every kind with stacks, the
+    overview of system calls, processes, losses and overhead.
+
+    Parameters
+    ----------
+    rec : Recording
+        Its selection (``window``, ``where``) is honoured and named in the head.
+    path : path
+        HTML file to write.
+    title : str, optional
+        By default what was captured of what.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+    """
+    title = title or _title(rec)
+    return html.save(html.page(title, render(rec, title)), Path(path))
+
+
+def render(rec: Recording, title: str) -> str:
+    """Return the body of the report as HTML."""
+    found: list[findings.Finding] = []
+    sections: list[tuple[str, str]] = []
+    for kind in _kinds_with_stacks(rec):
+        tree = flame_tree(rec, kind)
+        found += findings.of_profile(tree)
+        sections.append((f"Flamegraph: {kind}", Flamegraph(tree, notice=lossy(rec, kind)).fragment()))
+    if has(rec, EVENTS) or has(rec, AGGREGATED):
+        overview = SyscallOverview(rec, title="")
+        found += findings.of_syscalls(overview)
+        sections.append(("System calls", overview.fragment()))
+    found += findings.of_processes(rec) + findings.of_recording(rec)
+    if has(rec, "processes"):
+        sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
+    sections.append(("Losses", f'<div class="wb">{loss_table(rec)}</div>'))
+    cost = f"<p>{html.escape(recorder_sentence(rec))}</p>"
+    sections.append(("Overhead", f'<div class="wb">{overhead_table(rec)}{cost}</div>'))
+    return (
+        f'<main class="wb wb-report">{_head(rec, title)}{banner(lossy(rec))}{_findings(found)}'
+        f"{''.join(_section(*section) for section in sections)}{_foot(rec)}</main>"
+    )
+
+
+def _title(rec: Recording) -> str:
+    target = _target(rec)
+    kinds = " and ".join(rec.kinds) or "Recording"
+    return f"{kinds}: {target}" if target else kinds
+
+
+def _target(rec: Recording) -> str:
+    """Return what was traced: the command, else the filters."""
+    target = rec.manifest.target
+    command = target.get("command")
+    if isinstance(command, list | tuple) and command:
+        return shlex.join(map(str, command))
+    known = {key: value for key, value in target.items() if value not in (None, "", [], {})}
+    return ", ".join(f"{key} {value}" for key, value in known.items())
+
+
+def _head(rec: Recording, title: str) -> str:
+    facts = [
+        ("captured", ", ".join(_kind_text(kind, rec) for kind in rec.kinds)),
+        ("target", _target(rec)),
+        (
+            "host",
+            f"{host.get('node', '')} ({host.get('machine', '')}, {host.get('cpus', '?')} CPUs)",
+        ),
+        ("kernel", str(rec.manifest.host.get("kernel", ""))),
+        ("when", f"{rec.start:%Y-%m-%d %H:%M:%S} UTC"),
+        ("duration", units.duration(rec.duration.total_seconds() * 1e9)),
+        ("rows", ", ".join(f"{name} {rec[name].num_rows:,}" for name in rec.tables)),
+        ("state", " – ".join(filter(None, (rec.state, rec.manifest.reason)))),
+        ("selection", rec.selection.describe()),
+    ]
+    rows = "".join(
+        f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(value)}</dd></div>"
+        for label, value in facts
+        if value
+    )
+    heading = f"<h1>{html.escape(title)}</h1>"
+    return f'<header class="wb-head">{heading}<dl class="wb-facts">{rows}</dl></header>'def _host(host: Mapping[str, object]) -> str:
+    machine = f"{host.get('machine', '?')}, {host.get('cpus', '?')} CPUs"
+    return f"{host.get('node', '?')} ({machine})"
+
+
+def _kind_text(kind: str, rec: Recording) -> str:
+    hz = rec.manifest.kinds.get(kind, {}).get("hz")
+    return f"{kind} at {hz} Hz" if hz else kind
+
+
+def _kinds_with_stacks(rec: Recording) -> list[str]:
+    if not (has(rec, "stacks") and has(rec, "frames")):
+        return []
+    return [kind for kind in rec.kinds if has(rec, kind) and "stack_id" in rec[kind].schema.names]
+
+
+def _findings(found: Sequence[findings.Finding]) -> str:
+    rows = "".join(
+        f"<div><dt>{html.escape(what)}</dt><dd>{html.escape(text)}</dd></div>"
+        for what, text in found
+    )
+    return f'<section class="wb-findings"><h2>In short</h2><dl>{rows}</dl></section>'
+
+
+def _section(title: str, content: str) -> str:
+    return f'<section class="wb-section"><h2>{html.escape(title)}</h2>{content}</section>'
+
+
+def _processes(found: pl.DataFrame) -> str:
+    rows = [
+        (
+            row["pid"],
+            row["ppid"],
+            row["comm"],
+            row["threads"],
+            _clock(row["started"]),
+            _clock(row["ended"]),
+            _ending(row["exit_status"], row["exit_signal"]),
+            row["cmdline"] or row["exe"],
+        )
+        for row in found.head(MAX_PROCESSES).iter_rows(named=True)
+    ]
+    if not rows:
+        return '<p class="wb-muted">No processes were seen.</p>'
+    head = ("pid", "parent", "name", "threads", "started", "ended", "exit", "command line")
+    more = len(found) - len(rows)
+    rest = f'<p class="wb-muted">{more:,} more are in the table processes.</p>' if more else ""
+    return table(head, rows, numeric=(0, 1, 3), wide=(7,)) + rest
+
+
+def _clock(time: object) -> str:
+    return f"{time:%H:%M:%S.%f}"[:-3] if time else "–"
+
+
+def _ending(status: int | None, signal: int | None) -> str:
+    if signal is not None:
+        return f"signal {signal}"
+    return "–" if status is None else str(status)
+
+
+def _foot(rec: Recording) -> str:
+    version = html.escape(rec.manifest.workbench)
+    return f'<footer class="wb-muted">Recorded with ebpf-workbench {version}.</footer>'
