@@ -34,7 +34,7 @@ VENV_DEV := $(VENV)/.workbench-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test setup setup-demo packages-demo packages-test packages-bench \
+.PHONY: help demo test setup packages-demo packages-test packages-bench \
 	bpf workload lint format types pytest bench dataset wheel clean distclean
 
 help: ## Print this list
