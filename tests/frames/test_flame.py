@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_recording import FakeRecording, stacks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_recording import FakeRecording, stacks_of
 from workbench.errors import MissingTableError, ParameterError
 from workbench.frames.flame import KINDS, FlameTree, build_tree, flame_tree
 from workbench.frames.stacks import NO_STACK, UNKNOWN, Labels, StackTable

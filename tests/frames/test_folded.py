@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_recording import FakeRecording, stacks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_recording import FakeRecording, stacks_of
 from workbench.errors import MissingTableError
 from workbench.frames.folded import folded
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fake_recording import FakeRecording
+
 from workbench.frames.losses import loss_summary, lossy, overhead_summary
 
 LOSSES = (

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from fake_recording import FakeRecording
+
 from workbench.errors import MissingTableError
 from workbench.frames.processes import processes
 

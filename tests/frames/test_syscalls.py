@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from fake_recording import FakeRecording
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_recording import FakeRecording
 from workbench.errors import MissingTableError, ParameterError
 from workbench.frames import syscalls
 

@@ -58,7 +58,8 @@ def render(rec: Recording, title: str) -> str:
     for kind in _kinds_with_stacks(rec):
         tree = flame_tree(rec, kind)
         found += findings.of_profile(tree)
-        sections.append((f"Flamegraph: {kind}", Flamegraph(tree, notice=lossy(rec, kind)).fragment()))
+        graph = Flamegraph(tree, notice=lossy(rec, kind))
+        sections.append((f"Flamegraph: {kind}", graph.fragment()))
     if has(rec, EVENTS) or has(rec, AGGREGATED):
         overview = SyscallOverview(rec, title="")
         found += findings.of_syscalls(overview)
@@ -112,7 +113,10 @@ def _head(rec: Recording, title: str) -> str:
         if value
     )
     heading = f"<h1>{html.escape(title)}</h1>"
-    return f'<header class="wb-head">{heading}<dl class="wb-facts">{rows}</dl></header>'def _host(host: Mapping[str, object]) -> str:
+    return f'<header class="wb-head">{heading}<dl class="wb-facts">{rows}</dl></header>'
+
+
+def _host(host: Mapping[str, object]) -> str:
     machine = f"{host.get('machine', '?')}, {host.get('cpus', '?')} CPUs"
     return f"{host.get('node', '?')} ({machine})"
 
