@@ -96,10 +96,7 @@ def _head(rec: Recording, title: str) -> str:
     facts = [
         ("captured", ", ".join(_kind_text(kind, rec) for kind in rec.kinds)),
         ("target", _target(rec)),
-        (
-            "host",
-            f"{host.get('node', '')} ({host.get('machine', '')}, {host.get('cpus', '?')} CPUs)",
-        ),
+        ("host", _host(rec.manifest.host)),
         ("kernel", str(rec.manifest.host.get("kernel", ""))),
         ("when", f"{rec.start:%Y-%m-%d %H:%M:%S} UTC"),
         ("duration", units.duration(rec.duration.total_seconds() * 1e9)),
