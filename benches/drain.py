@@ -7,12 +7,12 @@ arguments, number, process, thread and CPU; all peers send the same fields.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from benches.harness import (
     Child,
     Plan,
     Result,
+    Snapshot,
     middle,
     rates,
     snapshot,
@@ -32,7 +33,8 @@ from benches.programs import compiled
 
 UNTRACED, COUNT = "untraced", "count only"
 WORKBENCH, BCC_DEFAULT, BCC_BEST = "workbench", "BCC perf buffer, default", "BCC perf buffer, best"
-BCC_RING, BPFTRACE = "BCC ring buffer", "bpftrace | pandas"
+BCC_RING = "BCC ring buffer"
+BPFTRACE, BPFTRACE_POLARS = "bpftrace | pandas", "bpftrace | polars"
 
 COLUMNS = {
     "calls_per_s": "calls/s",
@@ -40,6 +42,7 @@ COLUMNS = {
     "slowed_untraced": "slowed ×, against untraced",
     "slowed_count": "against count only",
     "delivered_per_s": "delivered/s",
+    "delivered_per_cpu_s": "per s of its CPU",
     "dropped_share": "lost",
     "consumer_cpu": "consumer CPU",
     "note": "",
@@ -48,45 +51,49 @@ SETTLE_S = 1.2
 """The recorder drains more often in its first second, and imports pyarrow in it."""
 
 BEST_WAKEUP_EVENTS, BEST_PAGES = 1000, 4096
-"""The setting of BCC that delivered most here (see ``--sweep``); 4096 pages are 16 MiB a CPU."""
+"""The setting of BCC that delivered most here; 4096 pages are 16 MiB a CPU."""
 RING_PAGES = 16384  # 64 MiB, as the workbench's ring
 BPFTRACE_PAGES = 4096
 
-Measure = Callable[[Plan], dict[str, Any]]
+Measure = Callable[[Plan, int], dict[str, Any]]
+"""Takes the plan and how many dd run at once; returns a row."""
 
 
-def untraced(plan: Plan) -> dict[str, Any]:
+def untraced(plan: Plan, count: int) -> dict[str, Any]:
     """The workload alone."""
-    with workload() as dd:
+    with workload(count) as load:
         time.sleep(plan.warm_up)
-        before = snapshot(dd)
+        before = snapshot(load)
         time.sleep(plan.window)
-        return {**rates(before, snapshot(dd)), "consumer_cpu": None}
+        return {**rates(before, snapshot(load)), "consumer_cpu": None}
 
 
-def consumer(plan: Plan, module: str, *arguments: str) -> dict[str, Any]:
-    """A consumer in a process of its own."""
-    with workload() as dd, Child(module, str(dd), *arguments) as child:
-        child.hear()
-        time.sleep(plan.warm_up)
-        before = child.snapshot()
-        time.sleep(plan.window)
-        return rates(before, child.snapshot())
+def consumer(module: str, *arguments: str) -> Measure:
+    """A consumer in a process of its own, see :mod:`benches.consumers`."""
+
+    def measure(plan: Plan, count: int) -> dict[str, Any]:
+        with workload(count) as load, Child(module, str(load), *arguments) as child:
+            child.hear()
+            time.sleep(plan.warm_up)
+            before = child.snapshot()
+            time.sleep(plan.window)
+            return rates(before, child.snapshot())
+
+    return measure
 
 
-def workbench(plan: Plan) -> dict[str, Any]:
+def workbench(plan: Plan, count: int) -> dict[str, Any]:
     """The whole path: recorder process, Arrow, disk, a session that is read while it grows."""
-    with workload() as dd:
-        capture = wb.capture("syscalls", pid=dd, progress=False).start()
+    with workload(count) as load:
+        capture = wb.capture("syscalls", pid=load.root, progress=False).start()
         try:
             time.sleep(max(plan.warm_up, SETTLE_S))
             session = capture.session
 
-            def take() -> Any:
+            def take() -> Snapshot:
                 session.refresh()
-                dropped = sum(s["dropped"].get("ring_full", 0) for s in session.manifest.losses)
                 rows = session["syscalls"].num_rows
-                return snapshot(dd, [capture.recorder_pid], delivered=rows, dropped=dropped)
+                return snapshot(load, [capture.recorder_pid], delivered=rows)
 
             before = take()
             time.sleep(plan.window)
@@ -120,49 +127,61 @@ def _whole(session: Any, saved: float) -> dict[str, Any]:
 def measures(objects: Path) -> dict[str, tuple[Measure, str]]:
     """All rows in their order: the function that measures, and a note."""
     count = str(compiled(ROOT / "benches" / "bpf" / "count.bpf.c", objects))
-    bcc = partial(_consumer, "bcc_callbacks")
-    csv = partial(_consumer, "bpftrace_csv")
-    best = f"wakeup_events={BEST_WAKEUP_EVENTS}, page_cnt={BEST_PAGES}"
+    best = ("perf", str(BEST_WAKEUP_EVENTS), str(BEST_PAGES))
     return {
         UNTRACED: (untraced, ""),
-        "count only, entry": (_consumer("count", count, "count_enter"), "one hook, not two"),
-        COUNT: (_consumer("count", count, "count_enter", "count_exit"), "the limit"),
+        "count only, entry": (consumer("count", count, "count_enter"), "one hook, not two"),
+        COUNT: (consumer("count", count, "count_enter", "count_exit"), "the limit"),
         WORKBENCH: (workbench, ""),
-        "workbench's drain alone, ring": (_consumer("bare", "ring"), "copied, not written"),
-        "workbench's drain alone, perf": (_consumer("bare", "perf"), "copied, not written"),
-        BCC_DEFAULT: (bcc("perf", "1", "8"), "wake-up for each event, 8 pages"),
-        BCC_BEST: (bcc("perf", str(BEST_WAKEUP_EVENTS), str(BEST_PAGES)), best),
-        BCC_RING: (bcc("ring", "0", str(RING_PAGES)), "ring_buffer_poll may never return"),
-        BPFTRACE: (csv("pandas", str(BPFTRACE_PAGES)), "printf of CSV"),
-        "bpftrace | polars": (csv("polars", str(BPFTRACE_PAGES)), "printf of CSV"),
+        "workbench's drain alone, ring": (consumer("bare", "ring"), "copied, not written"),
+        "workbench's drain alone, perf": (consumer("bare", "perf"), "copied, not written"),
+        BCC_DEFAULT: (consumer("bcc_callbacks", "perf", "1", "8"), "wakes up for each event"),
+        BCC_BEST: (consumer("bcc_callbacks", *best), f"wakeup_events, page_cnt = {best[1:]}"),
+        BCC_RING: (consumer("bcc_callbacks", "ring", "0", str(RING_PAGES)), "64 MiB"),
+        BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES)), "printf of CSV"),
+        BPFTRACE_POLARS: (consumer("bpftrace_csv", "polars", str(BPFTRACE_PAGES)), ""),
     }
 
 
-def _consumer(module: str, *arguments: str) -> Measure:
-    return lambda plan: consumer(plan, module, *arguments)
+BUSY = (UNTRACED, COUNT, WORKBENCH, BCC_DEFAULT, BCC_BEST, BCC_RING)
 
 
 def run(plan: Plan) -> Result:
-    """Measure all rows, ``plan.rounds`` times in turn, and take medians."""
-    result = Result("drain", "Drain throughput and slow-down of the traced program", COLUMNS)
+    """One dd: a CPU is free for the consumer."""
+    title = "Drain throughput and slow-down of the traced program (one dd)"
+    return _run(Result("drain", title, COLUMNS), plan, plan.rounds, 1, None)
+
+
+def run_busy(plan: Plan) -> Result:
+    """A dd on every CPU: more events than one program makes, and no CPU to spare."""
+    cpus = len(os.sched_getaffinity(0))
+    title = f"The same with a dd on each of {cpus} CPUs"
+    return _run(Result("drain-busy", title, COLUMNS), plan, plan.rounds_busy, cpus, BUSY)
+
+
+def _run(
+    result: Result, plan: Plan, rounds: int, count: int, only: Container[str] | None
+) -> Result:
+    """Measure the rows in turn, ``rounds`` times, and take medians."""
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as directory:
         try:
             todo = measures(Path(directory))
         except (OSError, subprocess.CalledProcessError) as error:
             result.notes.append(f"The count-only program cannot be compiled: {error}")
             return result
-        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in todo}
+        todo = {name: row for name, row in todo.items() if only is None or name in only}
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in todo}
         failed: dict[str, str] = {}
-        for _ in range(plan.rounds):
+        for _ in range(rounds):
             for name, (measure, _note) in todo.items():
                 try:
-                    rounds[name].append(measure(plan))
+                    found[name].append(measure(plan, count))
                 except (BenchError, wb.WorkbenchError) as error:
                     failed[name] = str(error)
-        for name, (_measure, note) in todo.items():
-            row = middle(rounds[name]) if rounds[name] else {}
-            row["note"] = failed.get(name) or row.get("note") or note
-            result.rows.append({"name": name, **row})
+    for name, (_measure, note) in todo.items():
+        row = middle(found[name]) if found[name] else {}
+        row["note"] = failed.get(name) or row.get("note") or note
+        result.rows.append({"name": name, **row})
     slow_downs(result.rows)
     return result
 

@@ -34,13 +34,14 @@ class Plan:
     window: float = 3.0
     warm_up: float = 1.0
     rounds: int = 3
+    rounds_busy: int = 2
     starts: int = 7
     events: int = 1 << 20
 
     @classmethod
     def quick(cls) -> Plan:
         """Return the plan of ``--quick``: one round of short windows."""
-        return cls(window=1.0, warm_up=0.5, rounds=1, starts=3, events=1 << 18)
+        return cls(window=1.0, warm_up=0.5, rounds=1, rounds_busy=1, starts=3, events=1 << 18)
 
 
 @dataclass
@@ -97,16 +98,17 @@ def cpu_ns(pid: int) -> int:
 
 
 def system_calls(pid: int) -> int:
-    """Reads and writes that a process has made, from the kernel's own accounting."""
+    """Reads and writes that a process has made, from the kernel's own accounting (proc(5))."""
     words = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
     return int(words["syscr"]) + int(words["syscw"])
 
 
-def snapshot(workload: int, consumers: Iterable[int] = (), **counts: int | None) -> Snapshot:
+def snapshot(load: Load, consumers: Iterable[int] = (), **counts: int | None) -> Snapshot:
     """Take a snapshot of a workload and its consumers, given by their process ids."""
     cpu = sum(cpu_ns(pid) for pid in consumers)
     now = time.monotonic_ns()
-    return Snapshot(now, cpu, system_calls(workload), cpu_ns(workload), **counts)
+    calls = sum(system_calls(pid) for pid in load.pids)
+    return Snapshot(now, cpu, calls, sum(cpu_ns(pid) for pid in load.pids), **counts)
 
 
 def rates(a: Snapshot, b: Snapshot) -> dict[str, float | None]:
@@ -116,7 +118,8 @@ def rates(a: Snapshot, b: Snapshot) -> dict[str, float | None]:
     -------
     dict
         ``calls_per_s``, ``ns_per_call`` (the workload's CPU time for a call: it tells the cost
-        of tracing even where others use the machine), ``delivered_per_s``, ``dropped``,
+        of tracing even where others use the machine), ``delivered_per_s``,
+        ``delivered_per_cpu_s`` (for each second of the consumer's CPU time), ``dropped``,
         ``dropped_share`` (of the calls), ``consumer_cpu`` (1.0 is one core).
     """
     elapsed = b.time - a.time
@@ -126,11 +129,14 @@ def rates(a: Snapshot, b: Snapshot) -> dict[str, float | None]:
         "ns_per_call": (b.workload_cpu - a.workload_cpu) / calls if calls else None,
         "consumer_cpu": (b.cpu - a.cpu) / elapsed,
         "delivered_per_s": None,
+        "delivered_per_cpu_s": None,
         "dropped": None,
         "dropped_share": None,
     }
     if a.delivered is not None and b.delivered is not None:
         found["delivered_per_s"] = (b.delivered - a.delivered) * 1e9 / elapsed
+        if b.cpu > a.cpu:
+            found["delivered_per_cpu_s"] = (b.delivered - a.delivered) * 1e9 / (b.cpu - a.cpu)
     if a.dropped is not None and b.dropped is not None:
         found["dropped"] = b.dropped - a.dropped
         found["dropped_share"] = (b.dropped - a.dropped) / calls if calls else None
@@ -143,23 +149,56 @@ def middle(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Other values are those of the last round; a number that a round lacks is left out there.
     """
     merged = dict(rounds[-1])
-    for key in merged:
-        values = [r[key] for r in rounds if isinstance(r.get(key), int | float)]
-        if values and not isinstance(merged[key], bool | str):
-            merged[key] = median(values)
+    for key, last in rounds[-1].items():
+        if isinstance(last, int | float) and not isinstance(last, bool):
+            merged[key] = median(r[key] for r in rounds if isinstance(r.get(key), int | float))
     return merged
 
 
+@dataclass(frozen=True)
+class Load:
+    """A running workload: its processes, and the one whose descendants they are."""
+
+    root: int
+    pids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ",".join(map(str, (self.root, *self.pids)))
+
+    @classmethod
+    def parse(cls, text: str) -> Load:
+        """Read what ``str()`` made."""
+        root, *pids = map(int, text.split(","))
+        return cls(root, tuple(pids))
+
+
+DD = "dd if=/dev/zero of=/dev/null bs=1"
+
+
 @contextmanager
-def workload() -> Iterator[int]:
-    """Run dd with 1-byte reads and writes; give its process id."""
-    command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1"]
-    dd = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def workload(count: int = 1) -> Iterator[Load]:
+    """Run ``count`` times dd with 1-byte reads and writes, which does nothing but system calls."""
+    script = f"exec {DD}" if count == 1 else f"{DD} & " * count + "wait"
+    shell = subprocess.Popen(
+        ["sh", "-c", script], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
-        yield dd.pid
+        yield Load(shell.pid, _running(shell.pid, count))
     finally:
-        dd.kill()
-        dd.wait()
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+
+
+def _running(root: int, count: int) -> tuple[int, ...]:
+    until = time.monotonic() + DEADLINE_S
+    while time.monotonic() < until:
+        text = Path(f"/proc/{root}/task/{root}/children").read_text()
+        pids = [int(pid) for pid in text.split()] if count > 1 else [root]
+        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
+        if names == ["dd"] * count:
+            return tuple(pids)
+        time.sleep(0.005)
+    raise BenchError("dd does not start")
 
 
 class Child:

@@ -1,5 +1,5 @@
 /* What bpf/syscalls.bpf.c does, as a BCC program: the same events with the same fields.
- * BCC compiles it at run time; PID, SYS_ENTER_ARG.. and the transport come as -D options.
+ * BCC compiles it at run time; WANTED(pid) and the transport come as -D options.
  */
 #include <uapi/linux/ptrace.h>
 
@@ -35,7 +35,7 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 	struct call call = {};
 	u32 tid = id;
 
-	if (id >> 32 != PID)
+	if (!WANTED(id >> 32))
 		return 0;
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
 	call.ts = bpf_ktime_get_boot_ns();
@@ -83,7 +83,7 @@ RAW_TRACEPOINT_PROBE(sys_exit)
 	u32 tid = id;
 	int zero = 0, failed = 0;
 
-	if (id >> 32 != PID)
+	if (!WANTED(id >> 32))
 		return 0;
 	call = calls.lookup(&tid);
 	if (!call)

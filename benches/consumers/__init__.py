@@ -1,4 +1,4 @@
-"""Consumers of events, each a process: ``python -m benches.consumers.NAME PID ...``.
+"""Consumers of events, each a process: ``python -m benches.consumers.NAME LOAD ...``.
 
 A consumer writes ``{"ready": true}`` when its probes are attached, then a snapshot for each
 SIGUSR1, and ends at SIGTERM. The snapshot is taken by a signal handler, because some consumers'
@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from benches.harness import snapshot
+from benches.harness import Load, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,26 +25,28 @@ def say(message: dict[str, Any]) -> None:
     os.write(1, (json.dumps(message) + "\n").encode())
 
 
-def fail(why: str) -> None:
+def fail(why: str) -> NoReturn:
     """Say why it cannot be measured, and end."""
     say({"error": why})
     sys.exit(1)
 
 
-def serve(workload: int, counts: Callable[[], dict[str, int | None]], helpers: Iterable[int] = ()):
+def serve(
+    load: Load, counts: Callable[[], dict[str, int | None]], helpers: Iterable[int] = ()
+) -> None:
     """Answer SIGUSR1 with a snapshot from now on, end at SIGTERM, and say that it is ready.
 
     Parameters
     ----------
-    workload : int
-        Process id of the workload.
+    load : Load
+        The workload.
     counts : callable
         Gives ``delivered`` and ``dropped``.
     helpers : iterable of int
         Further processes that consume for this one.
     """
     pids = (os.getpid(), *helpers)
-    signal.signal(signal.SIGUSR1, lambda *_: say(asdict(snapshot(workload, pids, **counts()))))
+    signal.signal(signal.SIGUSR1, lambda *_: say(asdict(snapshot(load, pids, **counts()))))
     # Not sys.exit(): ctypes swallows exceptions that are raised in a callback.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     say({"ready": True})

@@ -1,4 +1,4 @@
-"""The workbench's drain alone: ``PID ring|perf`` copies every record out, and writes nothing."""
+"""The workbench's drain alone: ``LOAD ring|perf`` copies every record out, and writes nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import select
 import sys
 
 from benches.consumers import fail, serve
+from benches.harness import Load
 from workbench import kinds
 from workbench.errors import WorkbenchError
 from workbench.recorder import targets
@@ -17,8 +18,8 @@ WAIT_S = 0.05
 RING_BYTES, PERF_BYTES = 1 << 26, 1 << 24  # one ring; a perf buffer for each CPU
 
 
-def main(pid: int, transport: str) -> None:
-    target = Target(pid=pid)
+def main(load: Load, transport: str) -> None:
+    target = Target(pid=load.root)
     kind = kinds.find("syscalls")
     settings = kind.settings(kind.check({}), platform.machine())
     code = PERF if transport == "perf" else RING
@@ -32,7 +33,7 @@ def main(pid: int, transport: str) -> None:
             poll.register(fd, select.EPOLLIN | select.EPOLLET)
         source.attach()
         delivered = 0
-        serve(pid, lambda: {"delivered": delivered, "dropped": source.dropped})
+        serve(load, lambda: {"delivered": delivered, "dropped": source.dropped})
         while True:
             poll.poll(WAIT_S)
             for span in source.buffer.drain():
@@ -43,6 +44,6 @@ def main(pid: int, transport: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]), sys.argv[2])
+        main(Load.parse(sys.argv[1]), sys.argv[2])
     except WorkbenchError as error:
         fail(str(error))

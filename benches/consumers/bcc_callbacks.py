@@ -1,4 +1,4 @@
-"""BCC's Python callbacks: ``PID perf WAKEUP_EVENTS PAGES`` or ``PID ring FLAGS PAGES``.
+"""BCC's Python callbacks: ``LOAD perf WAKEUP_EVENTS PAGES`` or ``LOAD ring FLAGS PAGES``.
 
 The callback does the least that is of use: it casts the event, as BCC's own tools do, and counts.
 """
@@ -14,14 +14,16 @@ from typing import Any
 
 from benches import bcc_tree
 from benches.consumers import fail, say, serve
+from benches.harness import Load
 
 SOURCE = Path(__file__).parent.parent / "bpf" / "syscalls.bcc.c"
 delivered = 0
 
 
-def program(bcc: Any, pid: int, transport: str, setting: int, pages: int) -> Any:
+def program(bcc: Any, load: Load, transport: str, setting: int, pages: int) -> Any:
     """Compile and load; the two raw tracepoints are attached by then."""
-    flags = [f"-DPID={pid}", "-Wno-everything"]
+    wanted = "||".join(f"(p)=={pid}" for pid in load.pids)
+    flags = [f"-DWANTED(p)=({wanted})", "-Wno-everything"]
     if transport == "ring":
         flags += [f"-DRING_PAGES={pages}", f"-DRING_FLAGS={setting}"]
     return bcc.BPF(text=SOURCE.read_text(), cflags=flags)
@@ -37,30 +39,30 @@ def listen(bpf: Any, transport: str, setting: int, pages: int, callback: Any) ->
     return bpf.perf_buffer_poll
 
 
-def main(pid: int, transport: str, setting: int, pages: int) -> None:
+def main(load: Load, transport: str, setting: int, pages: int) -> None:
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as directory:
         try:
             bcc = bcc_tree.load(Path(directory))
         except ImportError as error:
             fail(str(error))
         try:
-            bpf = program(bcc, pid, transport, setting, pages)
+            bpf = program(bcc, load, transport, setting, pages)
         except Exception as error:
             fail(f"BCC: {error}")
     events, dropped = bpf["events"], bpf["dropped"]
 
     def callback(_cpu: int, data: Any, _size: int) -> None:
-        global delivered  # noqa: PLW0603 - the cheapest way to count
+        global delivered
         events.event(data)
         delivered += 1
 
     poll = listen(bpf, transport, setting, pages, callback)
-    serve(pid, lambda: {"delivered": delivered, "dropped": dropped.sum(0).value})
+    serve(load, lambda: {"delivered": delivered, "dropped": dropped.sum(0).value})
     while True:
         poll()
 
 
-def first(pid: int) -> None:
+def first(load: Load) -> None:
     """Say how long each step to the first callback takes, in seconds, and end."""
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as directory:
         start = time.perf_counter()
@@ -69,7 +71,7 @@ def first(pid: int) -> None:
         except ImportError as error:
             fail(str(error))
         imported = time.perf_counter()
-        bpf = program(bcc, pid, "perf", 1, 8)
+        bpf = program(bcc, load, "perf", 1, 8)
         loaded = time.perf_counter()
     seen: list[float] = []
     poll = listen(bpf, "perf", 1, 8, lambda *_: seen.append(time.perf_counter()))
@@ -88,6 +90,6 @@ def first(pid: int) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.argv[2] == "first":
-        first(int(sys.argv[1]))
+        first(Load.parse(sys.argv[1]))
     else:
-        main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        main(Load.parse(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

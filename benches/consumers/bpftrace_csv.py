@@ -1,4 +1,4 @@
-"""bpftrace that prints CSV lines, read by a dataframe library: ``PID pandas|polars PAGES``.
+"""bpftrace that prints CSV lines, read by a dataframe library: ``LOAD pandas|polars PAGES``.
 
 Neither reader takes rows from an endless pipe one by one: pandas reads in chunks, polars gets
 blocks of whole lines.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from benches.consumers import fail, say, serve
+from benches.harness import Load
 
 CHUNK_ROWS, BLOCK_BYTES = 5_000, 1 << 19
 COLUMNS = ("ts", "latency", "ret", "nr", "a0", "a1", "a2", "a3", "a4", "a5", "pid", "tid", "cpu")
@@ -25,26 +25,27 @@ COLUMNS = ("ts", "latency", "ret", "nr", "a0", "a1", "a2", "a3", "a4", "a5", "pi
 MOUNT = 'test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing; exec "$@"'
 
 PROGRAM = """
-tracepoint:raw_syscalls:sys_enter /pid == PID/ {
+tracepoint:raw_syscalls:sys_enter /WANTED/ {
   @ts[tid] = nsecs; @a0[tid] = args->args[0]; @a1[tid] = args->args[1];
   @a2[tid] = args->args[2]; @a3[tid] = args->args[3]; @a4[tid] = args->args[4];
   @a5[tid] = args->args[5];
 }
-tracepoint:raw_syscalls:sys_exit /pid == PID && @ts[tid]/ {
+tracepoint:raw_syscalls:sys_exit /(WANTED) && @ts[tid]/ {
   printf("%llu,%llu,%lld,%d,%llu,%llu,%llu,%llu,%llu,%llu,%d,%d,%d\\n", @ts[tid],
     nsecs - @ts[tid], args->ret, args->id, @a0[tid], @a1[tid], @a2[tid], @a3[tid], @a4[tid],
     @a5[tid], pid, tid, cpu);
 }
 """
 
-lines_lost = 0
+lost = 0
 
 
-def start(pid: int, pages: int) -> subprocess.Popen[bytes]:
+def start(load: Load, pages: int) -> subprocess.Popen[bytes]:
     """Start bpftrace; its first lines are on their way when it has attached."""
     if not shutil.which("bpftrace"):
         fail("bpftrace is not installed")
-    command = ["bpftrace", "-q", "-B", "full", "-e", PROGRAM.replace("PID", str(pid))]
+    wanted = " || ".join(f"pid == {pid}" for pid in load.pids)
+    command = ["bpftrace", "-q", "-B", "full", "-e", PROGRAM.replace("WANTED", wanted)]
     return subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", MOUNT, "sh", *command],
         stdout=subprocess.PIPE,
@@ -59,21 +60,24 @@ class Lines(io.RawIOBase):
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._rest = b""
+        self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def block(self) -> bytes:
         """Return some whole lines."""
-        global lines_lost  # noqa: PLW0603
-        data = self._rest + os.read(self._stream.fileno(), BLOCK_BYTES)
+        global lost
+        new = os.read(self._stream.fileno(), BLOCK_BYTES)
+        self.ended = not new
+        data = self._rest + new
         cut = data.rfind(b"\n") + 1
         data, self._rest = data[:cut], data[cut:]
         if b"Lost" in data:
             kept = []
             for line in data.splitlines(keepends=True):
                 if line.startswith(b"Lost"):
-                    lines_lost += int(line.split()[1])
+                    lost += int(line.split()[1])
                 else:
                     kept.append(line)
             data = b"".join(kept)
@@ -81,7 +85,8 @@ class Lines(io.RawIOBase):
 
     def readinto(self, target: memoryview) -> int:
         while not (data := self.block()):
-            pass
+            if self.ended:
+                return 0
         assert len(data) <= len(target)
         target[: len(data)] = data
         return len(data)
@@ -100,7 +105,7 @@ def polars_rows(lines: Lines) -> Iterator[int]:
     """Read blocks with ``polars.read_csv``; give the number of rows of each."""
     import polars as pl
 
-    while True:
+    while not lines.ended:
         if data := lines.block():
             yield pl.read_csv(data, has_header=False, new_columns=list(COLUMNS)).height
 
@@ -111,26 +116,30 @@ READERS: dict[str, Callable[[Lines], Iterator[int]]] = {
 }
 
 
-def main(pid: int, reader: str, pages: int) -> None:
-    tracer = start(pid, pages)
+def main(load: Load, reader: str, pages: int) -> None:
+    tracer = start(load, pages)
     assert tracer.stdout
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     delivered = 0
+
+    def counts() -> dict[str, int | None]:
+        return {"delivered": delivered, "dropped": lost}
+
     for rows in READERS[reader](Lines(tracer.stdout)):
-        if not delivered:
-            serve(pid, lambda: {"delivered": delivered, "dropped": lines_lost}, (tracer.pid,))
+        if not delivered:  # now it is attached
+            serve(load, counts, (tracer.pid,))
         delivered += rows
     fail("bpftrace ended")
 
 
-def first(pid: int) -> None:
+def first(load: Load) -> None:
     """Say how long it takes from the start to the first line, in seconds, and end."""
     begin = time.perf_counter()
-    tracer = start(pid, 64)
+    tracer = start(load, 64)
     assert tracer.stdout
     got = tracer.stdout.readline()
     took = time.perf_counter() - begin
     tracer.kill()
+    tracer.wait()
     if not got:
         fail("bpftrace ended without a line")
     say({"total": took})
@@ -138,6 +147,6 @@ def first(pid: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[2] == "first":
-        first(int(sys.argv[1]))
+        first(Load.parse(sys.argv[1]))
     else:
-        main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+        main(Load.parse(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""The limit: a program that only counts. ``PID OBJECT PROGRAM...`` attaches these programs."""
+"""The limit: a program that only counts. ``LOAD OBJECT PROGRAM...`` attaches these programs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import signal
 import sys
 
 from benches.consumers import fail, serve
+from benches.harness import Load
 from workbench.errors import WorkbenchError
 from workbench.probe.objects import Object
+from workbench.recorder import targets
 
 
-def main(pid: int, path: str, *programs: str) -> None:
+def main(load: Load, path: str, *programs: str) -> None:
     with Object(path) as counter:
         for name, program in counter.programs.items():
             if name not in programs:
@@ -20,17 +22,18 @@ def main(pid: int, path: str, *programs: str) -> None:
                 counter.maps[name].leave_out()
         counter.set("wb_by_tree", 1)
         counter.load()
-        counter.maps["wb_targets"].update(pid.to_bytes(4, "little"), (1).to_bytes(4, "little"))
+        for pid in load.pids:
+            counter.maps["wb_targets"].update(pid.to_bytes(4, "little"), targets.ACTIVE)
         for name in programs:
             counter.attach(counter.programs[name])
         counts = counter.global_array("wb_stats")["produced"]
-        serve(pid, lambda: {"delivered": int(counts.sum()) // len(programs), "dropped": 0})
+        serve(load, lambda: {"delivered": int(counts.sum()) // len(programs), "dropped": 0})
         while True:
             signal.pause()
 
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]), *sys.argv[2:])
+        main(Load.parse(sys.argv[1]), *sys.argv[2:])
     except WorkbenchError as error:
         fail(str(error))
