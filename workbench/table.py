@@ -174,7 +174,8 @@ def polars_schema(schema: Any) -> pl.Schema:
     """Return the polars schema of a pyarrow schema."""
     import polars as pl
 
-    return pl.DataFrame(schema.empty_table()).schema
+    with reading("The session"):
+        return pl.DataFrame(schema.empty_table()).schema
 
 
 def _scan(source: Source, window: Window | None) -> Any:

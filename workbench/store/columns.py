@@ -9,6 +9,7 @@ from workbench.errors import SessionCorruptError
 from workbench.schema import SIDE_TABLES, Column, arrow_schema, arrow_type
 
 MAX_COLUMNS = 128
+MAX_TEXT = 1 << 14
 
 KEYS: dict[str, tuple[str, ...]] = {
     "frames": ("frame_id",),
@@ -79,8 +80,21 @@ def check_schema(table: str, schema: Any) -> None:
         expected = expected_type(table, field.name)
         if expected is not None and field.type != expected:
             raise _refused(table, f"{field.name[:80]!r} is {field.type}, not {expected}")
+        _check_texts(table, field)
         if not _is_plain(field.type):
             raise _refused(table, f"{field.name[:80]!r} is {field.type}")
+
+
+def _check_texts(table: str, field: Any) -> None:
+    """Refuse names and metadata that are no UTF-8 (pyarrow leaves them, polars panics) or huge."""
+    try:
+        texts = [field.name, *((k + v).decode() for k, v in (field.metadata or {}).items())]
+    except UnicodeDecodeError as error:
+        raise _refused(table, f"a column has a text that is not UTF-8: {error}") from error
+    if sum(map(len, texts)) > MAX_TEXT:
+        raise _refused(table, "a column has a long name or description")
+    for index in range(getattr(field.type, "num_fields", 0)):
+        _check_texts(table, field.type.field(index))
 
 
 def _is_plain(kind: Any, depth: int = 0) -> bool:
