@@ -1,0 +1,102 @@
+"""All images of a capture, shared by its processes and kept within limits."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+from workbench.symbols.image import Identity, Image, open_mapping, read_vdso
+from workbench.symbols.mappings import Mapping
+
+MAX_OPEN = 256
+"""Files held open until their symbols are needed; a user has 1,024 descriptors."""
+MAX_SYMBOLS = 1 << 24
+"""Symbols in memory, about 50 bytes each with their names."""
+
+VDSO = "[vdso]"
+
+
+class ImageCache:
+    """Finds the image of a mapping.
+
+    Parameters
+    ----------
+    proc : pathlib.Path
+        Where procfs is mounted.
+
+    Attributes
+    ----------
+    missing : int
+        Mappings whose file could not be opened.
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+        self._images: dict[Identity | int, Image] = {}
+        self._open: dict[int, Image] = {}
+        self._used: dict[int, Image] = {}
+        self._numbers = itertools.count(1)
+        self.missing = 0
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def find(self, pid: int, mapping: Mapping) -> Image | None:
+        """Return the image of a mapping, opened but perhaps not read; None if out of reach."""
+        if mapping.path == VDSO:
+            return self._vdso(pid, mapping)
+        if not mapping.is_file:
+            return None
+        found = open_mapping(pid, mapping, self._proc)
+        if found is None:
+            self.missing += 1
+            return None
+        descriptor, identity, path = found
+        image = self._images.get(identity)
+        if image is not None:
+            os.close(descriptor)
+            return image
+        image = Image(next(self._numbers), mapping.path, descriptor, path, identity)
+        self._images[identity] = image
+        self._hold(image)
+        return image
+
+    def load(self, image: Image) -> None:
+        """Read the symbols of an image; those of images not used for long are forgotten."""
+        image.load()
+        self._open.pop(image.number, None)
+        self._used.pop(image.number, None)
+        self._used[image.number] = image
+        total = sum(len(each.symbols) for each in self._used.values())
+        for number, oldest in list(self._used.items())[:-1]:
+            if total <= MAX_SYMBOLS:
+                break
+            if not oldest.reopen:
+                continue
+            total -= len(oldest.symbols)
+            oldest.release()
+            del self._used[number]
+
+    def close(self) -> None:
+        """Close all files."""
+        for image in self._images.values():
+            image.close()
+        self._open.clear()
+
+    def _hold(self, image: Image) -> None:
+        """Keep the file open, so that it can be read when its process is gone."""
+        self._open[image.number] = image
+        if len(self._open) > MAX_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+
+    def _vdso(self, pid: int, mapping: Mapping) -> Image | None:
+        """Return the vdso; all processes whose vdso has one size have the same."""
+        size = mapping.end - mapping.start
+        image = self._images.get(size)
+        if image is None:
+            content = read_vdso(pid, mapping, self._proc)
+            if not content:
+                return None
+            image = self._images[size] = Image(next(self._numbers), VDSO, content)
+        return image

@@ -1,0 +1,262 @@
+"""Makes the frames of addresses that are new: the part of the symbolizer behind its memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.symbols.frame_table import UNKNOWN, Frame, FrameTable
+from workbench.symbols.image import Image
+from workbench.symbols.image_cache import ImageCache
+from workbench.symbols.kallsyms import MODULE_KERNEL, KernelSymbols
+from workbench.symbols.mappings import Mapping, Snapshot
+from workbench.symbols.process import TracedProcess
+
+ANONYMOUS = "[anon]"
+KERNEL_RELOAD_SECONDS = 5.0
+"""Least time between readings of kallsyms; BPF programs and modules come later."""
+
+UNKNOWN_ID = 0
+"""The frame of addresses that nothing is known of."""
+
+_WRITABLE_AREAS = ("[heap]", "[stack]")
+
+Addresses = NDArray[np.uint64]
+Ids = NDArray[np.int64]
+
+
+class UserResolver:
+    """Makes frames of user addresses.
+
+    Parameters
+    ----------
+    frames : FrameTable
+        Where frames get their numbers.
+    images : ImageCache
+        Where files are found.
+
+    Attributes
+    ----------
+    unnamed : int
+        Frames made without a function's name.
+    """
+
+    def __init__(self, frames: FrameTable, images: ImageCache) -> None:
+        self._frames = frames
+        self._images = images
+        self.unnamed = 0
+
+    def open_images(self, process: TracedProcess) -> None:
+        """Open the files that a process maps now, while they can be reached."""
+        snapshot = process.maps.at()
+        for mapping in snapshot.mappings if snapshot else ():
+            self._image(process, mapping)
+
+    def resolve(
+        self, process: TracedProcess, snapshot: Snapshot, addresses: Addresses, *, latest: bool
+    ) -> Ids:
+        """Return the frames of addresses.
+
+        Parameters
+        ----------
+        process : TracedProcess
+            Whose addresses these are.
+        snapshot : Snapshot
+            The mappings that held.
+        addresses : numpy.ndarray of uint64
+            Different addresses.
+        latest : bool
+            Whether `snapshot` was taken for want of a time: then earlier ones may hold, too.
+
+        Returns
+        -------
+        numpy.ndarray of int64
+            Frame ids; :data:`UNKNOWN_ID` for addresses outside of all executable mappings.
+        """
+        ids = np.full(len(addresses), UNKNOWN_ID, np.int64)
+        open_ = np.arange(len(addresses))
+        for candidate in _candidates(process, snapshot, latest):
+            index = candidate.lookup(addresses[open_])
+            for number in np.unique(index[index >= 0]).tolist():
+                inside = open_[index == number]
+                mapping = candidate.mappings[number]
+                ids[inside] = self._mapped(process, snapshot, mapping, addresses[inside])
+            open_ = open_[index < 0]
+            if not len(open_):
+                break
+        return ids
+
+    def retry(self, process: TracedProcess) -> int:
+        """Look again for names of JIT code; return how many were found."""
+        process.refresh_perfmap(force=True)
+        addresses = list(process.unresolved)
+        index = process.perfmap.table.lookup(np.array(addresses, np.uint64))
+        renamed = 0
+        for address, number in zip(addresses, index.tolist(), strict=True):
+            if number >= 0:
+                frame, module = process.unresolved.pop(address)
+                name = process.perfmap.table.name(number)
+                self._frames.replace(frame, Frame(name, module, "", address, "jit"))
+                renamed += 1
+        return renamed
+
+    def _image(self, process: TracedProcess, mapping: Mapping) -> Image | None:
+        if mapping not in process.images:
+            process.images[mapping] = self._images.find(process.pid, mapping)
+        return process.images[mapping]
+
+    def _mapped(
+        self, process: TracedProcess, snapshot: Snapshot, mapping: Mapping, addresses: Addresses
+    ) -> Ids:
+        image = self._image(process, mapping)
+        offsets = addresses - np.uint64(mapping.start) + np.uint64(mapping.offset)
+        if image is not None:
+            self._images.load(image)
+            if image.build_id or image.status == "ok":
+                return self._native(image, offsets)
+        anonymous = not mapping.path or mapping.path.startswith("[anon")
+        if anonymous or mapping.path in _WRITABLE_AREAS:
+            return self._jit(process, snapshot, ANONYMOUS, addresses)
+        if image is not None:
+            # Some runtimes map their code cache as a file (memfd), which is no ELF file.
+            return self._jit(process, snapshot, mapping.path, addresses)
+        return self._out_of_reach(mapping, offsets)
+
+    def _native(self, image: Image, offsets: Addresses) -> Ids:
+        """Return the frames of places in an ELF file."""
+        addresses = image.addresses(offsets)
+        symbols, frames, number = image.symbols, self._frames, image.number
+        ids = []
+        index = symbols.lookup(addresses).tolist()
+        for address, symbol in zip(addresses.tolist(), index, strict=True):
+            key = (number, address)
+            known = frames.find(key)
+            if known < 0:
+                name = symbols.name(symbol) if symbol >= 0 else self._unnamed(image.path)
+                frame = Frame(name, image.path, image.build_id, address, "native")
+                known = frames.intern(key, frame)
+            ids.append(known)
+        return np.array(ids, np.int64)
+
+    def _jit(
+        self, process: TracedProcess, snapshot: Snapshot, module: str, addresses: Addresses
+    ) -> Ids:
+        """Return the frames of code that a runtime made; they may get other names later."""
+        index = process.perfmap.table.lookup(addresses)
+        if (index < 0).any() and process.refresh_perfmap():
+            index = process.perfmap.table.lookup(addresses)
+        process.remember_jit(snapshot, addresses.tolist())
+        ids = []
+        for address, symbol in zip(addresses.tolist(), index.tolist(), strict=True):
+            if symbol >= 0:
+                name = process.perfmap.table.name(symbol)
+                key: tuple[object, ...] = ("jit", process.number, address, name)
+                ids.append(self._frames.intern(key, Frame(name, module, "", address, "jit")))
+                continue
+            key = ("anon", process.number, address)
+            known = self._frames.find(key)
+            if known < 0:
+                frame = Frame(self._unnamed(module), module, "", address, "unknown")
+                known = self._frames.intern(key, frame)
+                process.remember_unresolved(address, known, module)
+            ids.append(known)
+        return np.array(ids, np.int64)
+
+    def _out_of_reach(self, mapping: Mapping, offsets: Addresses) -> Ids:
+        """Return frames that keep the offset in the file, for it could not be opened."""
+        ids = []
+        for offset in offsets.tolist():
+            key = ("file", mapping.path, mapping.inode, offset)
+            known = self._frames.find(key)
+            if known < 0:
+                frame = Frame(self._unnamed(mapping.path), mapping.path, "", offset, "native")
+                known = self._frames.intern(key, frame)
+            ids.append(known)
+        return np.array(ids, np.int64)
+
+    def _unnamed(self, module: str) -> str:
+        self.unnamed += 1
+        return bracketed(module)
+
+
+class KernelResolver:
+    """Makes frames of kernel addresses.
+
+    Parameters
+    ----------
+    frames : FrameTable
+        Where frames get their numbers.
+    path : pathlib.Path
+        The kallsyms file; read when the first address is asked for.
+
+    Attributes
+    ----------
+    status : str
+        Of the symbols, see :class:`~workbench.symbols.kallsyms.KernelSymbols`.
+    """
+
+    def __init__(self, frames: FrameTable, path: Path) -> None:
+        self._frames = frames
+        self._path = path
+        self._symbols: KernelSymbols | None = None
+        self._loaded = 0.0
+        self._memo: dict[int, int] = {}
+        self.unnamed = 0
+
+    @property
+    def status(self) -> str:
+        """Status of the symbols, "" before they were read."""
+        return self._symbols.status if self._symbols else ""
+
+    def resolve(self, addresses: Addresses) -> Ids:
+        """Return the frames of addresses."""
+        news = [address for address in addresses.tolist() if address not in self._memo]
+        if news:
+            self._memo.update(zip(news, self._make(news), strict=True))
+        return np.array([self._memo[address] for address in addresses.tolist()], np.int64)
+
+    def _make(self, addresses: list[int]) -> list[int]:
+        places = np.array(addresses, np.uint64)
+        symbols = self._symbols or self._load()
+        index = symbols.lookup(places)
+        if (index < 0).any() and time.monotonic() - self._loaded > KERNEL_RELOAD_SECONDS:
+            symbols = self._load()
+            index = symbols.lookup(places)
+        ids = []
+        for address, symbol in zip(addresses, index.tolist(), strict=True):
+            if symbol >= 0:
+                name, module = symbols.name(symbol)
+            else:
+                name, module = bracketed(MODULE_KERNEL), MODULE_KERNEL
+                self.unnamed += 1
+            frame = Frame(name, module, "", address, "kernel")
+            ids.append(self._frames.intern(("kernel", address), frame))
+        return ids
+
+    def _load(self) -> KernelSymbols:
+        self._symbols = KernelSymbols.load(self._path)
+        self._loaded = time.monotonic()
+        return self._symbols
+
+
+def bracketed(module: str) -> str:
+    """Return what stands for a function of a module that has no name.
+
+    As ``stackcollapse-perf.pl`` writes it: ``/usr/lib/libc.so.6`` becomes ``[libc.so.6]``.
+    """
+    if module.startswith("["):
+        return module
+    return f"[{module.rpartition('/')[2]}]" if module.strip("/") else UNKNOWN
+
+
+def _candidates(process: TracedProcess, snapshot: Snapshot, latest: bool) -> Iterator[Snapshot]:
+    """Yield the mappings that may have held, the likeliest first; the later ones are read anew."""
+    yield snapshot
+    process.refresh_maps()
+    yield from process.maps.after(snapshot)
+    if latest:
+        yield from (each for each in reversed(process.maps.snapshots) if each is not snapshot)
