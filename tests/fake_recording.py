@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
+
+from workbench.frames.flame import FlameTree, _left_edges
 
 SYSCALLS: dict[str, Any] = {
     "ts": pl.Datetime("ns", "UTC"),
@@ -136,4 +139,35 @@ def stacks_of(
             for (name, module, kind), number in frames.items()
         ],
         **more,
+    )
+
+
+def wide_tree(nodes: int) -> FlameTree:
+    """A tree of about that many nodes: 60 levels, every node with up to three children."""
+    rng = np.random.default_rng(3)
+    sizes, parents = [1], [np.array([-1])]
+    while sum(sizes) < nodes:
+        count = min(sizes[-1] * 3, nodes // 50 + 1)
+        start = sum(sizes) - sizes[-1]
+        parents.append(np.sort(rng.integers(0, sizes[-1], count)) + start)
+        sizes.append(count)
+    parent = np.concatenate(parents)
+    width = rng.integers(1, 50, len(parent)).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    for start, stop in zip(offsets[-2:0:-1], offsets[:0:-1], strict=False):
+        np.add.at(width, parent[start:stop], width[start:stop])
+    children = np.zeros(len(parent), np.int64)
+    np.add.at(children, parent[1:], width[1:])
+    return FlameTree(
+        names=["all", *(f"package.module_{n % 97}.function_{n}" for n in range(4000))],
+        modules=["", "/usr/bin/app"],
+        parent=parent.astype(np.int32),
+        depth=np.repeat(np.arange(len(sizes)), sizes).astype(np.uint16),
+        left=_left_edges(parent, width, offsets),
+        width=width.astype(float),
+        self=(width - children).astype(float),
+        name=np.where(parent < 0, 0, 1 + (rng.zipf(1.3, len(parent)) % 4000)).astype(np.uint32),
+        kind=np.where(parent < 0, 6, 1 + np.arange(len(parent)) % 3).astype(np.uint8),
+        module=np.ones(len(parent), np.uint32),
+        level_offsets=offsets.astype(np.uint32),
     )

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic import make_session
+
+from workbench.recording import Recording
+from workbench.views.report import report
+
+
+def written(tmp_path: Path, *kinds: str, rows: int = 300) -> str:
+    with Recording.open(make_session(tmp_path / "x.wb", kinds=kinds, rows=rows)) as rec:
+        return report(rec, tmp_path / "x.html").read_text()
+
+
+def titles(text: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", text)
+
+
+ENDS = ["Processes", "Losses", "Overhead"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (("syscalls", "cpu"), ["Flamegraph: cpu", "System calls"]),
+        (("cpu",), ["Flamegraph: cpu"]),
+        (("syscalls",), ["System calls"]),
+        (("syscalls_agg",), ["System calls"]),
+    ],
+)
+def test_sections_follow_the_recording(
+    kinds: tuple[str, ...], expected: list[str], tmp_path: Path
+) -> None:
+    text = written(tmp_path, *kinds)
+    assert titles(text) == ["In short", *expected, *ENDS]
+    assert "python3 job.py" in text
+    assert "were lost" in text
+    assert len(text) < 700_000
+
+
+def test_empty_session(tmp_path: Path) -> None:
+    text = written(tmp_path, "syscalls", "cpu", rows=0)
+    assert "No samples" in text
+    assert "None in what was selected" in text
+
+
+def test_selection_is_named(tmp_path: Path) -> None:
+    with Recording.open(make_session(tmp_path / "x.wb", rows=300)) as rec:
+        text = report(rec.where(comm="bash"), tmp_path / "x.html", title="<b>T</b>").read_text()
+    assert "<dt>selection</dt>" in text
+    assert "&lt;b&gt;T&lt;/b&gt;" in text
+    assert "<b>T" not in text
