@@ -52,6 +52,7 @@ SETTLE_S = 1.2
 
 BEST_WAKEUP_EVENTS, BEST_PAGES = 1000, 4096
 """The setting of BCC that delivered most here; 4096 pages are 16 MiB a CPU."""
+BEST = f"wakeup_events={BEST_WAKEUP_EVENTS}, page_cnt={BEST_PAGES}"
 RING_PAGES = 16384  # 64 MiB, as the workbench's ring
 BPFTRACE_PAGES = 4096
 
@@ -136,7 +137,10 @@ def measures(objects: Path) -> dict[str, tuple[Measure, str]]:
         "workbench's drain alone, ring": (consumer("bare", "ring"), "copied, not written"),
         "workbench's drain alone, perf": (consumer("bare", "perf"), "copied, not written"),
         BCC_DEFAULT: (consumer("bcc_callbacks", "perf", "1", "8"), "wakes up for each event"),
-        BCC_BEST: (consumer("bcc_callbacks", *best), f"wakeup_events, page_cnt = {best[1:]}"),
+        BCC_BEST: (
+            consumer("bcc_callbacks", *best),
+            "wakeup_events={}, page_cnt={}".format(*best[1:]),
+        ),
         BCC_RING: (consumer("bcc_callbacks", "ring", "0", str(RING_PAGES)), "64 MiB"),
         BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES)), "printf of CSV"),
         BPFTRACE_POLARS: (consumer("bpftrace_csv", "polars", str(BPFTRACE_PAGES)), ""),

@@ -183,10 +183,17 @@ def workload(count: int = 1) -> Iterator[Load]:
         ["sh", "-c", script], stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        yield Load(shell.pid, _running(shell.pid, count))
+        load = Load(shell.pid, _running(shell.pid, count))
+        try:
+            yield load
+        finally:
+            for pid in load.pids:
+                os.kill(pid, signal.SIGKILL)
+            shell.wait(DEADLINE_S)  # it reaps them
     finally:
-        os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
+        if shell.poll() is None:
+            os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
 
 
 def _running(root: int, count: int) -> tuple[int, ...]:

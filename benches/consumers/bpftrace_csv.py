@@ -67,7 +67,7 @@ class Lines(io.RawIOBase):
 
     def block(self) -> bytes:
         """Return some whole lines."""
-        global lost
+        global lost  # noqa: PLW0603 - the signal handler reads it
         new = os.read(self._stream.fileno(), BLOCK_BYTES)
         self.ended = not new
         data = self._rest + new
