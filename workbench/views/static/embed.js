@@ -35,3 +35,12 @@ export function percent(share) {
   if (share < 0.0001) return "<0.01%";
   return `${(share * 100).toFixed(share < 0.0995 ? 2 : 1)}%`;
 }
+
+// Calls back when the theme may have changed: a colour of the element had a transition, or it
+// came into view (no transition runs while a notebook keeps it outside of the page).
+export function onTheme(element, handler, signal) {
+  element.addEventListener("transitionend", handler, { signal });
+  const observer = new IntersectionObserver(handler);
+  observer.observe(element);
+  signal.addEventListener("abort", () => observer.disconnect());
+}

@@ -6,20 +6,21 @@ export const ROW = 19;
 const FONT = '11.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SHADES = 4;
 
-// Hue, saturation and lightness per kind: apart in hue and in lightness, so that they can be
-// told from each other with red-green or blue-yellow colour blindness too; all carry dark text.
+// Hue, saturation and lightness per kind. Chosen so that any two differ by 19 or more (CIE76)
+// with normal sight and with each kind of colour blindness (Machado et al. 2009), and carry
+// dark text: tests/views/test_colours.py.
 const COLOURS = {
-  kernel: [16, 78, 66],
-  native: [206, 62, 72],
-  inlined: [206, 50, 84],
+  kernel: [21, 85, 68],
+  native: [204, 72, 74],
+  inlined: [200, 70, 90],
   python: [47, 88, 64],
-  jit: [288, 42, 76],
-  unknown: [0, 0, 76],
-  group: [158, 34, 58],
+  jit: [285, 60, 65],
+  unknown: [0, 0, 72],
+  group: [140, 20, 51],
 };
 const INK = {
-  light: { paper: "#ffffff", text: "#16181d", muted: "#6b7280", edge: "#16181d", toward: [0, 0, 95] },
-  dark: { paper: "#14171c", text: "#101216", muted: "#9aa3af", edge: "#ffffff", toward: [220, 12, 20] },
+  light: { text: "#16181d", muted: "#6b7280", edge: "#16181d" },
+  dark: { text: "#101216", muted: "#9aa3af", edge: "#ffffff" },
 };
 const MATCH = { fill: "#a8127c", text: "#ffffff" };
 
@@ -31,7 +32,7 @@ function hash(text) {
 
 export function kindColour(kind, dark, shade = 1) {
   const [hue, saturation, lightness] = COLOURS[kind] ?? COLOURS.unknown;
-  return `hsl(${hue} ${saturation}% ${lightness + (shade - 1.5) * 3 - (dark ? 6 : 0)}%)`;
+  return `hsl(${hue} ${saturation}% ${lightness + (shade - 1.5) * 2 - (dark ? 3 : 0)}%)`;
 }
 
 function mutedColour(kind, dark) {
@@ -40,7 +41,7 @@ function mutedColour(kind, dark) {
 }
 
 // Fill styles of every label, strong and muted; made once per tree and theme.
-export function palette(tree, dark) {
+export function palette(tree, dark, paper) {
   const table = tree.kinds.map((kind) => ({
     strong: Array.from({ length: SHADES }, (_, shade) => kindColour(kind, dark, shade)),
     muted: mutedColour(kind, dark),
@@ -48,6 +49,7 @@ export function palette(tree, dark) {
   const shades = tree.names.map((name) => hash(name) % SHADES);
   const { name, kind } = tree.labels;
   return {
+    paper,
     ink: dark ? INK.dark : INK.light,
     strong: name.map((index, label) => table[kind[label]].strong[shades[index]]),
     muted: kind.map((index) => table[index].muted),
@@ -71,7 +73,7 @@ export function depthAt(view, y) {
 export function paint(context, view) {
   const { colours, width, height, dpr } = view;
   context.setTransform(dpr, 0, 0, dpr, 0, 0);
-  context.fillStyle = colours.ink.paper;
+  context.fillStyle = colours.paper;
   context.fillRect(0, 0, width, height);
   context.font = FONT;
   context.textBaseline = "middle";

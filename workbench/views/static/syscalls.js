@@ -1,5 +1,5 @@
 // Overview of system calls. State of the model: see fragment() of views/syscalls.py.
-import { humanCount, humanTime, make, percent } from "./embed.js";
+import { humanCount, humanTime, make, onTheme, percent } from "./embed.js";
 import { LatencyPlot, loadBokeh } from "./latency.js";
 import { sortableTable } from "./table.js";
 
@@ -157,16 +157,22 @@ class Overview {
 
   theme() {
     if (!this.plot) return;
-    const style = getComputedStyle(this.plotTitle);
-    this.plot.colour(style.color, style.borderBottomColor);
+    const { color, borderBottomColor } = getComputedStyle(this.plotTitle);
+    if (this.scheme === color) return;
+    this.scheme = color;
+    this.plot.colour(color, borderBottomColor);
   }
 }
 
 function render({ model, el }) {
   const overview = new Overview(model, el);
-  overview.root.addEventListener("transitionend", () => overview.theme());
+  const stop = new AbortController();
+  onTheme(overview.root, () => overview.theme(), stop.signal);
   if (overview.rows.length) overview.startPlot(model);
-  return () => overview.root.remove();
+  return () => {
+    stop.abort();
+    overview.root.remove();
+  };
 }
 
 export default { render };
