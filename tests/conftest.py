@@ -64,14 +64,19 @@ def nothing_left() -> Iterator[None]:
     assert not recorders, f"recorders left behind: {recorders}"
 
 
+RUN = f"WORKBENCH_TEST_RUN={os.getpid()}"
+os.environ.update([RUN.split("=")])
+
+
 def _recorders() -> list[int]:
-    """Recorder processes of this test run's children."""
+    """Recorder processes of this test run: they inherit its mark."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
+            marks = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"workbench.recorder" in words:
+        if b"workbench.recorder" in words and RUN.encode() in marks:
             found.append(int(entry.name))
     return found

@@ -171,6 +171,8 @@ class StackWorker:
                     self._symbolise(value)
                 elif what == "process":
                     self._symbolizer.add_process(value)
+                elif what == "exit":
+                    self._symbolizer.process_exited(value)
                 else:
                     self._symbolizer.retry_unresolved()
             except Exception:
