@@ -24,9 +24,10 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_$(BPF_AR
 
 WORKLOAD := workbench/demo/slow-api
 WORKLOAD_SOURCES := $(wildcard workbench/demo/*.c)
-# Frame pointers everywhere and no tail calls: the workload is there to be looked at.
+# Frame pointers everywhere (shrink-wrapping would spare leaf functions theirs) and no tail calls:
+# the workload is there to be looked at.
 WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
-	-fno-optimize-sibling-calls -Wall -Wextra -pthread
+	-fno-shrink-wrap -fno-optimize-sibling-calls -Wall -Wextra -pthread
 
 # Stamps: the environment for the demo, and the one for tests, which has everything.
 VENV_DEMO := $(VENV)/.workbench-demo

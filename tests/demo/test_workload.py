@@ -73,6 +73,7 @@ def test_command_lists_its_options(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "BINARY", binary)
     assert demo.command(2.5, seed=3) == [str(binary), "demo", "--seconds", "2.5", "--seed", "3"]
     assert demo.command(1, requests=9, json="x")[-4:] == ["--requests", "9", "--json", "x"]
+    assert demo.command(1, quiet=True)[-1] == "--quiet"
 
 
 def test_command_without_the_binary_says_what_to_do(monkeypatch, tmp_path):
@@ -108,7 +109,9 @@ def test_number_and_mix_of_requests_are_fixed(slow_api, tmp_path):
         result = json.loads((tmp_path / "s.json").read_text())
         return {e["path"]: e["requests"] for e in result["endpoints"]}
 
-    first = mix()
+    first = mix()  # printed too, unless told to be quiet
+    assert run(slow_api, "demo", "--requests", "2")
+    assert not run(slow_api, "demo", "--requests", "2", "--quiet")
     assert sum(first.values()) == 60
     assert mix() == first
 

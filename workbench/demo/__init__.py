@@ -14,10 +14,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from workbench.diagnosis import doctor
 from workbench.errors import TargetError
 
 BINARY = Path(__file__).with_name("slow-api")
-"""The compiled program; ``make bpf`` makes it, and wheels bring it along."""
+"""The compiled program; ``make workload`` makes it, and wheels bring it along."""
+
+DATASET = Path(__file__).parents[2] / "datasets" / "slow-api.wb"
+"""A session of the demo, recorded by ``make dataset``; only checkouts have it."""
+
+KINDS = ("cpu", "syscalls")
+HZ = 999
+"""Samples a second on each CPU: many enough for a flamegraph of five seconds."""
 
 
 def program(*arguments: str) -> list[str]:
@@ -54,6 +62,7 @@ def command(
     requests: int | None = None,
     seed: int = 1,
     json: str | Path | None = None,
+    quiet: bool = False,
 ) -> list[str]:
     """Return the command line of the demo: a server and a client that end together.
 
@@ -67,6 +76,8 @@ def command(
         Seed of the mix of requests and of the pauses between them.
     json : path, optional
         Where the client's own summary goes: requests and latencies in milliseconds per endpoint.
+    quiet : bool
+        Do not print that summary.
 
     Returns
     -------
@@ -82,4 +93,20 @@ def command(
         arguments += ["--requests", str(requests)]
     if json is not None:
         arguments += ["--json", str(json)]
+    if quiet:
+        arguments.append("--quiet")
     return program(*arguments)
+
+
+def why_not_live() -> str:
+    """Return why the demo cannot be captured here and now; "" where it can.
+
+    ``WORKBENCH_DEMO=dataset`` in the environment is a reason, too: it asks for the recorded
+    session on a machine that could capture.
+    """
+    if os.environ.get("WORKBENCH_DEMO") == "dataset":
+        return "WORKBENCH_DEMO=dataset asks for the recorded session."
+    if not os.access(BINARY, os.X_OK):
+        return "The bundled workload was not compiled."
+    found = doctor()
+    return "" if found.ok else found.summary

@@ -173,7 +173,8 @@ static double percentile(const struct latencies *l, unsigned percent)
 	return l->count ? (double)l->ns[(l->count - 1) * percent / 100] / 1e6 : 0;
 }
 
-static void summarise(struct latencies *all, long failed, double seconds, const char *json)
+static void summarise(struct latencies *all, long failed, double seconds, const char *json,
+		      FILE *out)
 {
 	FILE *file = json ? fopen(json, "w") : NULL;
 	size_t total = 0;
@@ -184,17 +185,17 @@ static void summarise(struct latencies *all, long failed, double seconds, const 
 		total += all[e].count;
 		qsort(all[e].ns, all[e].count, sizeof(*all[e].ns), by_value);
 	}
-	printf("%zu requests in %.1f s, %ld failed\n", total, seconds, failed);
-	printf("%-10s %8s %9s %9s %9s %9s\n", "endpoint", "requests", "p50 ms", "p90 ms", "p99 ms",
-	       "max ms");
+	fprintf(out, "%zu requests in %.1f s, %ld failed\n", total, seconds, failed);
+	fprintf(out, "%-10s %8s %9s %9s %9s %9s\n", "endpoint", "requests", "p50 ms", "p90 ms", "p99 ms",
+		"max ms");
 	if (file)
 		fprintf(file, "{\"requests\": %zu, \"failed\": %ld, \"seconds\": %.3f, \"endpoints\": [",
 			total, failed, seconds);
 	for (int e = 0; e < ENDPOINTS; e++) {
 		const struct latencies *l = &all[e];
 
-		printf("%-10s %8zu %9.2f %9.2f %9.2f %9.2f\n", MIX[e].path, l->count,
-		       percentile(l, 50), percentile(l, 90), percentile(l, 99), percentile(l, 100));
+		fprintf(out, "%-10s %8zu %9.2f %9.2f %9.2f %9.2f\n", MIX[e].path, l->count,
+			percentile(l, 50), percentile(l, 90), percentile(l, 99), percentile(l, 100));
 		if (file)
 			fprintf(file, "%s{\"path\": \"%s\", \"requests\": %zu, \"p50_ms\": %.3f, "
 				"\"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}", e ? ", " : "",
@@ -211,6 +212,7 @@ int load(const struct options *o)
 	struct client *clients = calloc((size_t)o->clients, sizeof(*clients));
 	struct latencies all[ENDPOINTS] = {0};
 	long failed = 0;
+	FILE *out;
 
 	if (!clients)
 		die("memory for clients");
@@ -235,7 +237,10 @@ int load(const struct options *o)
 		}
 	}
 	free(clients);
-	summarise(all, failed, (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9, o->json);
+	out = o->quiet ? fopen("/dev/null", "w") : stdout;
+	if (!out)
+		die("/dev/null");
+	summarise(all, failed, (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9, o->json, out);
 	for (int e = 0; e < ENDPOINTS; e++)
 		free(all[e].ns);
 	return failed ? 1 : 0;

@@ -16,7 +16,8 @@
 static const char USAGE[] =
 	"usage: slow-api MODE [OPTIONS]\n"
 	"\n"
-	"  demo   [--seconds 5] [--requests N] [--seed 1] [--json FILE]   server and client\n"
+	"  demo   [--seconds 5] [--requests N] [--seed 1] [--json FILE] [--quiet]\n"
+	"                                                              server and client\n"
 	"  serve  [--port 0] [--workers 4]                                until SIGTERM\n"
 	"  load   --port P [--seconds 5] [--requests N] [--clients 3] [--seed 1] [--json FILE]\n"
 	"  burn   [--seconds 5]                       CPU time split 3:1 between two functions\n"
@@ -79,13 +80,14 @@ static void parse(int argc, char **argv, struct options *o)
 		{"ns", &o->ns},
 	};
 	enum { COUNT = sizeof(integers) / sizeof(*integers) };
-	struct option known[COUNT + 3] = {0};
+	struct option known[COUNT + 4] = {0};
 	int at = 0, got;
 
 	for (int i = 0; i < COUNT; i++)
 		known[i] = (struct option){integers[i].name, required_argument, NULL, 0};
 	known[COUNT] = (struct option){"seconds", required_argument, NULL, 0};
 	known[COUNT + 1] = (struct option){"json", required_argument, NULL, 0};
+	known[COUNT + 2] = (struct option){"quiet", no_argument, NULL, 0};
 	opterr = 0;
 	while ((got = getopt_long(argc, argv, "", known, &at)) != -1) {
 		if (got)
@@ -94,8 +96,10 @@ static void parse(int argc, char **argv, struct options *o)
 			*integers[at].to = (long)number(known[at].name, optarg);
 		else if (at == COUNT)
 			o->seconds = number(known[at].name, optarg);
-		else
+		else if (at == COUNT + 1)
 			o->json = optarg;
+		else
+			o->quiet = true;
 	}
 	if (optind < argc)
 		usage_error("unknown argument", argv[optind]);

@@ -33,6 +33,7 @@ struct options {
 	long clients;        /* threads of the client */
 	long seed;           /* of the mix of requests and of the pauses between them */
 	const char *json;    /* also write the summary as JSON to this file */
+	bool quiet;          /* do not print it */
 	/* calls */
 	long enoent, ebadf, eagain, einval; /* failing calls, by errno */
 	long getppid, readv;                /* succeeding calls */
