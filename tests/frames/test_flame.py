@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from workbench.errors import MissingTableError, ParameterError
 from workbench.frames.flame import KINDS, FlameTree, build_tree, flame_tree
-from workbench.frames.stacks import NO_STACK, UNKNOWN, Labels, StackTable
+from workbench.frames.labels import NO_STACK, UNKNOWN, Labels
+from workbench.frames.stacks import StackTable
 
 NATIVE = [(name, "/bin/x", "native") for name in "abcd"]
 KERNEL = [(name, "[kernel]", "kernel") for name in "ak"]

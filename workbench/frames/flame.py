@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.frames.stacks import KINDS, Labels, StackTable, stack_table
+from workbench.frames.labels import KINDS, Labels
+from workbench.frames.stacks import StackTable, stack_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

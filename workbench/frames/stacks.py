@@ -8,14 +8,14 @@ that people would call the same (function, module and kind) become one *label*.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ParameterError
+from workbench.frames.labels import GROUPS, Labels, group_texts, make_labels, named_frames, position
 from workbench.frames.needs import need
-from workbench.schema import FRAME_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,40 +23,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from workbench.recording import Recording
-
-KINDS = (*FRAME_KINDS, "group")
-"""Kinds of nodes: those of frames, then "group" (the root, a thread name, a pid, a CPU)."""
-
-GROUPS = ("comm", "pid", "tid", "cpu")
-"""Columns that samples can be grouped by, above the stack."""
-
-NO_STACK = "[no stack]"
-UNKNOWN = "[unknown]"
-NO_NAME = "[no name]"
-_UNKNOWN_KIND = FRAME_KINDS.index("unknown")
-_GROUP_KIND = KINDS.index("group")
-_DENSE = 1 << 26
-"""Ids below this are looked up in an array (at most 256 MiB), larger ones by search."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Names that nodes can have: sorted by name, module and kind, each once.
-
-    Parameters
-    ----------
-    names, modules : list of str
-        One entry per label.
-    kinds : numpy.ndarray
-        uint8, index into :data:`KINDS`.
-    """
-
-    names: list[str]
-    modules: list[str]
-    kinds: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ def stack_table(rec: Recording, kind: str, by: Sequence[str]) -> StackTable:
     kind : str
         Table of the events.
     by : sequence of str
-        Any of :data:`GROUPS`, outermost first; may be empty.
+        Any of :data:`~workbench.frames.labels.GROUPS`, outermost first; may be empty.
 
     Returns
     -------
@@ -123,9 +89,9 @@ def stack_table(rec: Recording, kind: str, by: Sequence[str]) -> StackTable:
         .collect()
     )
     stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
-    frames = _frames(rec)
-    groups = [_group_texts(events[column]) for column in by]
-    labels, frame_label, group_labels = _labels(frames, groups)
+    frames = named_frames(rec)
+    groups = [group_texts(events[column]) for column in by]
+    labels, frame_label, group_labels = make_labels(frames, groups)
     return StackTable(
         labels,
         *_paths(frame_label(flat), offsets, stack_of_row, group_labels),
@@ -156,108 +122,8 @@ def _stacks(
     inner = full["frame_ids"].explode(empty_as_null=False).fill_null(2**32 - 1)
     flat = np.concatenate([[-1], inner.to_numpy().astype(np.int64)])
     ids = found["stack_id"].to_numpy().astype(np.int64)
-    stack_of_row = 1 + _position(ids, wanted.to_numpy().astype(np.int64))
+    stack_of_row = 1 + position(ids, wanted.to_numpy().astype(np.int64))
     return stack_of_row, flat, offsets
-
-
-def _frames(rec: Recording) -> pl.DataFrame:
-    """Return frame_id, name, module and kind (number), ordered by frame_id.
-
-    The module of a Python frame is its source file: all of them run in the same interpreter.
-    """
-    import polars as pl
-
-    source = pl.col("file").fill_null("")
-    kind = pl.col("kind").cast(pl.String).fill_null("unknown")
-    return (
-        need(rec, "frames", "frame_id", "function", "module", "file", "kind")
-        .unique("frame_id", keep="last")
-        .sort("frame_id")
-        .select(
-            pl.col("frame_id").cast(pl.Int64),
-            pl.col("function").fill_null("").replace("", UNKNOWN).alias("name"),
-            pl.when((kind == "python") & (source != ""))
-            .then(source)
-            .otherwise(pl.col("module").fill_null(""))
-            .alias("module"),
-            kind.replace_strict(
-                list(FRAME_KINDS),
-                list(range(len(FRAME_KINDS))),
-                default=_UNKNOWN_KIND,
-                return_dtype=pl.UInt8,
-            ).alias("kind"),
-        )
-        .collect()
-    )
-
-
-def _group_texts(values: pl.Series) -> pl.Series:
-    """Return what a group is called: the comm itself, or "pid 12"."""
-    import polars as pl
-
-    if values.name == "comm":
-        return values.cast(pl.String).fill_null("").replace("", NO_NAME)
-    return values.cast(pl.String).str.replace("^", f"{values.name} ").fill_null(NO_NAME)
-
-
-def _labels(frames: pl.DataFrame, groups: list[pl.Series]) -> tuple[Labels, Any, list[Any]]:
-    """Make the label table; return it, a function from frame ids to labels, group labels."""
-    import polars as pl
-
-    special = pl.DataFrame(
-        {"name": [UNKNOWN, NO_STACK], "module": ["", ""], "kind": [_UNKNOWN_KIND] * 2},
-        schema_overrides={"kind": pl.UInt8},
-    )
-    parts = [frames.select("name", "module", "kind"), special]
-    for texts in groups:
-        unique = texts.unique().alias("name").to_frame()
-        parts.append(
-            unique.with_columns(
-                pl.lit("").alias("module"), pl.lit(_GROUP_KIND, pl.UInt8).alias("kind")
-            )
-        )
-    table = pl.concat(parts).unique().sort("name", "module", "kind").with_row_index("label")
-    labels = Labels(
-        table["name"].to_list(), table["module"].to_list(), table["kind"].to_numpy().copy()
-    )
-
-    def find(wanted: pl.DataFrame) -> NDArray[np.int64]:
-        joined = wanted.join(
-            table, on=["name", "module", "kind"], how="left", maintain_order="left"
-        )
-        return joined["label"].to_numpy().astype(np.int64)
-
-    ids = frames["frame_id"].to_numpy().astype(np.int64)
-    unknown, no_stack = find(special)
-    by_position = np.concatenate([[unknown], find(frames.select("name", "module", "kind"))])
-
-    def frame_label(flat: NDArray[np.int64]) -> NDArray[np.int64]:
-        result: NDArray[np.int64] = by_position[1 + _position(ids, flat)]
-        result[flat == -1] = no_stack
-        return result
-
-    group_labels = [
-        find(
-            texts.alias("name")
-            .to_frame()
-            .with_columns(pl.lit("").alias("module"), pl.lit(_GROUP_KIND, pl.UInt8).alias("kind"))
-        )
-        for texts in groups
-    ]
-    return labels, frame_label, group_labels
-
-
-def _position(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the position of each wanted id in the sorted ``ids``, -1 where it is absent."""
-    if not len(ids):
-        return np.full(len(wanted), -1, np.int64)
-    if int(ids[-1]) < _DENSE:
-        table = np.full(int(ids[-1]) + 2, -1, np.int32)
-        table[ids] = np.arange(len(ids), dtype=np.int32)
-        inside = (wanted >= 0) & (wanted <= ids[-1])
-        return table[np.where(inside, wanted, ids[-1] + 1)].astype(np.int64)
-    at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where(ids[at] == wanted, at, -1)
 
 
 def _paths(

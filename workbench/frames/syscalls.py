@@ -11,15 +11,14 @@ import errno as errno_names
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.errors import ParameterError
+from workbench.frames import snapshots
 from workbench.frames.needs import has, need
 from workbench.frames.quantiles import (
     BUCKETS,
     bounds,
     bucket_of,
-    histogram_quantile,
     quantile,
 )
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 EVENTS = "syscalls"
-AGGREGATED = "syscalls_agg"
+AGGREGATED = snapshots.TABLE
 _DURATIONS = ("total", "mean", "p50", "p99", "max")
 
 
@@ -67,7 +66,7 @@ def summary(rec: Recording) -> pl.DataFrame:
     """
     import polars as pl
 
-    table = _summary_aggregated(rec) if aggregated(rec) else _summary_events(rec)
+    table = snapshots.summary(rec) if aggregated(rec) else _summary_events(rec)
     return table.select(
         pl.col("name").cast(pl.String),
         pl.col("calls", "errors").cast(pl.UInt64),
@@ -100,53 +99,6 @@ def _summary_events(rec: Recording) -> pl.DataFrame:
     )
 
 
-def _last_snapshot(rec: Recording) -> pl.DataFrame:
-    """Return the last row of each (pid, nr): snapshots are cumulative."""
-    columns = ("ts", "pid", "nr", "name", "calls", "errors", "latency_sum", "latency_hist")
-    return (
-        need(rec, AGGREGATED, *columns)
-        .sort("ts", maintain_order=True)
-        .unique(["pid", "nr"], keep="last", maintain_order=True)
-        .collect()
-    )
-
-
-def _histograms(rows: pl.DataFrame) -> tuple[pl.Series, NDArray[np.int64]]:
-    """Sum the kernel's histograms by name; return the names and counts, shape (n, 64)."""
-    import polars as pl
-
-    names = rows["name"].cast(pl.String)
-    unique = names.unique().sort()
-    position = unique.search_sorted(names).to_numpy() if len(rows) else np.zeros(0, np.int64)
-    counts = np.zeros((len(unique), BUCKETS), np.int64)
-    flat = rows["latency_hist"].explode(empty_as_null=False).to_numpy()
-    np.add.at(counts, position, flat.reshape(-1, BUCKETS).astype(np.int64))
-    return unique, counts
-
-
-def _summary_aggregated(rec: Recording) -> pl.DataFrame:
-    import polars as pl
-
-    rows = _last_snapshot(rec)
-    names, counts = _histograms(rows)
-    quantiles = pl.DataFrame({"name": names}).with_columns(
-        *(
-            pl.Series(column, histogram_quantile(counts, q)).fill_nan(None).round()
-            for column, q in (("p50", 0.50), ("p99", 0.99))
-        ),
-        pl.lit(None, pl.Int64).alias("max"),
-    )
-    sums = rows.group_by(pl.col("name").cast(pl.String)).agg(
-        pl.col("calls", "errors").sum(),
-        pl.col("latency_sum").cast(pl.Int64).sum().alias("total"),
-    )
-    return (
-        sums.filter(pl.col("calls") > 0)
-        .with_columns((pl.col("total") / pl.col("calls")).round().alias("mean"))
-        .join(quantiles, on="name", how="left")
-    )
-
-
 def errors(rec: Recording) -> pl.DataFrame:
     """Return one row per system call and error.
 
@@ -171,7 +123,7 @@ def errors(rec: Recording) -> pl.DataFrame:
 
     if aggregated(rec):
         counted = (
-            _last_snapshot(rec)
+            snapshots.last_snapshot(rec)
             .group_by(pl.col("name").cast(pl.String))
             .agg(pl.col("errors").sum().alias("calls"))
             .with_columns(pl.lit(None, pl.UInt16).alias("errno"))
@@ -220,7 +172,7 @@ def latency_histograms(rec: Recording) -> pl.DataFrame:
     import polars as pl
 
     if aggregated(rec):
-        names, counts = _histograms(_last_snapshot(rec))
+        names, counts = snapshots.histograms(snapshots.last_snapshot(rec))
         row, bucket = np.nonzero(counts)
         found = pl.DataFrame(
             {"name": names.gather(row), "bucket": bucket, "calls": counts[row, bucket]}
