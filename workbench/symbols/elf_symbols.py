@@ -56,7 +56,8 @@ def function_symbols(elf: Elf, debug_directory: Path = DEBUG_DIRECTORY) -> Symbo
         Addresses are those of the file's own virtual address space. Of several names of one
         address a global one wins over a weak over a local one, then the shortest, then the
         first. A function without a size (assembly) reaches to the next symbol or the end of its
-        section; beyond a function's end there is no symbol.
+        section, but in ``.dynsym``, where the next function may be missing, it is its first
+        byte only; beyond a function's end there is no symbol.
 
     Raises
     ------
@@ -66,9 +67,9 @@ def function_symbols(elf: Elf, debug_directory: Path = DEBUG_DIRECTORY) -> Symbo
     symbols = elf.symbols(SHT_SYMTAB)
     if not len(symbols):
         symbols = _debug_symbols(elf, debug_directory)
-    if not len(symbols):
-        symbols = elf.symbols(SHT_DYNSYM)
-    return _table(symbols, elf, plt_symbols(elf))
+    if len(symbols):
+        return _table(symbols, elf, plt_symbols(elf), complete=True)
+    return _table(elf.symbols(SHT_DYNSYM), elf, plt_symbols(elf), complete=False)
 
 
 def _debug_symbols(elf: Elf, directory: Path) -> Symbols:
@@ -82,7 +83,9 @@ def _debug_symbols(elf: Elf, directory: Path) -> Symbols:
         return Symbols()
 
 
-def _table(symbols: Symbols, elf: Elf, stubs: dict[int, tuple[int, str]]) -> SymbolTable:
+def _table(
+    symbols: Symbols, elf: Elf, stubs: dict[int, tuple[int, str]], *, complete: bool
+) -> SymbolTable:
     """Make the sorted table of a symbol table's functions and of PLT stubs."""
     strings = np.frombuffer(symbols.strings + b"\0", np.uint8)
     table = symbols.table[_is_function(symbols, elf, strings)]
@@ -100,7 +103,7 @@ def _table(symbols: Symbols, elf: Elf, stubs: dict[int, tuple[int, str]]) -> Sym
         name_starts, name_ends = np.r_[name_starts, extra[2]], np.r_[name_ends, extra[3]]
     chosen = one_per_start(starts, ranks, name_starts, name_ends, blob)
     starts, sizes = starts[chosen], sizes[chosen]
-    ends = _ends(starts, sizes, elf)
+    ends = _ends(starts, sizes, elf) if complete else _ends_alone(starts, sizes)
     return SymbolTable(starts, ends, name_starts[chosen], name_ends[chosen], blob, _readable)
 
 
@@ -155,6 +158,13 @@ def _ends(starts: NDArray[np.uint64], sizes: NDArray[np.uint64], elf: Elf) -> ND
     following = np.r_[starts[1:], section_ends[-1:]]
     open_ends = np.minimum(section_ends, following)
     return np.where(sizes == 0, open_ends, ends)
+
+
+def _ends_alone(starts: NDArray[np.uint64], sizes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return where functions end; those without a size are their first byte only."""
+    sizes = np.maximum(sizes, np.uint64(1))
+    ends: NDArray[np.uint64] = starts + np.minimum(sizes, np.iinfo(np.uint64).max - starts)
+    return ends
 
 
 def _readable(name: bytes) -> str:

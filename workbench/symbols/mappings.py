@@ -25,6 +25,7 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _DELETED = " (deleted)"
+_READ_BYTES = 1 << 16
 _TOP = 1 << 64
 
 
@@ -187,8 +188,14 @@ def read_maps(pid: int, proc: Path = Path("/proc")) -> bytes:
     OSError
         The process is gone or belongs to another user.
     """
-    with (proc / str(pid) / "maps").open("rb") as file:
-        return file.read(MAX_BYTES)
+    parts: list[bytes] = []
+    size = 0
+    with (proc / str(pid) / "maps").open("rb", buffering=0) as file:
+        # The kernel gives about a page at a time.
+        while size < MAX_BYTES and (part := file.read(_READ_BYTES)):
+            parts.append(part)
+            size += len(part)
+    return b"".join(parts)
 
 
 def _mapping(fields: tuple[bytes, ...]) -> Mapping | None:
