@@ -13,6 +13,8 @@ from workbench.probe.clib import lib
 from workbench.probe.maps import HASH, PERF_EVENT_ARRAY, RINGBUF
 
 BTF = Path("/sys/kernel/btf/vmlinux")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
+PID_INIT_INO = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")  # CONFIG_KPROBE_EVENTS
@@ -187,6 +189,16 @@ def _environment() -> list[Check]:
     ]
 
 
+def _pid_namespace() -> Check:
+    inode = PID_NAMESPACE.stat().st_ino if PID_NAMESPACE.exists() else 0
+    return Check(
+        "pid namespace",
+        inode == PID_INIT_INO,
+        "the host's" if inode == PID_INIT_INO else "a container's",
+        "eBPF sees the host's process ids: start the container with --pid=host.",
+    )
+
+
 def _libbpf() -> Check:
     try:
         lib()
@@ -217,7 +229,7 @@ def checks() -> list[Check]:
     """Run all checks; harmless, leaves nothing behind."""
     libbpf = _libbpf()
     features = _kernel_features() if libbpf.ok else []
-    head = [_machine(), _privileges(), _btf(), _lockdown(), libbpf, _objects()]
+    head = [_machine(), _privileges(), _pid_namespace(), _btf(), _lockdown(), libbpf, _objects()]
     return [*head, *features, *_environment()]
 
 
