@@ -74,7 +74,7 @@ $(VENV_DEV): pyproject.toml constraints.txt
 bpf: $(OBJECTS) ## Compile the BPF programs (needs clang, no kernel headers)
 
 # The debug information that remains is BTF: what CO-RE and the event layouts need.
-workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS)
+workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.part
 	@$(LLVM_STRIP) -g $@.part
@@ -82,7 +82,7 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS)
 
 workload: $(WORKLOAD) ## Compile the bundled workload slow-api
 
-$(WORKLOAD): $(WORKLOAD_SOURCES) workbench/demo/slow_api.h
+$(WORKLOAD): $(WORKLOAD_SOURCES) workbench/demo/slow_api.h Makefile
 	$(CC) $(WORKLOAD_CFLAGS) $(WORKLOAD_SOURCES) -o $@
 
 lint: $(VENV_DEV) ## Check style: ruff, and shellcheck where it is installed

@@ -76,6 +76,7 @@ FRAME static void make_rows(struct row *rows, size_t count, uint64_t seed)
 
 FRAME static bool comes_before(const struct row *a, const struct row *b)
 {
+	KEEP_FRAME();
 	return a->customer != b->customer ? a->customer < b->customer : a->id < b->id;
 }
 
@@ -107,6 +108,7 @@ FRAME static uint64_t hash_rows(const struct row *rows, size_t count)
 	const unsigned char *bytes = (const unsigned char *)rows;
 	uint64_t hash = 0xcbf29ce484222325ULL;
 
+	KEEP_FRAME();
 	for (int round = 0; round < HASH_ROUNDS; round++)
 		for (size_t i = 0; i < count * sizeof(*rows); i++)
 			hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
@@ -118,6 +120,7 @@ FRAME static char *append_number(char *to, uint64_t value)
 	char digits[20];
 	int count = 0;
 
+	KEEP_FRAME();
 	do
 		digits[count++] = (char)('0' + value % 10);
 	while (value /= 10);
@@ -128,6 +131,7 @@ FRAME static char *append_number(char *to, uint64_t value)
 
 FRAME static char *append_text(char *to, const char *text)
 {
+	KEEP_FRAME();
 	while (*text)
 		*to++ = *text++;
 	return to;
@@ -171,23 +175,44 @@ FRAME static void query_database(struct worker *w)
 	w->length = (size_t)sprintf(w->body, "{\"found\":1}");
 }
 
-FRAME static void read_settings(struct worker *w)
+/*
+ * libc's own functions have no frame, so stacks by frame pointers skip whoever calls them: these
+ * small functions are there to be skipped, and leave read_settings to be seen.
+ */
+FRAME static bool pass_byte(const int *pipe)
 {
-	char byte = 'x', path[64];
-	long done = 0, missing = 0;
+	char byte = 'x';
+
+	return write(pipe[1], &byte, 1) == 1 && read(pipe[0], &byte, 1) == 1;
+}
+
+FRAME static bool look_for(const char *path)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (file >= 0)
+		close(file);
+	return file >= 0;
+}
+
+FRAME static bool look_at(const char *path)
+{
 	struct stat status;
 
-	for (int i = 0; i < CHATTY_BYTES; i++)
-		done += write(w->pipe[1], &byte, 1) == 1 && read(w->pipe[0], &byte, 1) == 1;
-	for (int i = 0; i < CHATTY_FILES; i++) {
-		int file;
+	return stat(path, &status) == 0;
+}
 
+FRAME static void read_settings(struct worker *w)
+{
+	long done = 0, missing = 0;
+	char path[64];
+
+	for (int i = 0; i < CHATTY_BYTES; i++)
+		done += pass_byte(w->pipe);
+	for (int i = 0; i < CHATTY_FILES; i++) {
 		snprintf(path, sizeof(path), "/etc/slow-api/%d.conf", i);
-		file = open(path, O_RDONLY | O_CLOEXEC);
-		missing += file < 0;
-		if (file >= 0)
-			close(file);
-		done += stat("/etc/hostname", &status) == 0;
+		missing += !look_for(path);
+		done += look_at("/etc/passwd");
 	}
 	for (int i = 0; i < CHATTY_PIDS; i++)
 		done += syscall(SYS_getpid) > 0;

@@ -22,6 +22,10 @@
 #define FRAME __attribute__((noipa))
 #endif
 
+/* gcc leaves leaf functions without a frame, whatever the flags say, unless something uses it; a
+ * sample in one would then miss its caller. */
+#define KEEP_FRAME() __asm__ volatile("" : : "r"(__builtin_frame_address(0)))
+
 #define NS_PER_S 1000000000LL
 
 struct options {
