@@ -39,7 +39,7 @@ def test_summary_equals_pandas(calls: list[dict[str, Any]]) -> None:
         times = np.repeat([c["latency"] for c in own], [c["weight"] for c in own])
         failed = sum(c["weight"] for c in own if c["errno"] is not None)
         assert (row["calls"], row["errors"]) == (len(times), failed)
-        assert row["error_rate"] == failed / len(times)
+        assert row["error_rate"] == pytest.approx(failed / len(times))
         assert row["total"] == times.sum()
         assert row["mean"] == pytest.approx(times.mean(), abs=1, rel=1e-12)
         assert row["p50"] == np.quantile(times, 0.5, method="inverted_cdf")

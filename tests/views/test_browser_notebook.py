@@ -29,6 +29,8 @@ TEMPLATE_HOSTS = (
     "https://cdn.jsdelivr.net/",
     "https://unpkg.com/",
 )
+# Brightness of a canvas where nothing is drawn.
+CORNER = "c => c.getContext('2d').getImageData(c.width - 4, 4, 1, 1).data[0]"
 PAINTED = "document.querySelectorAll('canvas[data-drawn]').length >= {count}"
 
 
@@ -173,3 +175,10 @@ def test_jupyterlab(lab: str, open_page: Callable[..., Any]) -> None:
         "[...document.querySelectorAll('.wb-flame output')].at(-1).textContent.includes('frame')"
     )
     assert page.get_by_role("button", name="Reset zoom").last.is_disabled()
+    # The first view is not in sight now, and still follows the theme.
+    change = "window.jupyterapp.commands.execute('apputils:change-theme', {theme: %r})"
+    page.evaluate(change % "JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    first = page.locator("canvas[data-drawn]").first
+    first.scroll_into_view_if_needed()
+    page.wait_for_function(CORNER + " < 60", arg=first.element_handle())

@@ -24,7 +24,7 @@ def quantile(value: pl.Expr, weight: pl.Expr, q: float, *, weighted: bool) -> pl
     Parameters
     ----------
     value, weight : polars.Expr
-        Integer columns of one group, without nulls.
+        Integer columns of one group, without nulls; values up to 2^53 (104 days in ns).
     q : float
         Between 0 and 1.
     weighted : bool
@@ -32,12 +32,10 @@ def quantile(value: pl.Expr, weight: pl.Expr, q: float, *, weighted: bool) -> pl
     """
     import polars as pl
 
-    ordered = value.sort()
     if not weighted:
-        rank = (pl.len() * q).ceil().clip(1).cast(pl.Int64) - 1
-        return ordered.get(rank)
+        return value.quantile(q, interpolation="equiprobable").cast(pl.Int64)
     reached = weight.sort_by(value).cum_sum() >= weight.sum() * q
-    return ordered.get(reached.arg_max())
+    return value.sort().get(reached.arg_max())
 
 
 def bucket_of(value: pl.Expr) -> pl.Expr:
