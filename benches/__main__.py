@@ -22,7 +22,8 @@ BENCHES = {
 }
 NEEDS_NO_KERNEL = {"decode"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"
-MIN_WIDTH = 130
+MIN_WIDTH = 170
+"""Columns of the tables where the output is no terminal."""
 
 
 def main(arguments: list[str] | None = None) -> int:

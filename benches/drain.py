@@ -39,10 +39,10 @@ BPFTRACE, BPFTRACE_POLARS = "bpftrace | pandas", "bpftrace | polars"
 COLUMNS = {
     "calls_per_s": "calls/s",
     "ns_per_call": "ns CPU a call",
-    "slowed_untraced": "slowed ×, against untraced",
-    "slowed_count": "against count only",
+    "slowed_untraced": "× slower than untraced",
+    "slowed_count": "than count",
     "delivered_per_s": "delivered/s",
-    "delivered_per_cpu_s": "per s of its CPU",
+    "delivered_per_cpu_s": "per CPU s",
     "dropped_share": "lost",
     "consumer_cpu": "consumer CPU",
     "note": "",
@@ -121,7 +121,7 @@ def _whole(session: Any, saved: float) -> dict[str, Any]:
         "recorder": dict(recorder),
         "seconds_to_parquet": saved,
         "bytes_per_event": disk / rows,
-        "note": f"all {rows:,} events accounted for",
+        "note": f"{rows / 1e6:.1f} M events, every one accounted for",
     }
 
 

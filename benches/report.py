@@ -41,7 +41,7 @@ def cell(key: str, value: Any) -> str:
 def table(result: Result) -> Table:
     """Return a result as a table."""
     made = Table(title=result.title, title_justify="left", title_style="bold")
-    made.add_column("")
+    made.add_column("", no_wrap=True)
     for key, heading in result.columns.items():
         text = key in ("note", "steps")
         made.add_column(heading, justify="left" if text else "right", overflow="fold")
