@@ -1,0 +1,84 @@
+"""A recorder without a kernel: speaks the protocol, and writes a synthetic session.
+
+``python_of(path)`` writes an interpreter that runs this file in place of ``-m
+workbench.recorder``; what it does is said by the environment variable FAKE_RECORDER:
+
+    ok       records until it is told to stop or the target's process ends
+    error    says that it is not permitted
+    die      is killed in mid-capture; what was flushed is there
+    early    dies before anything is there
+    noise    prints what is no message, and never says that it is ready
+    bare     is ready, but makes no session
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def python_of(folder: Path) -> str:
+    """Write the interpreter; return its path."""
+    path = folder / "fake-python"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def tell(**message) -> None:
+    os.write(1, (json.dumps(message) + "\n").encode())
+
+
+def main() -> None:
+    """Run."""
+    how = os.environ.get("FAKE_RECORDER", "ok")
+    spec = json.loads(sys.stdin.readline())
+    if log := os.environ.get("FAKE_RECORDER_LOG"):
+        Path(log).write_text(json.dumps(spec))
+    if how == "error":
+        tell(event="error", type="NotPermittedError", what="No.", why="EPERM", advice="Ask.")
+        sys.exit(1)
+    if how == "early":
+        print("something is broken", file=sys.stderr)
+        sys.exit(3)
+    if how == "noise":
+        os.write(1, b"hello\n[]\n17\n{}\n")
+        time.sleep(60)
+    pid = spec["target"]["pid"]
+    watch = [os.pidfd_open(pid)] if pid else []
+    tell(event="ready", start_ns=0)
+    if how == "bare":
+        time.sleep(60)
+    record(spec, how, watch)
+
+
+def record(spec, how, watch) -> None:
+    from synthetic import final_changes, write_streams
+
+    start = time.monotonic()
+    writer = write_streams(spec["output"], kinds=list(spec["kinds"]), rows=300)
+    tell(event="progress", elapsed=0.1, rows=300, dropped=0)
+    if how == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    reason = ""
+    while not reason:
+        left = 100 if spec["duration"] is None else start + spec["duration"] - time.monotonic()
+        ready = select.select([0, *watch], [], [], max(0, left))[0]
+        reason = "stopped by the user" if 0 in ready else "the target ended"
+        reason = reason if ready else "the duration is over"
+    tell(event="saving", elapsed=time.monotonic() - start, rows=600, dropped=12)
+    writer.finish(reason=reason, **final_changes(list(spec["kinds"]), 300))
+    if spec["pack"]:
+        from workbench.recorder.capture_loop import pack_in_place
+
+        pack_in_place(Path(spec["output"]))
+    tell(event="done", path=spec["output"], reason=reason)
+
+
+if __name__ == "__main__":
+    main()
