@@ -49,7 +49,7 @@ class WorkbenchError(Exception):
         self.what = what
         self.why = why
         self.advice = advice
-        super().__init__(what, why, advice)
+        super().__init__(what)  # the rest is in __dict__, which pickle restores
 
     def __str__(self) -> str:
         lines = [self.what]
