@@ -32,7 +32,7 @@ class HeldCommand:
     Raises
     ------
     TargetError
-        No such program.
+        No such program, or arguments that no program can be given.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -50,9 +50,9 @@ class HeldCommand:
             arguments = [_SHELL, "-c", _SCRIPT, "sh", str(Path(program).absolute()), *command[1:]]
             actions = [(os.POSIX_SPAWN_DUP2, gate, _GATE)]
             self.pid = os.posix_spawn(_SHELL, arguments, os.environ, file_actions=actions)
-        except OSError:
+        except (OSError, ValueError) as error:  # too long, or a NUL in it
             os.close(self._gate)
-            raise
+            raise TargetError(f"{command[0]!r} cannot be started.", why=str(error)) from error
         finally:
             os.close(gate)
 
