@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from workbench import errors
@@ -39,7 +38,7 @@ class RecorderClient:
             stderr=self._errors,
             start_new_session=True,
         )
-        self._messages: deque[dict[str, Any]] = deque(maxlen=16)
+        self._started = False
         self._thread = threading.Thread(target=self._listen, name="recorder", daemon=True)
         self._thread.start()
         self._send(spec.to_json() + "\n")
@@ -54,19 +53,23 @@ class RecorderClient:
         try:
             self._process.stdin.write(text.encode())
             self._process.stdin.flush()
-        except OSError:
-            pass  # it has died: what it said, or that it died, is told by wait()
+        except (OSError, ValueError):
+            pass  # it has died or was closed: what it said, or that it died, is told by wait()
 
     def _listen(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
-            message = json.loads(line)
-            what = message["event"]
+            try:
+                message = json.loads(line)
+                what = message["event"]
+            except (ValueError, TypeError, KeyError):
+                continue  # a library has printed something: this thread must go on reading
             if what in ("progress", "saving"):
                 self.progress = message
             elif what in ("done", "error"):
                 self.result = message
-            self._messages.append(message)
+            elif what == "ready":
+                self._started = True
             if what != "progress":
                 self._ready.set()
         self._ready.set()
@@ -84,7 +87,7 @@ class RecorderClient:
             raise RecorderError(
                 f"The recorder was not ready after {READY_S:.0f} s.", why=self._stderr()
             )
-        if not any(m["event"] == "ready" for m in self._messages):
+        if not self._started:
             raise self.error()
 
     @property
