@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +24,11 @@ from workbench.progress import Progress, show
 from workbench.recorder.spec import Spec, Target
 from workbench.recorder_client import RecorderClient
 from workbench.session import Session
+from workbench.store.lock import is_live
 
 POLL_S = 0.1
+# What a session's directory may hold; the rest of the rule is in _is_session().
+OWN_FILES = re.compile(r"manifest\.json|recorder\.pid|[a-z]\w*\.(arrows|parquet)|.*\.part")
 
 
 class RecorderDiedWarning(UserWarning):
@@ -45,6 +53,7 @@ class Capture:
         self._held: HeldCommand | None = None
         self._client: RecorderClient | None = None
         self._session: Session | None = None
+        self._over = False
 
     def start(self) -> Capture:
         """Attach the probes and, if there is a command, let it begin.
@@ -56,22 +65,38 @@ class Capture:
         """
         if self._client is not None:
             raise ParameterError("This capture has been started already.")
+        try:
+            self._begin()
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def _begin(self) -> None:
         spec = self.spec
         if self._command:
             self._held = HeldCommand(self._command)
             target = Target(**{**spec.target.__dict__, "pid": self._held.pid, "held": True})
             spec = Spec(**{**spec.__dict__, "target": target})
         self._client = RecorderClient(spec)
-        try:
-            self._client.wait_ready()
-        except BaseException:
-            self._client.kill()
-            self._client.close()
-            self._end_command()
-            raise
+        self._client.wait_ready()
         if self._held:
             self._held.release()
-        return self
+
+    def _give_up(self) -> None:
+        """Leave nothing running and no empty directory."""
+        if self._client is not None:
+            self._client.kill()
+            self._client.close()
+        self._end_command()
+        self._over = True
+        with suppress(OSError):  # it is not there, or holds something
+            Path(self.spec.output).rmdir()
+
+    def _started(self) -> RecorderClient:
+        if self._client is None:
+            raise ParameterError("This capture has not been started.", advice="Call start().")
+        return self._client
 
     @property
     def session(self) -> Session:
@@ -88,18 +113,19 @@ class Capture:
     @property
     def recorder_pid(self) -> int:
         """Process id of the recorder."""
-        assert self._client
-        return self._client.pid
+        return self._started().pid
 
     def wait(self) -> Session:
         """Wait until the command, the duration or Ctrl-C ends it; return the session."""
-        assert self._client
+        client = self._started()
+        if self._over:
+            return self.session
         with show(self._progress, self.spec.duration) as progress:
             interrupted = False
             while True:
                 try:
-                    ended = self._client.join(POLL_S)
-                    progress.update(self._client.progress)
+                    ended = client.join(POLL_S)
+                    progress.update(client.progress)
                     if self._held and not interrupted:
                         self._held.poll()
                     if ended:
@@ -108,19 +134,19 @@ class Capture:
                     if interrupted:
                         raise
                     interrupted = True
-                    self._client.stop()
-        return self._finish(progress)
+                    client.stop()
+        return self._finish(client, progress)
 
     def stop(self) -> Session:
-        """Stop it; return the session."""
-        assert self._client
-        self._client.stop()
+        """Stop it; return the session. What has ended already stays as it is."""
+        client = self._started()
+        if not self._over:
+            client.stop()
         return self.wait()
 
-    def _finish(self, progress: Progress) -> Session:
-        assert self._client
-        client = self._client
+    def _finish(self, client: RecorderClient, progress: Progress) -> Session:
         self._end_command()
+        self._over = True
         result = client.result
         if result is None or result["event"] == "error":
             error = client.error()
@@ -153,7 +179,11 @@ class Capture:
 
     def __enter__(self) -> Session:
         self.start()
-        return self.session
+        try:
+            return self.session
+        except BaseException:  # the block will not run, nor __exit__
+            self._give_up()
+            raise
 
     def __exit__(
         self,
@@ -241,12 +271,12 @@ def capture(
     NotPermittedError, UnsupportedKernelError, LoadError, AttachError
         The kernel refuses it.
     """
-    words = tuple(shlex.split(command)) if isinstance(command, str) else tuple(command or ())
+    words = _words(command)
     _check_target(pid, command, words, cgroup, comm, system_wide)
     chosen = _with_parameters(_kinds(kinds), parameters)
     spec = Spec(
         kinds=chosen,
-        output=_output(output, list(chosen)),
+        output="",
         target=Target(pid=pid, cgroup=cgroup, comm=comm, follow=follow, command=words),
         duration=duration,
         ring_bytes=ring_bytes,
@@ -254,11 +284,21 @@ def capture(
         overhead=overhead,
         pack=output is not None,
     ).checked()
+    spec = replace(spec, output=_output(output, list(chosen)))
     _make_room(Path(spec.output), overwrite)
     made = Capture(spec, words or None, progress)
     if wait if wait is not None else bool(words) or duration is not None:
         return made.start().wait()
     return made
+
+
+def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
+    try:
+        if isinstance(command, str):
+            return tuple(shlex.split(command))
+        return tuple(os.fsdecode(word) for word in command or ())
+    except (TypeError, ValueError) as error:  # no sequence of texts; a quote without its end
+        raise ParameterError(f"{command!r} is no command.", why=str(error)) from error
 
 
 def _check_target(
@@ -286,9 +326,16 @@ def _check_target(
 def _kinds(given: Any) -> dict[str, dict[str, Any]]:
     if isinstance(given, str):
         return {name.strip(): {} for name in given.split(",") if name.strip()}
-    if isinstance(given, Mapping):
-        return {name: dict(values) for name, values in given.items()}
-    return {name: {} for name in given}
+    try:
+        if isinstance(given, Mapping):
+            return {name: dict(values) for name, values in given.items()}
+        return {name: {} for name in given}
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"kinds cannot be {given!r}.",
+            why=str(error),
+            advice='Give "cpu", ["cpu", "syscalls"] or {"cpu": {"hz": 999}}.',
+        ) from error
 
 
 def _with_parameters(
@@ -312,12 +359,20 @@ def _with_parameters(
 def _output(output: str | os.PathLike[str] | None, kinds: list[str]) -> str:
     if output is None:
         folder = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise StorageError(f"{folder} belongs to another user.", advice="Give output=.")
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        return tempfile.mkdtemp(".wb", f"{stamp}-{'-'.join(kinds)}-", folder)
-    return str(Path(output).absolute())
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                raise StorageError(f"{folder} belongs to another user.", advice="Give output=.")
+            return tempfile.mkdtemp(".wb", f"{stamp}-{'-'.join(kinds)}-", folder)
+        except OSError as error:
+            raise StorageError(
+                f"No session can be made in {folder}.", why=str(error), advice="Give output=."
+            ) from error
+    try:
+        return str(Path(os.fsdecode(output)).absolute())
+    except TypeError as error:
+        raise ParameterError(f"output must be a path, not {output!r}.") from error
 
 
 def _make_room(path: Path, overwrite: bool) -> None:
@@ -338,12 +393,24 @@ def _remove_session(path: Path) -> None:
     ------
     StorageError
     """
+    if not _is_session(path):
+        raise StorageError(f"{path} is not a session, so it is not overwritten.")
     if path.is_file():
         path.unlink()
         return
-    known = {".arrows", ".parquet", ".json", ".pid", ".part"}
-    files = list(path.iterdir())
-    if any(not f.is_file() or f.suffix not in known for f in files):
-        raise StorageError(f"{path} is not a session, so it is not overwritten.")
-    for file in files:
+    if is_live(path):
+        raise StorageError(f"{path} is being recorded.", advice="Stop that capture first.")
+    for file in path.iterdir():
         file.unlink()
+
+
+def _is_session(path: Path) -> bool:
+    if path.is_file():
+        return path.suffix == ".wb" or zipfile.is_zipfile(path)
+    files = list(path.iterdir())
+    if any(not f.is_file() or not OWN_FILES.fullmatch(f.name) for f in files):
+        return False
+    try:  # other programs have a manifest.json, too
+        return {"format", "kinds"} <= set(json.loads((path / "manifest.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return (path / "recorder.pid").exists()

@@ -104,6 +104,10 @@ class Spec:
         checked = {name: kinds.find(name).check(given) for name, given in self.kinds.items()}
         _check("transport", self.transport, TRANSPORTS)
         _check("overhead", self.overhead, OVERHEAD)
+        _check_type("cgroup", self.target.cgroup, str)
+        _check_type("comm", self.target.comm, str)
+        _check_type("duration", self.duration, int | float)
+        _check_type("ring_bytes", self.ring_bytes, int)
         if self.duration is not None and not 0 < self.duration < 1e7:
             raise ParameterError(f"duration must be a positive number of seconds: {self.duration}.")
         if self.ring_bytes is not None:
@@ -124,3 +128,8 @@ class Spec:
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ParameterError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+
+
+def _check_type(name: str, value: Any, wanted: Any) -> None:
+    if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+        raise ParameterError(f"{name} cannot be {value!r}.")

@@ -46,10 +46,10 @@ def watched(target: Target) -> Iterator[int]:
         return
     try:
         fd = os.pidfd_open(target.pid)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise TargetError(
             f"There is no process {target.pid}.",
-            why=error.strerror or "",
+            why=str(error),
             advice="`ps -e` lists the processes; a thread's id is not accepted, its process's is.",
         ) from error
     try:
