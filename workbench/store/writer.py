@@ -68,9 +68,9 @@ class SessionWriter:
                 )
             write_lock(directory)
         writer = cls(directory, replace(manifest, state="recording"))
-        writer.update()
         for table, schema in (schemas or {}).items():
             writer.add_table(table, schema)
+        writer.update()  # last: who waits for the manifest finds all tables
         return writer
 
     def add_table(self, table: str, schema: Any) -> None:
