@@ -11,7 +11,9 @@ from fake_recording import stacks_of, wide_tree
 
 from workbench.frames.flame import FlameTree, flame_tree
 from workbench.views.flamegraph import Flamegraph
+from workbench.views.html import base64_text, inline_module
 from workbench.views.html import page as html_page
+from workbench.views.payload import payload
 
 pytestmark = pytest.mark.browser
 ROW = 19
@@ -235,6 +237,36 @@ def test_no_names_are_left_and_several_fit_on_a_page(
     page.wait_for_function("document.querySelectorAll('canvas[data-drawn]').length === 2")
     assert page.evaluate(names) == before
     assert page.locator("script").count() == 0
+
+
+DISPOSE = """async ([module, text]) => {
+    const view = (0, eval)(module);
+    const connected = [];
+    const state = {payload: Uint8Array.from(atob(text), c => c.charCodeAt(0)), height: 300};
+    const model = {get: key => state[key], set: (key, value) => { state[key] = value },
+        save_changes() {}, on: (...pair) => connected.push(pair),
+        off: (...pair) => connected.splice(connected.findIndex(
+            other => other[0] === pair[0] && other[1] === pair[1]), 1)};
+    const el = document.createElement("div");
+    document.body.append(el);
+    const stop = view.render({model, el});
+    while (!el.querySelector("canvas[data-drawn]")) await new Promise(requestAnimationFrame);
+    const canvas = el.querySelector("canvas");
+    const [painted, during] = [canvas.dataset.paints, connected.length];
+    stop();
+    canvas.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowUp"}));
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    return [during, connected.length, el.childElementCount, canvas.dataset.paints - painted];
+}"""
+
+
+def test_dispose_removes_everything(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.html"
+    empty.write_text("<!DOCTYPE html><title>x</title><body>")
+    text = base64_text(payload(flame_tree(REC)))
+    found = open_page(empty).evaluate(DISPOSE, [inline_module("flamegraph.js"), text])
+    assert found == [3, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

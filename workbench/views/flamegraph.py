@@ -11,8 +11,9 @@ import numpy as np
 
 from workbench.frames.flame import FlameTree, flame_tree
 from workbench.frames.losses import lossy
-from workbench.views import html
+from workbench.views import html, units
 from workbench.views.payload import payload
+from workbench.views.tables import banner, table
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -128,21 +129,21 @@ class Flamegraph:
         """Return the functions with the most self weight, for pages that run no scripts."""
         tree = self.tree
         weight = np.bincount(tree.name, weights=tree.self, minlength=len(tree.names))
-        top = [
-            index for index in np.argsort(-weight, kind="stable")[:FALLBACK_ROWS] if weight[index]
-        ]
-        rows = "".join(
-            f"<tr><td>{html.escape(tree.names[index])}</td><td>{weight[index]:,.0f}</td>"
-            f"<td>{weight[index] / tree.total:.1%}</td></tr>"
-            for index in top
+        top = [node for node in np.argsort(-weight, kind="stable")[:FALLBACK_ROWS] if weight[node]]
+        rows = (
+            (
+                tree.names[name],
+                units.count(int(weight[name])),
+                units.share(weight[name] / tree.total),
+            )
+            for name in top
         )
-        notice = f"<p><strong>{html.escape(self.notice)}</strong></p>" if self.notice else ""
-        return (
-            f"{notice}<p>{html.escape(self.title or 'Flamegraph')}: {tree.total:,} "
-            f"{html.escape(tree.unit)}. The interactive graph needs scripts (in a notebook: trust "
-            "it). The functions with most of their own:</p>"
-            f"<table><tr><th>function</th><th>self</th><th>share</th></tr>{rows}</table>"
+        caption = (
+            f"{self.title or 'Flamegraph'}: {tree.total:,} {tree.unit}. The graph itself needs "
+            "scripts (in a notebook: trust it). Functions with most of their own:"
         )
+        head = ("function", "self", "share")
+        return banner(self.notice) + table(head, rows, numeric=(1, 2), wide=(0,), caption=caption)
 
 
 @cache

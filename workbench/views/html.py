@@ -119,7 +119,7 @@ def fragment(
     packed = ", ".join(f'{json.dumps(key)}: "{base64_text(value)}"' for key, value in data.items())
     return f"""<div class="wb-view" id="{identity}">
 <style>{css()}</style>
-<div class="wb-fallback">{fallback}</div>
+<div class="wb wb-fallback">{fallback}</div>
 <script>
 (() => {{
 const script = document.currentScript;

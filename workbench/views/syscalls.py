@@ -150,7 +150,10 @@ class SyscallOverview:
         )
         head = ("system call", "calls", "errors", *DURATIONS)
         return banner(self.notice) + table(
-            head, rows, numeric=range(1, len(head)), caption=f"{self.title}: most time first"
+            head,
+            rows,
+            numeric=range(1, len(head)),
+            caption=f"{self.title or 'System calls'}: most time first",
         )
 
 

@@ -52,6 +52,7 @@ export class Flame {
     this.pending = false;
     const start = performance.now();
     const { canvas } = this.parts;
+    if (!canvas.isConnected) return; // gone, or a cell out of view: resize() draws it later
     canvas.dataset.drawn = paint(this.context, this.view);
     canvas.dataset.ms = (performance.now() - start).toFixed(2);
     canvas.dataset.paints = Number(canvas.dataset.paints || 0) + 1;
