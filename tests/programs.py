@@ -28,17 +28,46 @@ def lines_of(*command: object) -> list[str]:
     return done.stdout.splitlines()
 
 
+class Running(subprocess.Popen[str]):
+    """A program that prints lines ``NAME ADDRESS``, and then ``ready``.
+
+    Attributes
+    ----------
+    addresses : dict of str to int
+        What it printed so far.
+    """
+
+    addresses: dict[str, int]
+
+    def wait_ready(self) -> None:
+        """Read its output up to the next line "ready"."""
+        if not hasattr(self, "addresses"):
+            self.addresses = {}
+        assert self.stdout is not None
+        for line in self.stdout:
+            name, _, address = line.strip().partition(" ")
+            if name == "ready":
+                return
+            if address.startswith("0x"):
+                self.addresses[name] = int(address, 16)
+        raise AssertionError("the program ended before it was ready")
+
+    def go_on(self) -> None:
+        """Send it a line and wait until it is ready again."""
+        assert self.stdin is not None
+        self.stdin.write("\n")
+        self.stdin.flush()
+        self.wait_ready()
+
+
 @contextmanager
-def running(*command: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a program that says "ready" on a line of its own, until the end of the block."""
-    process = subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+def running(*command: object, cwd: Path | None = None) -> Iterator[Running]:
+    """Run a program until the end of the block, which begins when it says "ready"."""
+    process = Running(
+        [*map(str, command)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=cwd
     )
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "ready":
-                break
+        process.wait_ready()
         yield process
     finally:
         process.kill()

@@ -55,7 +55,11 @@ def demangled(name: str) -> str:
     if _demangle is None or not name.startswith(_MARKS) or expansion(name) > MAX_EXPANSION:
         return name
     mangled, at, suffix = name.partition("@")
-    readable = _demangle(mangled)
+    try:
+        readable = _demangle(mangled)
+    except UnicodeError:
+        # Rust's punycode can spell what is no text.
+        return name
     return readable + at + suffix if 0 < len(readable) <= MAX_READABLE else name
 
 

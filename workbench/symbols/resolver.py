@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class UserResolver:
         Where frames get their numbers.
     images : ImageCache
         Where files are found.
+    failed : callable
+        Is told errors; the addresses of the mapping that one came from have no names.
 
     Attributes
     ----------
@@ -45,9 +47,12 @@ class UserResolver:
         Frames made without a function's name.
     """
 
-    def __init__(self, frames: FrameTable, images: ImageCache) -> None:
+    def __init__(
+        self, frames: FrameTable, images: ImageCache, failed: Callable[[Exception], None]
+    ) -> None:
         self._frames = frames
         self._images = images
+        self._failed = failed
         self.unnamed = 0
 
     def open_images(self, process: TracedProcess) -> None:
@@ -84,7 +89,10 @@ class UserResolver:
             for number in np.unique(index[index >= 0]).tolist():
                 inside = open_[index == number]
                 mapping = candidate.mappings[number]
-                ids[inside] = self._mapped(process, snapshot, mapping, addresses[inside])
+                try:
+                    ids[inside] = self._mapped(process, snapshot, mapping, addresses[inside])
+                except Exception as error:
+                    self._failed(error)
             open_ = open_[index < 0]
             if not len(open_):
                 break

@@ -83,7 +83,7 @@ class Symbolizer:
         self._proc = proc
         self._frames = FrameTable()
         self._images = ImageCache(proc)
-        self._user = UserResolver(self._frames, self._images)
+        self._user = UserResolver(self._frames, self._images, self._failed)
         self._kernel = KernelResolver(self._frames, kallsyms)
         self._processes: dict[int, TracedProcess] = {}
         self._stats = SymbolizerStats()
