@@ -1,0 +1,105 @@
+"""A session: a recording with views and exports."""
+
+import pytest
+from synthetic import make_session, truth
+
+import workbench as wb
+from workbench.errors import (
+    ExportError,
+    MissingTableError,
+    SessionNotFoundError,
+    StorageError,
+    WorkbenchError,
+)
+from workbench.formats import formats
+from workbench.session import Session, open_session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    with wb.open(make_session(tmp_path_factory.mktemp("s") / "s.wb", rows=500)) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def only_cpu(tmp_path_factory):
+    return wb.open(make_session(tmp_path_factory.mktemp("c") / "c.wb", kinds=["cpu"], rows=50))
+
+
+def test_open_gives_a_session(session):
+    assert type(session) is Session
+    assert session.kinds == ("syscalls", "cpu")
+    assert type(session.where(pid=1000)) is Session
+    assert type(session.window(0.0, 5.0)) is Session
+
+
+def test_open_verifies_when_asked(tmp_path):
+    path = make_session(tmp_path / "s.wb", rows=200)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(WorkbenchError):
+        open_session(path, verify=True)
+    assert open_session(make_session(tmp_path / "t.wb", rows=20), verify=True).state == "complete"
+
+
+def test_open_of_nothing(tmp_path):
+    with pytest.raises(SessionNotFoundError):
+        wb.open(tmp_path / "nothing.wb")
+
+
+def test_flamegraph_shows_what_is_selected(session):
+    whole = session.flamegraph(title="All of it")
+    html = whole._repr_html_()
+    assert "All of it" in html
+    assert "do_syscall_64" in html
+    one = session.where(comm="bash").flamegraph(by=())._repr_html_()
+    assert len(one) < len(html) or "job" not in one
+
+
+def test_flamegraph_of_what_has_no_stacks(session):
+    with pytest.raises(MissingTableError):
+        session.flamegraph("memory")
+
+
+def test_syscalls_overview(session, only_cpu):
+    html = session.syscalls()._repr_html_()
+    assert "openat" in html
+    with pytest.raises(MissingTableError):
+        only_cpu.syscalls()
+
+
+def test_report_is_one_file_without_network(session, tmp_path):
+    path = session.report(tmp_path / "r.html")
+    assert path == tmp_path / "r.html"
+    text = path.read_text()
+    assert "<html" in text
+    assert "openat" in text
+    assert 'src="http' not in text
+
+
+@pytest.mark.parametrize("format", formats())
+def test_every_format(session, tmp_path, format):
+    path = session.export(format, tmp_path / f"out.{format}")
+    assert path.stat().st_size > 100
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_folded_equals_the_truth(session, tmp_path):
+    lines = session.export("folded", tmp_path / "s.folded").read_text().splitlines()
+    got = {key: int(n) for key, _, n in (line.rpartition(" ") for line in lines)}
+    expected = truth(("syscalls", "cpu"), 500).folded()
+    named = {f"[no name]{key}" if key[0] == ";" else key: n for key, n in expected.items()}
+    assert got == named
+
+
+def test_exports_that_cannot_be(session, tmp_path):
+    with pytest.raises(ExportError, match="no format"):
+        session.export("docx", tmp_path / "x")
+    with pytest.raises(MissingTableError):
+        session.export("csv", tmp_path / "x", table="nothing")
+    with pytest.raises(ExportError, match="directory"):
+        session.export("csv", tmp_path)
+    with pytest.raises(StorageError):
+        session.export("csv", tmp_path / "no" / "x")
+    assert list(tmp_path.iterdir()) == []
