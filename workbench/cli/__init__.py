@@ -7,6 +7,7 @@ arguments with 2. ``workbench record -- COMMAND`` ends with the command's own ex
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -141,8 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, command = words[:at], words[at + 1 :]
     parsed = build_parser().parse_args(own)
     parsed.command = command
+    for stream in (sys.stdout, sys.stderr):  # an ASCII terminal, a path that is no UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()  # here and not at exit, so that a closed pipe is seen below
     except WorkbenchError as error:
         print(f"workbench: {error}", file=sys.stderr)
         return 1
@@ -151,3 +156,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    return code
