@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.errors import SessionError
-from workbench.store.lock import is_live
 from workbench.store.reader import DIED, open_store
 from workbench.store.writer import finish_directory, remove_streams, write_manifest
 
@@ -38,11 +37,11 @@ def recover(path: str | os.PathLike[str]) -> Path:
         The disk is full or the directory cannot be written.
     """
     directory = Path(path)
-    if is_live(directory):
-        raise SessionError(f"{directory} is still being recorded.", advice="Stop it first.")
     store = open_store(directory)
     manifest = store.manifest
     store.close()
+    if manifest.state == "recording":
+        raise SessionError(f"{directory} is still being recorded.", advice="Stop it first.")
     if manifest.state == "recovered" and any(directory.glob("*.arrows")):
         tables = finish_directory(directory, manifest.machine)
         manifest = replace(manifest, tables=tables, reason=manifest.reason or DIED)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.store import latest as module
+from workbench.store.columns import side_schema
+from workbench.store.latest import latest
+
+SCHEMA = pa.schema({"pid": pa.uint32(), "nr": pa.uint16(), "calls": pa.uint64()})
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 3) | st.just(2**32 - 1), st.integers(0, 3)), max_size=8)
+    )
+)
+def test_last_row_per_key(batches):
+    count = 0
+    expected, written = {}, []
+    for keys in batches:
+        rows = []
+        for pid, nr in keys:
+            count += 1
+            rows.append({"pid": pid, "nr": nr, "calls": count})
+            expected[pid, nr] = rows[-1]
+        written.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+    found = latest("syscalls_agg", SCHEMA, written)
+    assert found.to_pylist() == [expected[key] for key in sorted(expected)]
+
+
+def test_memory_is_bounded_by_dropping_replaced_rows(monkeypatch):
+    monkeypatch.setattr(module, "_PENDING", 10)
+    sizes = []
+    original = module._last
+    monkeypatch.setattr(
+        module, "_last", lambda t, rows: sizes.append(len(rows)) or original(t, rows)
+    )
+    batch = pa.RecordBatch.from_pylist([{"pid": 1, "nr": n, "calls": n} for n in range(5)], SCHEMA)
+    assert latest("syscalls_agg", SCHEMA, [batch] * 100).num_rows == 5
+    assert max(sizes) <= 25
+
+
+def test_texts_and_dictionaries_survive():
+    schema = side_schema("frames")
+    row = {"frame_id": 7, "function": "f", "file": None, "line": None, "module": "m",
+           "build_id": "", "offset": 1, "kind": "native"}  # fmt: skip
+    first = pa.RecordBatch.from_pylist([row, row | {"frame_id": 1, "kind": "kernel"}], schema)
+    last = pa.RecordBatch.from_pylist([row | {"function": "g", "kind": "jit"}], schema)
+    found = latest("frames", schema, [first, last])
+    assert found.column("function").to_pylist() == ["f", "g"]
+    assert found.column("kind").to_pylist() == ["kernel", "jit"]
