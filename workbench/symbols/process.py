@@ -12,8 +12,8 @@ from workbench.symbols.mappings import Mapping, MappingHistory, Snapshot, read_m
 from workbench.symbols.perfmap import PerfMap
 
 PERF_MAPS = "/tmp"  # noqa: S108 - the convention; only files of the process's user are read
-REFRESH_SECONDS = 0.1
-"""Least time between two readings of a file of one process."""
+REFRESH_SECONDS = 0.05
+"""Least time between two readings of a file of one process, unless they are asked for."""
 REFRESH_SHARE = 0.1
 """Most of the time that may go into such readings, for one process and file."""
 MAX_MEMO = 1 << 20
@@ -137,7 +137,9 @@ class TracedProcess:
         started = time.monotonic()
         # A later process of the same id must not lend this one its mappings.
         changed = self.is_current() and self.maps.refresh()
-        self._maps_pacer.done(started)
+        if not force:
+            # A process maps most of its libraries right after its exec.
+            self._maps_pacer.done(started)
         if changed:
             kept = {id(snapshot) for snapshot in self.maps.snapshots}
             self._memos = {key: memo for key, memo in self._memos.items() if key in kept}
