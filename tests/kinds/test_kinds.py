@@ -1,0 +1,218 @@
+"""Every kind, whatever it is: declared, compiled, described, unchanged, and written to the end."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from synthetic import START, side_batches
+
+import workbench as wb
+from workbench import kinds
+from workbench.batch import Batcher, column
+from workbench.elf import Elf
+from workbench.errors import UnknownKindError
+from workbench.probe import btf as b
+from workbench.probe.btf import Btf
+from workbench.probe.layout import arrow_schema, event_layout
+from workbench.recorder.source import OBJECTS
+from workbench.recorder.stack_source import StackSource
+from workbench.recorder.tables import AggregateSource
+from workbench.schema import TYPEDEFS
+from workbench.store.manifest import Manifest
+from workbench.store.writer import SessionWriter
+
+KINDS = list(kinds.all_kinds().values())
+OFFSET = START - 1_000_000_000_000
+ROWS = 500
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
+
+
+def btf_of(kind):
+    return Btf.parse(Elf.open(OBJECTS / f"{kind.name}.bpf.o").section_bytes(".BTF"))
+
+
+def structs(kind):
+    """Layouts of all structs whose fields become columns."""
+    names = [kind.event]
+    if kind.aggregation:
+        names += [kind.aggregation.key, kind.aggregation.value]
+    return [event_layout(btf_of(kind), name) for name in names]
+
+
+def test_a_file_is_a_kind():
+    folder = Path(kinds.__file__).parent
+    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert set(kinds.all_kinds()) == files == {kind.name for kind in KINDS}
+    assert list(kinds.all_kinds()) == sorted(kinds.all_kinds())
+    assert set(kinds.__all__) <= set(dir(kinds))
+
+
+def test_find():
+    assert kinds.find("cpu") is kinds.all_kinds()["cpu"]
+    for name in ("", "_kind", "memory", 5):
+        with pytest.raises(UnknownKindError, match=re.escape(repr(name))) as caught:
+            kinds.find(name)
+        assert "cpu" in caught.value.why
+
+
+def test_the_package_is_a_function():
+    assert kinds()["kind"].to_list() == list(kinds.all_kinds())
+
+
+@every_kind
+def test_is_declared_for_people(kind):
+    assert kind.answers.endswith("?")
+    assert kind.cost
+    assert kind.probes
+    assert kind.ring_bytes & (kind.ring_bytes - 1) == 0
+    assert all(p.help for p in kind.parameters)
+    assert kind.check({}) == {p.name: p.default for p in kind.parameters}
+    for parameter in kind.parameters:
+        assert parameter.check(parameter.default) == parameter.default
+
+
+@every_kind
+def test_its_object_takes_its_settings(kind):
+    btf = btf_of(kind)
+    assert (b.STRUCT, kind.event) in btf.by_name
+    settings = kind.settings(kind.check({}), "x86_64")
+    assert set(settings) <= set(btf.datasec(".rodata"))
+    assert {"wb_stats"} <= set(btf.datasec(".bss"))
+    assert {"wb_ring", "wb_perf", "wb_targets", "wb_cgroup"} <= set(btf.datasec(".maps"))
+    if kind.aggregation:
+        assert kind.aggregation.map in btf.datasec(".maps")
+        assert kind.aggregation.count in [f.name for f in structs(kind)[2].fields]
+
+
+@every_kind
+def test_every_column_is_described(kind):
+    for layout in structs(kind):
+        for field in layout.fields:
+            assert field.unit in ("1", "ns", "bytes"), field.name
+            assert len(field.meaning) > 5, field.name
+            if field.typedef.startswith("wb_"):
+                assert field.unit == TYPEDEFS[field.typedef].unit
+        for column_ in arrow_schema(layout):
+            assert set(column_.metadata) == {b"unit", b"meaning"}
+
+
+@every_kind
+def test_its_layout_is_the_known_one(kind):
+    """A change here changes the session format: look at it, then move the file that it names."""
+    actual = [
+        {
+            "struct": layout.name,
+            "size": layout.dtype.itemsize,
+            "tail": [layout.tail[0], str(layout.tail[1])] if layout.tail else None,
+            "fields": [
+                {
+                    "name": f.name,
+                    "offset": layout.dtype.fields[f.name][1],
+                    "dtype": str(f.dtype),
+                    "typedef": f.typedef,
+                    "unit": f.unit,
+                    "meaning": f.meaning,
+                }
+                for f in layout.fields
+            ],
+        }
+        for layout in structs(kind)
+    ]
+    golden = Path(__file__).parent / "golden" / f"{kind.name}.json"
+    beside = golden.with_suffix(".actual.json")
+    if not golden.exists() or json.loads(golden.read_text()) != actual:
+        beside.write_text(json.dumps(actual, indent=1) + "\n")
+        pytest.fail(f"The layout differs from {golden.name}; the actual one is {beside}.")
+    beside.unlink(missing_ok=True)
+
+
+def random_records(layout, rng):
+    raw = rng.integers(0, 256, (ROWS, layout.dtype.itemsize), np.uint8)
+    records = np.ascontiguousarray(raw).view(layout.dtype)[:, 0].copy()
+    for name in set(layout.dtype.names) & {"ts", "latency"}:
+        records[name] = np.sort(rng.integers(0, 1 << 33, ROWS))
+    for name in set(layout.dtype.names) & {"latency_sum"}:
+        records[name] >>= 2
+    return records
+
+
+def stream_of(kind, rng):
+    """Batches as the recorder makes them: (table, batch)."""
+    layout = structs(kind)[0]
+    source = SimpleNamespace(layout=layout)
+    records = random_records(layout, rng)
+    if kind.stacks:
+        schema = StackSource._schema(source)
+        extra = {
+            "stack_id": rng.integers(0, 8, ROWS).astype(np.uint32),
+            "weight": np.ones(ROWS, np.uint32),
+        }
+        return kind.name, Batcher(layout, schema, OFFSET).batch(records, **extra)
+    return kind.name, Batcher(layout, arrow_schema(layout), OFFSET).batch(records)
+
+
+def aggregate_of(kind, rng):
+    source = SimpleNamespace(object=SimpleNamespace(btf=btf_of(kind)), aggregation=kind.aggregation)
+    schema = AggregateSource._schema(source)
+    arrays = [column(np.full(ROWS, START), schema.field("ts").type)]
+    for layout in structs(kind)[1:]:
+        records = random_records(layout, rng)
+        arrays += [column(records[f.name], schema.field(f.name).type) for f in layout.fields]
+    return kind.aggregation.table, pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+CASES = {kind.name: (kind, stream_of) for kind in KINDS}
+CASES |= {k.aggregation.table: (k, aggregate_of) for k in KINDS if k.aggregation}
+
+
+@pytest.mark.parametrize(("kind", "make"), CASES.values(), ids=CASES)
+def test_a_batch_survives_to_every_export(kind, make, tmp_path):
+    table, batch = make(kind, np.random.default_rng(7))
+    batch.validate(full=True)
+    manifest = Manifest(
+        kinds={kind.name: {}},
+        start_ns=START,
+        objects={kind.name: "0" * 64},
+        target={},
+        host={"node": "n", "machine": "x86_64", "kernel": "6", "cpus": 1, "boot_id": "b"},
+        clock={"offset_start_ns": OFFSET, "offset_stop_ns": None},
+    )
+    writer = SessionWriter.create(tmp_path / "s.wb", manifest, {table: batch.schema})
+    for side, batches in side_batches().items():
+        for one in batches:
+            writer.append(side, one)
+    for at in range(0, ROWS, 200):
+        writer.append(table, batch.slice(at, 200))
+    writer.finish(reason="test", stop_ns=START + 10**10)
+    if make is aggregate_of:  # the last row of a key wins, in the order of the keys
+        batch = batch.sort_by([(f.name, "ascending") for f in structs(kind)[1].fields])
+    with wb.open(tmp_path / "s.wb") as session:
+        rows = session[table].arrow()
+        for name in batch.schema.names:
+            assert rows.schema.field(name).type == batch.schema.field(name).type, name
+            assert rows[name].combine_chunks().equals(batch[name]), name
+            assert rows.schema.field(name).metadata[b"unit"]
+        assert set(kind.derived) | {"comm"} <= set(rows.column_names) | {"weight", "errno"}
+        check_exports(session, table, rows, tmp_path)
+
+
+def check_exports(session, table, rows, tmp_path):
+    parquet = session.export("parquet", tmp_path / "t.parquet", table=table)
+    assert pq.read_table(parquet).to_pylist() == rows.to_pylist()
+    with pa.ipc.open_file(session.export("arrow", tmp_path / "t.arrow", table=table)) as file:
+        assert file.read_all().to_pylist() == rows.to_pylist()
+    with session.export("csv", tmp_path / "t.csv", table=table).open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == rows.num_rows
+    frame = pl.DataFrame(rows)
+    for name in frame.columns:
+        if frame.schema[name].is_integer():
+            got = [int(line[name]) if line[name] else None for line in lines]
+            assert got == frame[name].to_list(), name
