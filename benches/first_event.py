@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from benches.harness import BenchError, Child, Plan, Result, middle, workload
+from benches.child import Child
+from benches.harness import BenchError, Plan, Result, middle, workload
 
 WORKBENCH, RECORDER, BCC, BPFTRACE = "workbench", "its recorder's steps", "BCC", "bpftrace"
 

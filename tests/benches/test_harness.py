@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benches import drain, goals, harness, report  # noqa: E402
+from benches.child import Child  # noqa: E402
 from benches.harness import Load, Plan, Result, Snapshot  # noqa: E402
 
 
@@ -77,7 +78,7 @@ def test_workload_counts_its_calls_and_is_gone_afterwards():
 
 
 def test_silent_child_is_killed_by_its_deadline():
-    child = harness.Child("count")  # without arguments it ends at once
+    child = Child("count")  # without arguments it ends at once
     with pytest.raises(harness.BenchError, match="ended with code 1"):
         child.hear()
     child.close()
