@@ -110,3 +110,8 @@ def test_without_the_library_names_stay(monkeypatch):
     assert demangled("_Z3foov") == "_Z3foov"
     monkeypatch.setitem(sys.modules, "pydemumble", None)
     assert demangle._load() is None
+
+
+def test_what_is_no_text_stays(monkeypatch):
+    monkeypatch.setattr(demangle, "_demangle", lambda name: b"\xff".decode())
+    assert demangled("_RNvC3foo3bar") == "_RNvC3foo3bar"

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import random
 import shutil
 import subprocess
 
@@ -151,3 +152,18 @@ def test_debug_sections_are_not_needed(program, tmp_path):
     image = image_of(stripped)
     image.load()
     assert image.status == "ok"
+
+
+def test_damaged_program_headers(program):
+    whole = program.read_bytes()
+    rng = random.Random(11)
+    offsets = np.array([0, 1, 4096, 2**31, 2**63, 2**64 - 1], np.uint64)
+    for _ in range(500):
+        data = bytearray(whole)
+        for _ in range(3):
+            at = rng.randrange(64, 64 + 13 * 56)
+            data[at : at + 8] = rng.choice((0, 2**63, 2**64 - 1, rng.getrandbits(64))).to_bytes(8)
+        image = Image(1, "damaged", bytes(data))
+        image.load()
+        assert image.status in ("ok", "malformed")
+        image.symbols.lookup(image.addresses(offsets))

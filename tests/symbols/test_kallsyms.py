@@ -78,9 +78,9 @@ def test_truth_of_this_kernel():
     if os.geteuid():
         pytest.skip("only root sees the kernel's addresses")
     text = KALLSYMS.read_text()
-    started = time.perf_counter()
+    started = time.thread_time()
     symbols = KernelSymbols.load()
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 0.5  # 0.08 s; the goal is 0.3 s on a quiet machine
     by_address: dict[int, set[tuple[str, str]]] = {}
     functions = set()
     for line in text.splitlines():
