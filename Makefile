@@ -35,7 +35,7 @@ VENV_DEV := $(VENV)/.workbench-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test setup packages-demo packages-test packages-bench \
+.PHONY: help demo test setup packages-demo packages-test packages-bench venv-demo venv-dev \
 	bpf workload lint format types pytest bench dataset wheel clean distclean
 
 help: ## Print this list
@@ -48,7 +48,7 @@ help: ## Print this list
 demo: ## Capture the bundled workload; leave session, report and notebook in build/demo/
 	@if tools/packages.sh demo; then $(MAKE) --no-print-directory bpf workload || exit 1; \
 	else echo "Going on without what is missing."; fi
-	@$(MAKE) --no-print-directory $(VENV_DEMO)
+	@$(MAKE) --no-print-directory venv-demo
 	@$(BIN)/python -m workbench.demo --seconds $(SECONDS)
 
 test: ## Set up, then check style and types and run all tests with coverage
@@ -58,7 +58,7 @@ test: ## Set up, then check style and types and run all tests with coverage
 	@$(MAKE) --no-print-directory pytest
 
 setup: packages-test ## Install what is missing, compile the BPF objects and the workload
-	@$(MAKE) --no-print-directory $(VENV_DEV) bpf workload
+	@$(MAKE) --no-print-directory venv-dev bpf workload
 
 packages-demo packages-test packages-bench: packages-%:
 	@tools/packages.sh $*
@@ -71,7 +71,14 @@ $(VENV_DEV): pyproject.toml constraints.txt
 	@tools/venv.sh $(VENV) notebook,models,otlp,dev
 	@touch $@ $(VENV_DEMO)
 
+venv-demo: $(VENV_DEMO)
+	@:
+
+venv-dev: $(VENV_DEV)
+	@:
+
 bpf: $(OBJECTS) ## Compile the BPF programs (needs clang, no kernel headers)
+	@:
 
 # The debug information that remains is BTF: what CO-RE and the event layouts need.
 workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
@@ -81,6 +88,7 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	@mv $@.part $@
 
 workload: $(WORKLOAD) ## Compile the bundled workload slow-api
+	@:
 
 $(WORKLOAD): $(WORKLOAD_SOURCES) workbench/demo/slow_api.h Makefile
 	$(CC) $(WORKLOAD_CFLAGS) $(WORKLOAD_SOURCES) -o $@
@@ -101,7 +109,7 @@ pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(PYTEST_ARGS)
 
 bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json
-	@$(MAKE) --no-print-directory $(VENV_DEV) bpf workload
+	@$(MAKE) --no-print-directory venv-dev bpf workload
 	@$(BIN)/python -m benches
 
 dataset: $(VENV_DEMO) bpf workload ## Record datasets/slow-api.wb anew (needs eBPF)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-INTERNAL = {"packages-demo", "packages-test", "packages-bench"}
+INTERNAL = {"packages-demo", "packages-test", "packages-bench", "venv-demo", "venv-dev"}
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

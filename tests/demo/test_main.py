@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -13,6 +14,7 @@ import workbench as wb
 from workbench import demo
 from workbench.demo import __main__ as program
 from workbench.errors import NotPermittedError, SessionNotFoundError, TargetError
+from workbench.probe import support
 
 NAMES = {"slow-api.wb", "report.html", "tiny.ipynb", "tiny.html"}
 
@@ -40,7 +42,7 @@ def said_by_notebook(folder) -> str:
 def test_recorded_session_stands_in(tiny, capsys):
     assert program.main(["--output", str(tiny)]) == 0
     said = capsys.readouterr().out
-    assert "Not captured live. WORKBENCH_DEMO=dataset asks for" in said
+    assert "WORKBENCH_DEMO=dataset asks for" in said
     assert files(tiny) >= NAMES
     assert said.count("\n") < 25
     for name in NAMES:
@@ -74,9 +76,18 @@ def test_reasons(monkeypatch, tmp_path):
     assert "not compiled" in demo.why_not_live()
     monkeypatch.setattr(demo, "BINARY", demo.__file__)
     monkeypatch.setattr(demo.os, "access", lambda *_: True)
-    monkeypatch.setattr(demo, "doctor", lambda: type("D", (), {"ok": False, "summary": "No."}))
-    assert demo.why_not_live() == "No."
-    monkeypatch.setattr(demo, "doctor", lambda: type("D", (), {"ok": True, "summary": ""}))
+    checks = [
+        support.Check("BTF", True, "there"),
+        support.Check("tracefs", False, "not mounted", "Mount it.", required=False),
+        support.Check("privileges", False, "uid 1000", "Run as root."),
+    ]
+    told = SimpleNamespace(ok=False, checks=checks)
+    monkeypatch.setattr(demo, "doctor", lambda: told)
+    assert demo.why_not_live().splitlines() == [
+        "eBPF is not permitted here:",
+        "  privileges: uid 1000. Run as root.",
+    ]
+    told.ok = True
     assert demo.why_not_live() == ""
 
 

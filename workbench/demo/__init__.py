@@ -109,4 +109,8 @@ def why_not_live() -> str:
     if not os.access(BINARY, os.X_OK):
         return "The bundled workload was not compiled."
     found = doctor()
-    return "" if found.ok else found.summary
+    if found.ok:
+        return ""
+    missing = [check for check in found.checks if check.required and not check.ok]
+    reasons = [f"{check.name}: {check.found or 'missing'}. {check.advice}" for check in missing]
+    return "\n  ".join(["eBPF is not permitted here:", *reasons])

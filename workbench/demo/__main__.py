@@ -89,7 +89,7 @@ def capture_or_recorded(output: Path, seconds: float) -> Session:
             return capture(output, seconds, output.with_name("requests.json"))
         except KernelError as error:
             reason = str(error)
-    print(f"Not captured live. {reason}\nTaking the recorded session {_relative(demo.DATASET)}.")
+    print(f"{reason}\nTaking the recorded session {_relative(demo.DATASET)}.")
     os.environ["WORKBENCH_DEMO"] = "dataset"  # for the notebook
     return recorded(output)
 
