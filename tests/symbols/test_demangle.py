@@ -113,5 +113,5 @@ def test_without_the_library_names_stay(monkeypatch):
 
 
 def test_what_is_no_text_stays(monkeypatch):
-    monkeypatch.setattr(demangle, "_demangle", lambda name: b"\xff".decode())
+    monkeypatch.setattr(demangle, "_demangle", lambda _: b"\xff".decode())
     assert demangled("_RNvC3foo3bar") == "_RNvC3foo3bar"
