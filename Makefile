@@ -121,7 +121,7 @@ wheel: $(VENV_DEV) bpf workload ## Build dist/*.whl with the compiled objects, f
 	@$(BIN)/python -m wheel tags --remove --platform-tag linux_$(MACHINE) dist/*.whl
 
 clean: ## Remove what was built
-	rm -rf build dist workbench/objects/*.bpf.o $(WORKLOAD) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist workbench/objects/*.bpf.o* $(WORKLOAD) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the virtual environment too
