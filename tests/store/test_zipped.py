@@ -33,9 +33,39 @@ def test_members_are_where_they_are():
     assert {n: bytes(data[m.start : m.start + m.size]) for n, m in found.items()} == dict(GOOD)
 
 
-def test_zip64_end_record(monkeypatch):
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
-    assert list(members(memoryview(zipped(GOOD)))) == ["a", "b", "c"]
+def zip64():
+    """A zip whose counts and offsets stand in the zip64 records, as those of large files do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+        data = zipped(GOOD)
+    struct.pack_into("<HHII", data, len(data) - 14, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    return data
+
+
+def test_zip64_end_record():
+    data = zip64()
+    assert list(members(memoryview(data))) == ["a", "b", "c"]
+    for at in (data.rindex(b"PK\6\6"), data.rindex(b"PK\6\7")):
+        changed = bytearray(data)
+        changed[at] = 0
+        refused(changed, "zip64")
+    changed = bytearray(data)
+    struct.pack_into("<Q", changed, data.rindex(b"PK\6\7") + 8, len(data))
+    refused(changed, "zip64")
+    refused(data[-22:], "zip64")
+
+
+def test_wide_numbers_of_a_member():
+    data = zipped([("a", b"xy")])
+    at = data.index(b"PK\1\2")
+    extra = struct.pack("<HHHHQQQ", 0x5455, 0, 1, 24, 2, 2, 0)
+    struct.pack_into("<II", data, at + 20, 0xFFFFFFFF, 0xFFFFFFFF)
+    struct.pack_into("<H", data, at + 30, len(extra))
+    struct.pack_into("<I", data, at + 42, 0xFFFFFFFF)
+    data[at + 47 : at + 47] = extra
+    end = len(data) - 22
+    struct.pack_into("<I", data, end + 12, 47 + len(extra))
+    assert members(memoryview(data))["a"].size == 2
 
 
 def test_refuses_what_sessions_never_are():
