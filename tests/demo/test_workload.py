@@ -148,9 +148,8 @@ def test_death_of_a_child_ends_the_demo(slow_api, victim):
     )
     time.sleep(0.3)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        if Path(f"/proc/{child}/comm").read_text().strip() == victim:
-            os.kill(int(child), signal.SIGKILL)
+    names = {Path(f"/proc/{child}/comm").read_text().strip(): int(child) for child in children}
+    os.kill(names[victim], signal.SIGKILL)
     assert process.wait(20) != 0
     assert gone(process.pid)
 
