@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -25,11 +26,13 @@ class Child:
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="workbench-bench-")
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"benches.consumers.{module}", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
+            env={**os.environ, "TMPDIR": self._directory.name},  # goes with it, however it ends
             start_new_session=True,  # its own children are killed with it
         )
         self._rest = b""
@@ -79,6 +82,7 @@ class Child:
         self._process.wait(5.0)
         assert self._process.stdout
         self._process.stdout.close()
+        self._directory.cleanup()
 
     def __enter__(self) -> Child:
         return self

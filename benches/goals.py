@@ -97,6 +97,9 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
     def times(peer: str) -> float | None:
         return figures.ratio("drain", drain.WORKBENCH, peer, "delivered_per_s")
 
+    def busy(peer: str) -> float | None:
+        return figures.ratio("drain-busy", drain.WORKBENCH, peer, "delivered_per_s")
+
     recorder = figures.get("drain", drain.WORKBENCH, "consumer_cpu")
     slowed = figures.get("drain", drain.WORKBENCH, "slowed_count")
     first = figures.get("first-event", first_event.WORKBENCH, "total")
@@ -105,6 +108,12 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
         Goal("× BCC's default callbacks, delivered", 20, times(drain.BCC_DEFAULT)),
         Goal(
             "× BCC's best setting, delivered", 3, _smallest(times, drain.BCC_BEST, drain.BCC_RING)
+        ),
+        Goal("× BCC's default callbacks, with a dd on every CPU", 20, busy(drain.BCC_DEFAULT)),
+        Goal(
+            "× BCC's best setting, with a dd on every CPU",
+            3,
+            _smallest(busy, drain.BCC_BEST, drain.BCC_RING),
         ),
         Goal("× bpftrace into a CSV reader, delivered", 10, times(drain.BPFTRACE)),
         Goal("of a core for the recorder, Arrow and disk included", 0.25, recorder, False),

@@ -26,7 +26,10 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: lengths in seconds, ``rounds`` of which medians are taken."""
+    """How much is measured: lengths in seconds, ``rounds`` of which medians are taken.
+
+    ``page_cache`` is how many bytes of it are touched first, see :func:`benches.drain.touch_pages`.
+    """
 
     window: float = 3.0
     warm_up: float = 1.0
@@ -34,11 +37,20 @@ class Plan:
     rounds_busy: int = 2
     starts: int = 7
     events: int = 1 << 20
+    page_cache: int = 3 << 29
 
     @classmethod
     def quick(cls) -> Plan:
         """Return the plan of ``--quick``: one round of short windows."""
-        return cls(window=1.0, warm_up=0.5, rounds=1, rounds_busy=1, starts=3, events=1 << 18)
+        return cls(
+            window=1.0,
+            warm_up=0.5,
+            rounds=1,
+            rounds_busy=1,
+            starts=3,
+            events=1 << 18,
+            page_cache=1 << 29,
+        )
 
 
 @dataclass
