@@ -52,6 +52,13 @@ def test_sql(rec):
     assert joined == synthetic.truth(rows=400).columns["cpu"]["weight"].sum()
 
 
+def test_sql_indexes_arguments_from_one(rec):
+    calls = rec["syscalls"].polars()
+    found = rec.sql("select args[1] as first, args[3] as third from syscalls")
+    assert found["first"].to_list() == calls["args"].arr.get(0).to_list()
+    assert found["third"].to_list() == calls["args"].arr.get(2).to_list()
+
+
 @pytest.mark.parametrize(
     "query",
     ["select nothing from cpu", "select * from tcp", "selec", "", "select ts + comm from cpu"],

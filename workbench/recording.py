@@ -137,6 +137,7 @@ class Recording:
         ----------
         query : str
             Such as ``select name, count(*) as n from syscalls group by name order by n desc``.
+            ``args[1]`` is the first argument register.
 
         Raises
         ------
@@ -148,7 +149,13 @@ class Recording:
         import polars as pl
 
         words = query.lower()
-        frames = {name: table.lazy() for name, table in self.tables.items() if name in words}
+        # SQL indexes lists (args[1] is the first), not arrays of fixed size.
+        lists = pl.selectors.array().arr.to_list()
+        frames = {
+            name: table.lazy().with_columns(lists)
+            for name, table in self.tables.items()
+            if name in words
+        }
         try:
             with pl.SQLContext(frames, eager=False) as context:
                 return collected(context.execute(query))

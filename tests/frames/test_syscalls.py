@@ -18,7 +18,7 @@ CALL = st.fixed_dictionaries(
     {
         "ts": st.integers(10**18, 10**18 + 10**6),
         "name": st.sampled_from(["read", "openat", "sys_999"]),
-        "errno": st.sampled_from([None, None, errno.ENOENT, errno.EAGAIN, 513]),
+        "errno": st.sampled_from([None, None, errno.ENOENT, errno.EAGAIN, 513, 600]),
         "latency": st.integers(0, 10**12),
         "weight": st.sampled_from([1, 1, 1, 4]),
     }
@@ -59,7 +59,12 @@ def test_errors_and_histogram_count_every_call(calls: list[dict[str, Any]]) -> N
             expected[key] = expected.get(key, 0) + call["weight"]
     assert {(name, number): n for name, number, _, n in failed.rows()} == expected
     texts = dict(failed.select("errno", "error").rows())
-    assert set(texts.items()) <= {(2, "ENOENT"), (11, "EAGAIN"), (513, "errno 513")}
+    assert set(texts.items()) <= {
+        (2, "ENOENT"),
+        (11, "EAGAIN"),
+        (513, "ERESTARTNOINTR"),
+        (600, "errno 600"),
+    }
     for name in (None, "read"):
         hist = syscalls.latency_histogram(rec, name)
         chosen = [call for call in calls if name in (None, call["name"])]
@@ -135,3 +140,8 @@ def test_real_session(tmp_path: Path) -> None:
             total = syscalls.summary(rec)["calls"].sum()
             assert syscalls.latency_histogram(rec)["calls"].sum() == total
         assert total == (truth["calls"].sum() if "calls" in truth else 3000)
+
+
+def test_calls_that_a_signal_interrupted_are_named():
+    assert syscalls.RESTARTS[512] == "ERESTARTSYS"
+    assert not set(syscalls.RESTARTS) & set(errno.errorcode)

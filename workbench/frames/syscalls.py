@@ -32,6 +32,16 @@ AGGREGATED = snapshots.TABLE
 _DURATIONS = ("total", "mean", "p50", "p99", "max")
 
 
+RESTARTS = {
+    512: "ERESTARTSYS",
+    513: "ERESTARTNOINTR",
+    514: "ERESTARTNOHAND",
+    516: "ERESTART_RESTARTBLOCK",
+}
+"""What the kernel returns to itself when a signal interrupts a call, which it then restarts or
+turns into EINTR (include/linux/errno.h); strace shows them, too."""
+
+
 def aggregated(rec: Recording) -> bool:
     """Return whether only counts from the kernel are known, not single calls."""
     return has(rec, AGGREGATED) and not has(rec, EVENTS)
@@ -138,7 +148,7 @@ def errors(rec: Recording) -> pl.DataFrame:
             .collect()
         )
     number = pl.col("errno").cast(pl.UInt16)
-    texts = list(errno_names.errorcode.items())
+    texts = list((errno_names.errorcode | RESTARTS).items())
     return counted.select(
         pl.col("name").cast(pl.String),
         number,
