@@ -35,7 +35,8 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
 
 
 def btf_of(kind):
-    return Btf.parse(Elf.open(OBJECTS / f"{kind.name}.bpf.o").section_bytes(".BTF"))
+    with Elf.open(OBJECTS / f"{kind.name}.bpf.o") as elf:
+        return Btf.parse(elf.section_bytes(".BTF"))
 
 
 def structs(kind):
