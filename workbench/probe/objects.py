@@ -125,15 +125,26 @@ class Object:
                 advice="Build it again with `make bpf`.",
             )
         self._handle = handle
-        self.btf = self._read_btf()
-        self.maps = {m.name: m for m in self._maps()}
-        self.programs = {p.name: p for p in self._programs()}
-        self.parameters = self._parameters()
+        try:
+            self.btf = self._read_btf(log)
+            self.maps = {m.name: m for m in self._maps()}
+            self.programs = {p.name: p for p in self._programs()}
+            self.parameters = self._parameters()
+        except BaseException:
+            self.close()
+            raise
 
-    def _read_btf(self) -> Btf:
+    def _read_btf(self, log: list[str]) -> Btf:
         # libbpf fills in the offsets of global variables that clang leaves to the linker.
         size = U()
-        data = lib().btf__raw_data(lib().bpf_object__btf(self._handle), size)
+        handle = lib().bpf_object__btf(self._handle)
+        if not handle:  # libbpf opens an object whose BTF it does not need and cannot read
+            raise ObjectFormatError(
+                f"The BTF of {self.path.name} cannot be read.",
+                why=tail(log),
+                advice="Build it again with `make bpf`.",
+            )
+        data = lib().btf__raw_data(handle, size)
         import ctypes
 
         return b.Btf.parse(ctypes.string_at(data, size.value), self.path.name)
@@ -194,12 +205,13 @@ class Object:
             value = np.frombuffer(value, np.uint8).astype(dtype.base)
         data = np.zeros(dtype.shape, dtype.base)
         try:
-            if dtype.shape:
-                data[: len(value)] = value
-            else:
-                data[...] = value
+            part = data[: len(value)] if dtype.shape else data
+            part[...] = value
+            why = "" if np.array_equal(part, value) else f"it is no {dtype.base}"  # cut, wrapped
         except (OverflowError, ValueError, TypeError) as error:
-            raise ParameterError(f"{name} cannot be {value!r}.", why=str(error)) from error
+            why = str(error)
+        if why:
+            raise ParameterError(f"{name} cannot be {value!r}.", why=why)
         memory = self.maps[".rodata"].initial()
         memory[offset : offset + dtype.itemsize] = np.frombuffer(data.tobytes(), np.uint8)
 
