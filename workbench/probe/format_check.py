@@ -5,6 +5,7 @@ libbpf's own messages for a wrong file ("failed to open: -22") help nobody.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from workbench.elf import Elf
@@ -41,11 +42,21 @@ def check_object(path: Path) -> None:
         raise ObjectFormatError(
             f"There is no BPF object {path}.", advice="Compile the objects with `make bpf`."
         )
-    elf = Elf.open(path)
+    with Elf.open(path) as elf:
+        _check(name, elf)
+
+
+def _check(name: str, elf: Elf) -> None:
     if elf.machine != EM_BPF or elf.etype != ET_REL:
         raise ObjectFormatError(
             f"{name} is not a BPF object.",
             why=f"its ELF machine is {elf.machine}, not {EM_BPF} (BPF)",
+            advice=ADVICE,
+        )
+    if elf.byteorder != sys.byteorder:
+        raise ObjectFormatError(
+            f"{name} is for a {elf.byteorder}-endian machine.",
+            why=f"this one is {sys.byteorder}-endian",
             advice=ADVICE,
         )
     for section, what, advice in (
