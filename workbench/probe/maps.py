@@ -98,8 +98,10 @@ class Map:
         Raises
         ------
         MapError
-            The map cannot be mapped (``BPF_F_MMAPABLE``, Linux 5.5).
+            The map is not loaded, or cannot be mapped (``BPF_F_MMAPABLE``, Linux 5.5).
         """
+        if self.fd < 0:  # which mmap takes for "any memory"
+            raise MapError(f"Map {self.name} cannot be mapped.", why="it is not loaded")
         try:
             area = mmap.mmap(self.fd, self.value_size, mmap.MAP_SHARED, mmap.PROT_READ)
         except (OSError, ValueError) as error:

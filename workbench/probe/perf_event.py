@@ -57,7 +57,11 @@ def _open(attr: bytes, cpu: int, what: str) -> int:
     number = c.get_errno()
     if number in (errno.EPERM, errno.EACCES):
         raise not_permitted(f"{what} on CPU {cpu} cannot be opened.", number)
-    raise AttachError(f"{what} on CPU {cpu} cannot be opened.", why=errno_text(number))
+    raise AttachError(
+        f"{what} on CPU {cpu} cannot be opened.",
+        why=errno_text(number),
+        advice="Is that CPU online, and the rate within kernel.perf_event_max_sample_rate?",
+    )
 
 
 def open_cpu_clock(cpu: int, hz: int) -> int:
