@@ -11,11 +11,13 @@ import queue
 import threading
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.schema import STACKS, arrow_schema
+from workbench.symbols.resolver import UNKNOWN_ID
 from workbench.symbols.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
@@ -209,15 +211,33 @@ class StackWorker:
         pid = np.repeat(pids, depths)
         frames = np.zeros(len(addresses), np.uint32)
         if in_kernel.any():
-            frames[in_kernel] = self._symbolizer.kernel_frames(
-                addresses[in_kernel], leaf=leaf[in_kernel]
+            frames[in_kernel] = self._named(
+                self._symbolizer.kernel_frames, addresses[in_kernel], leaf[in_kernel]
             )
         for one in np.unique(pid[~in_kernel]):
             mine = ~in_kernel & (pid == one)
-            frames[mine] = self._symbolizer.frames_for(int(one), addresses[mine], leaf=leaf[mine])
+            ask = partial(self._symbolizer.frames_for, int(one))
+            frames[mine] = self._named(ask, addresses[mine], leaf[mine])
         return frames
 
+    def _named(
+        self,
+        ask: Callable[..., NDArray[np.uint32]],
+        addresses: NDArray[np.uint64],
+        leaf: NDArray[np.bool_],
+    ) -> NDArray[np.uint32]:
+        """Ask the symbolizer; where it fails the frames are unknown, but no sample is lost."""
+        try:
+            return ask(addresses, leaf=leaf)
+        except Exception:
+            self.failure = traceback.format_exc(limit=3)
+            return np.full(len(addresses), UNKNOWN_ID, np.uint32)
+
     def _give_frames(self) -> None:
-        batch = self._symbolizer.new_frames()
+        try:
+            batch = self._symbolizer.new_frames()
+        except Exception:
+            self.failure = traceback.format_exc(limit=3)
+            return
         if batch is not None and batch.num_rows:
             self._out.put(("frames", batch))
