@@ -1,0 +1,144 @@
+"""Sources on a real kernel: loaded, drained, accounted for; and closed whatever happens."""
+
+import os
+
+import numpy as np
+import pytest
+from compile_bpf import bpf_descriptors
+
+from workbench import kinds
+from workbench.errors import ObjectFormatError
+from workbench.probe.perf_event import online_cpus
+from workbench.recorder import source as module
+from workbench.recorder.source import PERF, RING, Setup, Source
+from workbench.recorder.spec import Target
+from workbench.recorder.targets import ACTIVE, filter_values
+
+TREE = filter_values(Target(pid=os.getpid())) | {"wb_self": 0}
+GETPPID = 110 if os.uname().machine == "x86_64" else 173
+
+
+def settings(*names):
+    kind = kinds.find("syscalls")
+    return kind.settings(kind.check({"syscalls": names}), os.uname().machine)
+
+
+def opened(transport=RING, size=1 << 16, **options):
+    return Source("syscalls", Setup(TREE, transport, 0), settings("getppid"), size, **options)
+
+
+def call(count):
+    for _ in range(count):
+        os.getppid()
+
+
+@pytest.fixture
+def source(request):
+    made = opened(getattr(request, "param", RING))
+    made.object.maps["wb_targets"].update(os.getpid().to_bytes(4, "little"), ACTIVE)
+    yield made
+    made.close()
+    made.close()
+    assert bpf_descriptors() == []
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("source", [RING, PERF], indirect=True, ids=["ring", "perf"])
+def test_every_call_is_drained_once(source):
+    source.attach()
+    call(300)
+    source.object.detach()
+    nrs = np.concatenate([records["nr"].copy() for _, records in source.drain()])
+    assert nrs.tolist() == [GETPPID] * len(nrs)
+    assert len(nrs) == source.produced >= 300
+    assert (source.dropped, source.waiting) == (0, 0)
+    rows = source.losses(final=True)
+    assert sum(row["delivered"] for row in rows) == len(nrs)
+    assert all(row["kind"] == "syscalls" and row["dropped"] == {} for row in rows)
+    assert list(source.drain()) == []
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("transport", [RING, PERF], ids=["ring", "perf"])
+def test_what_does_not_fit_is_counted_by_reason(transport):
+    source = opened(transport, 4096)
+    try:
+        source.object.maps["wb_targets"].update(os.getpid().to_bytes(4, "little"), ACTIVE)
+        source.attach()
+        call(1000)
+        source.object.detach()
+        got = sum(len(records) for _, records in source.drain())
+        assert 0 < got < 1000 <= source.produced
+        assert source.dropped == source.produced - got
+        for row in source.losses(final=True):
+            assert row["produced"] == row["delivered"] + row["dropped"].get("ring_full", 0)
+    finally:
+        source.close()
+
+
+@pytest.mark.kernel
+def test_what_waits_is_unaccounted_only_at_the_end(source):
+    source.attach()
+    call(10)
+    source.object.detach()
+    assert source.waiting == source.produced >= 10
+    assert all("unaccounted" not in row["dropped"] for row in source.losses())
+    last = source.losses(final=True)
+    assert sum(row["dropped"]["unaccounted"] for row in last) == source.produced
+
+
+@pytest.mark.kernel
+def test_strangers_are_not_seen(source):
+    source.object.maps["wb_targets"].delete(os.getpid().to_bytes(4, "little"))
+    source.attach()
+    call(50)
+    assert source.produced == 0
+    assert source.losses() == []
+
+
+@pytest.mark.kernel
+def test_an_object_without_events_has_no_buffer():
+    source = opened(size=0)
+    assert source.buffer is None
+    assert list(source.drain()) == []
+    source.close()
+
+
+@pytest.mark.kernel
+def test_targets_are_shared():
+    first = opened()
+    targets = first.object.maps["wb_targets"]
+    second = Source("process", Setup(TREE, RING, 0, targets), {}, 4096, watermark=1)
+    targets.update((7).to_bytes(4, "little"), ACTIVE)
+    assert second.object.maps["wb_targets"].lookup((7).to_bytes(4, "little")) == ACTIVE
+    second.close()
+    first.close()
+    assert bpf_descriptors() == []
+
+
+@pytest.mark.kernel
+def test_a_clock_on_every_cpu():
+    source = Source("cpu", Setup(TREE, RING, 0), {"kernel_stacks": 1, "user_stacks": 1}, 1 << 20)
+    source.attach(499)
+    clocks = [link for link in bpf_descriptors() if "perf_event" in link]
+    assert len(clocks) == len(online_cpus())
+    source.close()
+    assert bpf_descriptors() == []
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("step", ["_set_up", "_open_buffer"])
+def test_a_failure_on_the_way_leaves_nothing(monkeypatch, step):
+    def fail(*_arguments):
+        raise RuntimeError(step)
+
+    monkeypatch.setattr(Source, step, fail)
+    with pytest.raises(RuntimeError, match=step):
+        opened()
+    assert bpf_descriptors() == []
+
+
+def test_an_object_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "OBJECTS", tmp_path)
+    with pytest.raises(ObjectFormatError, match="make bpf"):
+        opened()
