@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import select
+import shutil
 import signal
 import time
 from contextlib import ExitStack
@@ -75,17 +76,25 @@ class CaptureLoop:
             self._clock_start = boot_to_utc()
             self._overhead = Overhead("off")
             self._load(cleanup)
-            self._attach()
-            self._overhead = Overhead(self.spec.overhead)
-            cleanup.callback(self._overhead.close)
-            self._start = time.monotonic()
-            self._start_ns = time.time_ns()
-            self._tell({"event": "ready", "start_ns": self._start_ns})
-            # Only now, while the first events are on their way: importing pyarrow takes 0.1 s.
+            # Before attaching: from then on nothing may keep the buffers waiting.
             self._writer = self._create()
             cleanup.callback(self._writer.close)
+            try:
+                self._attach()
+            except BaseException:
+                shutil.rmtree(self.spec.output, ignore_errors=True)
+                raise
+            self._overhead = Overhead(self.spec.overhead)
+            cleanup.callback(self._overhead.close)
+            self._begin()
             self._loop(watch)
             return self._finish()
+
+    def _begin(self) -> None:
+        self._start = time.monotonic()
+        start = time.time_ns()
+        self._writer.update(start_ns=start)
+        self._tell({"event": "ready", "start_ns": start})
 
     def _load(self, cleanup: ExitStack) -> None:
         spec = self.spec
@@ -128,7 +137,7 @@ class CaptureLoop:
         }
         manifest = Manifest(
             kinds=_plain(spec.kinds),
-            start_ns=self._start_ns,
+            start_ns=time.time_ns(),
             objects=objects,
             target=spec.target.describe(),
             host=_host(),
@@ -250,7 +259,7 @@ class CaptureLoop:
         figures = self._figures(final=True)
         self._overhead.close()
         clock = {"offset_start_ns": self._clock_start, "offset_stop_ns": boot_to_utc()}
-        self._tell({"event": "saving", **self._progress(time.monotonic() - self._start)})
+        self._tell(self._progress(time.monotonic() - self._start) | {"event": "saving"})
         self._writer.finish("complete", self.reason, stop_ns=now, clock=clock, **figures)
         path = Path(self.spec.output)
         if self.spec.pack:
