@@ -180,10 +180,12 @@ static __always_inline void report(void *ctx, struct call *call, struct task_str
 	} else if (wb_transport == WB_TRANSPORT_RING) {
 		/* Written in place: half the cost of bpf_ringbuf_output()'s copy. */
 		struct wb_stats *stats = wb_cpu_stats();
-		struct syscalls_event *e;
+		struct syscalls_event *e = 0;
+		void *ring = wb_ring();
 
 		__sync_fetch_and_add(&stats->produced, 1);
-		e = bpf_ringbuf_reserve(&wb_ring, sizeof(*e), 0);
+		if (ring)
+			e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
 		if (!e) {
 			wb_dropped(stats, WB_DROP_RING_FULL);
 			return;

@@ -146,10 +146,20 @@ enum wb_transport {
 const volatile __u32 wb_transport = WB_TRANSPORT_RING;
 const volatile __u64 wb_watermark = 0; /* bytes of a CPU that wake the recorder; 0: never */
 
-struct {
+/* A ring for each CPU (or a few), made by user space: producers of one ring share its spinlock,
+ * which costs as much as all the rest once two CPUs send. */
+struct wb_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 24);
-} wb_ring SEC(".maps");
+	__uint(max_entries, 1 << 16);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WB_MAX_CPUS);
+	__type(key, __u32);
+	__array(values, struct wb_ring);
+} wb_rings SEC(".maps");
+const volatile __u32 wb_ring_count = 1; /* a power of two */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -160,6 +170,14 @@ struct {
 static __always_inline struct wb_stats *wb_cpu_stats(void)
 {
 	return &wb_stats[bpf_get_smp_processor_id() & (WB_MAX_CPUS - 1)];
+}
+
+/* Ring of this CPU. */
+static __always_inline void *wb_ring(void)
+{
+	__u32 index = bpf_get_smp_processor_id() & (wb_ring_count - 1);
+
+	return bpf_map_lookup_elem(&wb_rings, &index);
 }
 
 static __always_inline void wb_dropped(struct wb_stats *stats, enum wb_drop reason)
@@ -186,13 +204,17 @@ static __always_inline __u64 wb_wakeup(struct wb_stats *stats, __u64 size)
 static __always_inline void wb_output(void *ctx, void *record, __u64 size)
 {
 	struct wb_stats *stats = wb_cpu_stats();
-	long err;
+	long err = -1;
 
 	__sync_fetch_and_add(&stats->produced, 1);
-	if (wb_transport == WB_TRANSPORT_RING)
-		err = bpf_ringbuf_output(&wb_ring, record, size, wb_wakeup(stats, size));
-	else
+	if (wb_transport == WB_TRANSPORT_RING) {
+		void *ring = wb_ring();
+
+		if (ring)
+			err = bpf_ringbuf_output(ring, record, size, wb_wakeup(stats, size));
+	} else {
 		err = bpf_perf_event_output(ctx, &wb_perf, BPF_F_CURRENT_CPU, record, size);
+	}
 	if (err)
 		wb_dropped(stats, WB_DROP_RING_FULL);
 }

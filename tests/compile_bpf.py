@@ -33,4 +33,5 @@ def bpf_descriptors() -> list[str]:
             links.append(os.readlink(f"/proc/self/fd/{name}"))
         except OSError:  # the one that the listing itself took
             continue
-    return [link for link in links if "bpf" in link or "perf_event" in link]
+    ours = ("anon_inode:bpf", "anon_inode:[perf_event]")
+    return [link for link in links if link.startswith(ours)]

@@ -250,7 +250,7 @@ def capture(
     overwrite : bool
         Replace an existing session at ``output``.
     ring_bytes : int, optional
-        Size of each kind's event buffer in bytes, a power of two.
+        Size of each CPU's event buffer of each kind in bytes, a power of two.
     transport, overhead : str
         See :class:`workbench.recorder.spec.Spec`.
     progress : bool, optional

@@ -17,7 +17,7 @@ def main(load: Load, path: str, *programs: str) -> None:
         for name, program in counter.programs.items():
             if name not in programs:
                 program.leave_out()
-        for name in ("wb_ring", "wb_perf"):
+        for name in ("wb_rings", "wb_perf"):
             if name in counter.maps:
                 counter.maps[name].leave_out()
         counter.set("wb_by_tree", 1)

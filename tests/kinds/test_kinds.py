@@ -86,7 +86,7 @@ def test_its_object_takes_its_settings(kind):
     settings = kind.settings(kind.check({}), "x86_64")
     assert set(settings) <= set(btf.datasec(".rodata"))
     assert {"wb_stats"} <= set(btf.datasec(".bss"))
-    assert {"wb_ring", "wb_perf", "wb_targets", "wb_cgroup"} <= set(btf.datasec(".maps"))
+    assert {"wb_rings", "wb_perf", "wb_targets", "wb_cgroup"} <= set(btf.datasec(".maps"))
     if kind.aggregation:
         assert kind.aggregation.map in btf.datasec(".maps")
         assert kind.aggregation.count in [f.name for f in structs(kind)[2].fields]

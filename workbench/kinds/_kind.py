@@ -96,7 +96,7 @@ class CaptureKind:
     settings : callable
         (parameters, machine) to ``const volatile`` values of the object.
     ring_bytes : int
-        Size of the ring buffer (perf buffer: of each CPU's) unless the user sets one.
+        Size of each CPU's event buffer, unless the user sets one.
     clock : str
         Parameter with the rate of a sampling clock that drives the program, or "".
     stacks : bool

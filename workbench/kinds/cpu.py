@@ -28,7 +28,7 @@ KIND = CaptureKind(
         Parameter("user_stacks", True, "take the program's part, by frame pointers"),
     ),
     settings=_settings,
-    ring_bytes=1 << 23,
+    ring_bytes=1 << 22,
     clock="hz",
     stacks=True,
 )

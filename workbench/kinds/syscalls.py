@@ -44,7 +44,7 @@ KIND = CaptureKind(
         Parameter("aggregate", False, "count in the kernel, send no events"),
     ),
     settings=_settings,
-    ring_bytes=1 << 26,
+    ring_bytes=1 << 25,
     aggregation=Aggregation(
         when="aggregate",
         map="aggregates",

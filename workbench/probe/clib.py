@@ -65,6 +65,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_map_delete_elem": (I, I, P),
     "bpf_map_get_next_key": (I, I, P, P),
     "bpf_map_lookup_batch": (I, I, P, P, P, P, c.POINTER(U), P),
+    "bpf_map_create": (I, I, S, U, U, U, P),
     "bpf_enable_stats": (I, I),
 }
 

@@ -199,6 +199,27 @@ class Map:
         return MapError(what, why=errno_text(number), advice=advice)
 
 
+def create_ring(size: int) -> int:
+    """Make a ring buffer and return its descriptor, which the caller closes.
+
+    Parameters
+    ----------
+    size : int
+        Bytes: a power of two, a multiple of the page size.
+
+    Raises
+    ------
+    MapError, NotPermittedError
+    """
+    fd = int(lib().bpf_map_create(RINGBUF, b"wb_ring", 0, 0, size, None))
+    if fd >= 0:
+        return fd
+    what = f"A ring buffer of {size} bytes cannot be made."
+    if -fd == errno.EPERM:
+        raise not_permitted(what, -fd)
+    raise MapError(what, why=errno_text(-fd), advice="Its size must be a power of two, from 4096.")
+
+
 def rows(data: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
     """View rows of bytes, as :meth:`Map.items` gives them, as records of ``dtype``.
 

@@ -104,7 +104,7 @@ class Object:
     --------
     >>> with Object(path) as obj:                      # doctest: +SKIP
     ...     obj.set("wb_by_tree", 1)
-    ...     obj.maps["wb_ring"].resize(1 << 26)
+    ...     obj.maps["wb_targets"].resize(1 << 10)
     ...     obj.load()
     ...     links = [p.attach() for p in obj.programs.values()]
     """

@@ -13,20 +13,25 @@ an acquire on x86-64 (TSO); on arm64 :func:`_fence` stands between position and 
 from __future__ import annotations
 
 import mmap
+import os
 import platform
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import BufferFormatError, KernelError
 from workbench.probe.chain import equal_stride, follow
+from workbench.probe.maps import create_ring
 from workbench.probe.span import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from workbench.probe.maps import Map
 
 PAGE = mmap.PAGESIZE
 BUSY = 1 << 31
@@ -108,10 +113,59 @@ class RingBuffer:
                 return
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap, now or when the last view of a span is gone."""
         del self._consumer, self._producer, self._data
         for area in (self._consumer_map, self._data_map):
-            area.close()
+            with suppress(BufferError):
+                area.close()
+
+
+class RingBuffers:
+    """The ring buffers of all CPUs behind a ``BPF_MAP_TYPE_ARRAY_OF_MAPS``.
+
+    Make it before programs are attached: what they send before that is dropped, and counted.
+
+    Parameters
+    ----------
+    rings : Map
+        The array: entry ``i`` gets the ring of those CPUs whose number ends in ``i``.
+    count : int
+        Rings to make: a power of two.
+    size : int
+        Bytes of each.
+    """
+
+    def __init__(self, rings: Map, count: int, size: int) -> None:
+        self.size = size
+        self.fds: list[int] = []
+        self.buffers: list[RingBuffer] = []
+        self.lost = 0
+        try:
+            for index in range(count):
+                self.fds.append(create_ring(size))
+                self.buffers.append(RingBuffer(self.fds[-1], size))
+                key, fd = (int(n).to_bytes(4, "little") for n in (index, self.fds[-1]))
+                rings.update(key, fd)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def fill(self) -> int:
+        """Bytes that wait in all rings."""
+        return sum(buffer.fill for buffer in self.buffers)
+
+    def drain(self, limit: int = 1 << 22) -> Iterator[Span]:
+        """Give what has been submitted, ring after ring; see :meth:`RingBuffer.drain`."""
+        for buffer in self.buffers:
+            yield from buffer.drain(limit)
+
+    def close(self) -> None:
+        """Unmap and close. Safe to call twice."""
+        while self.buffers:
+            self.buffers.pop().close()
+        while self.fds:
+            os.close(self.fds.pop())
 
 
 def walk(words: NDArray[np.uint64], start: int, size: int) -> tuple[Span, int]:

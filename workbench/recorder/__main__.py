@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import traceback
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -73,5 +74,17 @@ def _fail(kind: str, what: str, why: str, advice: str) -> int:
     return 1
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Keep pandas out of this process: 0.2 s and 40 MB at the first event.
+
+    pyarrow imports it, where it is installed, to see whether a list is a Series.
+    """
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the recorder does without pandas", name=name)
+
+
 if __name__ == "__main__":
+    sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(main())

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe import perf_event
-from workbench.probe.maps import RINGBUF
 from workbench.probe.objects import Object
 from workbench.probe.perfbuf import PerfBuffer
-from workbench.probe.ringbuf import RingBuffer
+from workbench.probe.ringbuf import RingBuffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +23,11 @@ if TYPE_CHECKING:
 
 OBJECTS = Path(__file__).parent.parent / "objects"
 RING, PERF = 0, 1  # enum wb_transport
-MAX_WATERMARK = 4 << 20
+MAX_WATERMARK = 2 << 20
 """Bytes: what waits then still fits the last-level cache when it is read."""
+
+
+MAX_RINGS = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Source:
     settings : mapping
         Values of the object's own parameters.
     ring_bytes : int
-        0: the object sends no events.
+        Of each CPU's buffer; 0: the object sends no events.
     watermark : int
         Bytes of one CPU that wake the recorder.
     """
@@ -75,10 +77,10 @@ class Source:
     ) -> None:
         self.kind = kind
         self.object = Object(OBJECTS / f"{kind}.bpf.o")
-        self.buffer: RingBuffer | PerfBuffer | None = None
+        self.buffer: RingBuffers | PerfBuffer | None = None
+        self.rings = ring_count(len(perf_event.online_cpus()))
         # Each CPU wakes the recorder by what it has sent itself.
-        share = min(ring_bytes // 4, MAX_WATERMARK) // len(perf_event.online_cpus())
-        watermark = watermark or max(1, share)
+        watermark = watermark or max(1, min(ring_bytes // 4, MAX_WATERMARK))
         try:
             self._set_up(setup, settings, ring_bytes, watermark)
             self.object.load()
@@ -97,24 +99,19 @@ class Source:
         self, setup: Setup, settings: Mapping[str, Any], ring_bytes: int, watermark: int
     ) -> None:
         values = {**setup.filter, **settings, "wb_transport": setup.transport}
-        values["wb_watermark"] = watermark
+        values |= {"wb_watermark": watermark, "wb_ring_count": self.rings}
         for name, value in values.items():
             if name in self.object.parameters:
                 self.object.set(name, value)
         maps = self.object.maps
         if setup.targets is not None and "wb_targets" in maps:
             maps["wb_targets"].share(setup.targets)
-        ring = maps["wb_ring"]
-        if setup.transport == PERF:
-            ring.leave_out()
-        else:
-            assert ring.type == RINGBUF
-            ring.resize(ring_bytes or 4096)
-            maps["wb_perf"].leave_out()
+        maps["wb_rings" if setup.transport == PERF else "wb_perf"].leave_out()
 
     def _open_buffer(self, transport: int, size: int, watermark: int) -> None:
         if transport == RING:
-            self.buffer = RingBuffer(self.object.maps["wb_ring"].fd, size)
+            rings = self.object.maps["wb_rings"]
+            self.buffer = RingBuffers(rings, self.rings, size)
         else:
             self.buffer = PerfBuffer(self.object.maps["wb_perf"], size, watermark)
 
@@ -183,3 +180,8 @@ class Source:
         self.delivered = getattr(self, "delivered", np.zeros(0, np.int64))
         self._stats = np.zeros(0, np.dtype([("produced", "u8"), ("dropped", "u8")]))
         self.object.close()
+
+
+def ring_count(cpus: int) -> int:
+    """Rings for a number of CPUs: the next lower power of two, at most :data:`MAX_RINGS`."""
+    return int(min(1 << (cpus.bit_length() - 1), MAX_RINGS))

@@ -61,7 +61,7 @@ class Spec:
     duration : float, optional
         Seconds after which to stop.
     ring_bytes : int, optional
-        Size of each event buffer instead of the kinds' own.
+        Size of each CPU's event buffer instead of the kinds' own.
     transport : str
         ``ring``, ``perf`` (kernels before 5.8) or ``auto``.
     overhead : str

@@ -9,7 +9,8 @@ import numpy as np
 from workbench.batch import Batcher, column
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
-from workbench.recorder.source import Setup, Source
+from workbench.probe.perf_event import online_cpus
+from workbench.recorder.source import Setup, Source, ring_count
 from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 1 << 16
 SNAPSHOT_NS = 1_000_000_000
+MAX_BUFFERS = 1 << 28
+"""Bytes of all buffers of a kind together, by default."""
 
 
 class EventSource(Source):
@@ -156,4 +159,9 @@ def make_source(
         from workbench.recorder.stack_source import StackSource
 
         make = StackSource
-    return make(kind, setup, settings, ring_bytes or kind.ring_bytes, parameters)
+    return make(kind, setup, settings, ring_bytes or default_ring(kind.ring_bytes), parameters)
+
+
+def default_ring(wanted: int) -> int:
+    """Size of each CPU's buffer: what the kind wants, less on machines with many CPUs."""
+    return min(wanted, MAX_BUFFERS // ring_count(len(online_cpus())))
