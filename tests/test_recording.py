@@ -69,6 +69,13 @@ def test_sql_errors_list_tables_and_columns(rec, query):
     assert "cpu(ts, cpu, pid, tid, comm, stack_id, weight)" in caught.value.advice
 
 
+def test_seconds_are_those_of_the_window(rec):
+    whole = rec.duration.total_seconds()
+    assert rec.seconds == pytest.approx(whole)
+    assert rec.window(0.1 * whole, 0.3 * whole).seconds == pytest.approx(0.2 * whole, rel=1e-3)
+    assert rec.window(0.5 * whole).seconds == pytest.approx(0.5 * whole, rel=1e-3)
+
+
 def test_losses_and_overhead(rec):
     assert rec.losses.columns == ["kind", "cpu", "produced", "delivered", "dropped", "ring_full"]
     assert (

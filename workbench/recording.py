@@ -104,6 +104,14 @@ class Recording:
         return timedelta(microseconds=(stop - self.manifest.start_ns) // 1000)
 
     @property
+    def seconds(self) -> float:
+        """Seconds of the recording that lie in the selection's window: what rates refer to."""
+        start = self.manifest.start_ns
+        stop = start + int(self.duration.total_seconds() * 1e9)
+        low, high = self._selection.window or (start, stop)
+        return max(0, min(stop, high) - max(start, low)) / 1e9
+
+    @property
     def tables(self) -> Mapping[str, Table]:
         """The tables by name, those of events first."""
         names = sorted(self._store.sources, key=lambda name: (name in SIDE_TABLES, name))

@@ -27,18 +27,16 @@ class Session(Recording):
         kind : str
             Table whose stacks are drawn.
         **options
-            ``by``: columns that make the frames next to the root, by default ``("comm",)``;
-            the rest goes to :class:`~workbench.views.flamegraph.Flamegraph`.
+            See :meth:`workbench.views.flamegraph.Flamegraph.of`: ``by=("comm",)`` names the
+            columns that make the frames next to the root, ``icicle``, ``search``, ...
 
         Raises
         ------
         MissingTableError
         """
-        from workbench.frames.flame import flame_tree
         from workbench.views.flamegraph import Flamegraph
 
-        by = options.pop("by", ("comm",))
-        return Flamegraph(flame_tree(self, kind, by=by), **options)
+        return Flamegraph.of(self, kind, **options)
 
     def syscalls(self) -> SyscallOverview:
         """Return the overview of the system calls: table, latency histogram, errors.

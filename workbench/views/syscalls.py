@@ -53,7 +53,7 @@ class SyscallOverview:
         self.errors = frames.errors(rec)
         self.histograms = frames.latency_histograms(rec)
         self.aggregated = frames.aggregated(rec)
-        self.seconds = rec.duration.total_seconds()
+        self.seconds = rec.seconds
 
     @cached_property
     def figures(self) -> list[tuple[str, str, str]]:
