@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 def recording(rows: list[dict[str, Any]]) -> Any:
     rec = FakeRecording(syscalls=rows)
-    rec.duration = timedelta(seconds=2)
+    rec.seconds = 2.0
     return rec
 
 

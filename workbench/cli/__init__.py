@@ -99,7 +99,7 @@ def _record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds")
     parser.add_argument("-o", "--output", metavar="FILE.wb", help="by default KINDS-TIME.wb here")
     parser.add_argument("--force", action="store_true", help="replace an existing session")
-    parser.add_argument("--ring-bytes", type=int, help="size of each CPU's event buffer, a power of two")
+    parser.add_argument("--ring-bytes", type=int, help="each CPU's event buffer, a power of two")
     parser.add_argument("--transport", default="auto", choices=("auto", "ring", "perf"))
     parser.add_argument("--overhead", default="sampled", choices=("sampled", "always", "off"))
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

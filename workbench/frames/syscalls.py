@@ -148,7 +148,7 @@ def errors(rec: Recording) -> pl.DataFrame:
             .collect()
         )
     number = pl.col("errno").cast(pl.UInt16)
-    texts = list((errno_names.errorcode | RESTARTS).items())
+    texts = list({**errno_names.errorcode, **RESTARTS}.items())
     return counted.select(
         pl.col("name").cast(pl.String),
         number,

@@ -82,7 +82,7 @@ class Source:
         # Each CPU wakes the recorder by what it has sent itself.
         watermark = watermark or max(1, min(ring_bytes // 4, MAX_WATERMARK))
         try:
-            self._set_up(setup, settings, ring_bytes, watermark)
+            self._set_up(setup, settings, watermark)
             self.object.load()
             self.layout = self.object.layout(f"{kind}_event")
             self._stats = self.object.global_array("wb_stats")
@@ -95,9 +95,7 @@ class Source:
         self._reasons = {v: k.removeprefix("WB_DROP_").lower() for k, v in reasons.items()}
         self.delivered = np.zeros(len(self._stats), np.int64)
 
-    def _set_up(
-        self, setup: Setup, settings: Mapping[str, Any], ring_bytes: int, watermark: int
-    ) -> None:
+    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         values = {**setup.filter, **settings, "wb_transport": setup.transport}
         values |= {"wb_watermark": watermark, "wb_ring_count": self.rings}
         for name, value in values.items():
