@@ -17,6 +17,9 @@ from workbench.recorder.spec import Spec, Target
 @pytest.fixture
 def wires(monkeypatch):
     """Pipes in place of the descriptors 0 and 1; and the signal handlers as they were."""
+    import pandas
+
+    monkeypatch.setitem(sys.modules, "pandas", pandas)  # main() hides it from the process
     stdin, stdout = os.pipe(), os.pipe()
     saved = os.dup(0), os.dup(1)
     handlers = {n: signal.getsignal(n) for n in
@@ -137,31 +140,35 @@ def test_a_reader_that_has_gone_is_no_reason_to_stop(monkeypatch):
     module.tell({"event": "done"})
 
 
+@pytest.fixture
+def recorder(tmp_path):
+    """A recorder process that traces another one, past its first word."""
+    command = [sys.executable, "-m", "workbench.recorder"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["sleep", "60"]) as target, subprocess.Popen(command, **pipes) as made:
+        try:
+            spec = Spec({"syscalls": {}}, str(tmp_path / "s.wb"), Target(pid=target.pid))
+            made.stdin.write(spec.to_json().encode() + b"\n")
+            made.stdin.flush()
+            assert json.loads(made.stdout.readline())["event"] == "ready"
+            yield made
+        finally:
+            made.kill()
+            target.kill()
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize("end", ["word", "end of input", "SIGTERM", "SIGHUP"])
-def test_the_real_process(tmp_path, end):
-    with subprocess.Popen(["sleep", "60"]) as target:
-        spec = Spec({"syscalls": {}}, str(tmp_path / "s.wb"), Target(pid=target.pid))
-        recorder = subprocess.Popen(
-            [sys.executable, "-m", "workbench.recorder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        recorder.stdin.write(spec.to_json().encode() + b"\n")
+def test_the_real_process(tmp_path, recorder, end):
+    if end == "word":
+        recorder.stdin.write(b"stop\n")
         recorder.stdin.flush()
-        assert json.loads(recorder.stdout.readline())["event"] == "ready"
-        if end == "word":
-            recorder.stdin.write(b"stop\n")
-            recorder.stdin.flush()
-        elif end == "end of input":
-            recorder.stdin.close()
-        else:
-            recorder.send_signal(getattr(signal, end))
-        messages = [json.loads(line) for line in recorder.stdout]
-        assert recorder.wait() == 0
+    elif end == "end of input":
         recorder.stdin.close()
-        recorder.stdout.close()
-        target.kill()
+    else:
+        recorder.send_signal(getattr(signal, end))
+    messages = [json.loads(line) for line in recorder.stdout]
+    assert recorder.wait(10) == 0
     assert [m["event"] for m in messages if m["event"] != "progress"] == ["saving", "done"]
     assert messages[-1]["path"] == str(tmp_path / "s.wb")
     reason = {"word": "user", "end of input": "client"}.get(end, "signal")

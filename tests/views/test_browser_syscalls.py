@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ AMD = "<script>window.define = () => { throw new Error('define'); }; define.amd 
 
 def recording(calls: list[dict[str, Any]]) -> Any:
     rec = FakeRecording(syscalls=calls)
-    rec.duration = timedelta(seconds=1)
+    rec.seconds = 1.0
     return rec
 
 
