@@ -137,7 +137,8 @@ def test_the_end_of_the_target(tmp_path, control):
     assert mine[0]["event"] == "snapshot"
     assert (mine[-1]["event"], mine[-1]["exit_code"]) == ("exit", 3 << 8)
     child = [row["event"] for row in rows if row["ppid"] == target.pid and row["comm"] == "ls"]
-    assert child == ["rename", "exec", "exit"]
+    # A call of a child can be drained before its fork: then /proc is asked for its name, too.
+    assert [event for event in child if event != "snapshot"] == ["rename", "exec", "exit"]
 
 
 @KERNEL
