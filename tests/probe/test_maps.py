@@ -191,6 +191,8 @@ def test_values_of_all_cpus(loaded, name):
 @KERNEL
 def test_shared_maps_are_one(path, loaded):
     with Object(path) as second:
+        with pytest.raises(MapError, match="shared"):
+            second.maps["small"].share(second.maps["same"])  # which is not loaded
         second.maps["small"].share(loaded["same"])
         second.load()
         second.maps["small"].update(u32(9), u64(90))
@@ -206,9 +208,10 @@ def test_maps_of_different_shapes_are_not_shared(path, loaded, other):
 
 
 @KERNEL
-def test_sharing_a_map_that_is_not_loaded(path, obj):
-    with Object(path) as second, pytest.raises(MapError, match="shared"):
-        second.maps["small"].share(obj.maps["same"])
+@pytest.mark.parametrize("size", [0, 100, 5000, 1 << 40])
+def test_rings_of_sizes_that_no_ring_has(size):
+    with pytest.raises(MapError, match=f"ring buffer of {size} bytes"):
+        module.create_ring(size)
 
 
 @KERNEL

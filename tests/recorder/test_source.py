@@ -142,3 +142,8 @@ def test_an_object_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "OBJECTS", tmp_path)
     with pytest.raises(ObjectFormatError, match="make bpf"):
         opened()
+
+
+@pytest.mark.parametrize(("cpus", "rings"), [(1, 1), (2, 2), (3, 2), (8, 8), (96, 64), (1024, 64)])
+def test_rings_are_a_power_of_two(cpus, rings):
+    assert module.ring_count(cpus) == rings

@@ -1,0 +1,100 @@
+"""Where `wb.capture` puts a session, and that it overwrites nothing else."""
+
+import json
+import os
+import sys
+import tempfile
+
+import pytest
+from fake_recorder import python_of
+from synthetic import make_session
+
+from workbench.client import Capture, capture
+from workbench.errors import StorageError
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A recorder that is none, and a temporary directory of the test's own."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(sys, "executable", python_of(tmp_path))
+    monkeypatch.setenv("FAKE_RECORDER_LOG", str(tmp_path / "spec.json"))
+    return tmp_path
+
+
+def spec(place):
+    return json.loads((place / "spec.json").read_text())
+
+
+ME = {"pid": os.getpid()}
+
+
+def test_without_output_the_session_is_a_private_directory(place):
+    session = capture("syscalls", **ME, duration=0.05)
+    folder = place / "tmp" / f"workbench-{os.getuid()}"
+    assert session.path.parent == folder
+    assert session.path.is_dir()
+    assert session.path.name.endswith(".wb")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not spec(place)["pack"]
+
+
+@pytest.mark.parametrize("trap", ["link", "file"])
+def test_somebody_elses_directory_is_not_used(place, trap):
+    folder = place / "tmp" / f"workbench-{os.getuid()}"
+    folder.symlink_to(place) if trap == "link" else folder.write_text("")
+    with pytest.raises(StorageError, match=f"workbench-{os.getuid()}"):
+        capture("cpu", **ME)
+
+
+def test_an_existing_session_is_kept_unless_told_otherwise(place):
+    path = make_session(place / "s.wb", rows=10)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="exists already"):
+        capture("syscalls", **ME, output=path)
+    assert path.read_bytes() == before
+    session = capture("syscalls", **ME, output=path, duration=0.01, overwrite=True)
+    assert session["syscalls"].num_rows == 300
+    directory = make_session(place / "d.wb", rows=10, saved=False)
+    capture("syscalls", **ME, output=directory, duration=0.01, overwrite=True)
+    assert directory.is_file()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["notes.txt"],
+        ["package.json"],
+        ["data.parquet"],
+        ["manifest.json", "messages.json"],
+        ["manifest.json"],
+        ["manifest.json", "src/"],
+        ["syscalls.arrows", "manifest.json", "thesis.tex"],
+    ],
+)
+def test_overwrite_never_removes_what_is_no_session(place, files):
+    folder = place / "precious"
+    folder.mkdir()
+    for name in files:
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).write_text("[1]")
+    with pytest.raises(StorageError, match="not a session"):
+        capture("syscalls", **ME, output=folder, overwrite=True)
+    assert {p.name for p in folder.iterdir()} == {name.rstrip("/") for name in files}
+
+
+def test_overwrite_removes_neither_other_files_nor_live_sessions(place):
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match="not a session"):
+        capture("syscalls", **ME, output=place / "notes.txt", overwrite=True)
+    made = capture("syscalls", **ME, output=place / "s.wb")
+    with made as session, pytest.raises(StorageError, match="being recorded"):
+        assert session.state == "recording"
+        capture("syscalls", **ME, output=place / "s.wb", overwrite=True)
+    assert made.session.state == "complete"
+
+
+def test_an_empty_directory_is_room_enough(place):
+    (place / "s.wb").mkdir()
+    made = capture("syscalls", **ME, output=place / "s.wb")
+    assert isinstance(made, Capture)
