@@ -15,6 +15,7 @@ from benches.harness import ROOT, Plan, Result
 from workbench.probe import support
 
 BENCHES = {
+    "entry": drain.run_entry,
     "drain": drain.run,
     "drain-busy": drain.run_busy,
     "first-event": first_event.run,

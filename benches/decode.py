@@ -11,10 +11,10 @@ import numpy as np
 
 from benches.harness import Plan, Result
 from workbench.batch import Batcher
+from workbench.kinds import OBJECTS
 from workbench.probe import ringbuf
 from workbench.probe.layout import Layout, arrow_schema
 from workbench.probe.objects import Object
-from workbench.recorder.source import OBJECTS
 
 FIXED, MIXED = "workbench, fixed size", "workbench, mixed sizes"
 CAST, FRAME = "ctypes cast per event", "ctypes, fields to pandas"

@@ -1,8 +1,14 @@
 """Events per second into a dataframe, and what that costs the traced program.
 
 Every row traces the same workload: dd, which reads and writes one byte at a time and so makes
-nothing but system calls. An event is one system call with its entry time, latency, return value,
-arguments, number, process, thread and CPU; all peers send the same fields.
+nothing but system calls. All rows of a table send the same fields:
+
+``entry``
+    One hook, one record, no state (``benches/bpf/entry.*``): the way from the kernel to the table,
+    and nothing else.
+``drain``, ``drain-busy``
+    The kind ``syscalls``: two hooks and what lies between them. An event is one system call with
+    its entry time, latency, return value, arguments, number, process, thread and CPU.
 """
 
 from __future__ import annotations
@@ -128,10 +134,37 @@ def _whole(session: Any, saved: float) -> dict[str, Any]:
     }
 
 
+def _bcc(name: str) -> dict[str, tuple[Measure, str]]:
+    """Rows of BCC's callbacks with a program of ``benches/bpf``."""
+    best = ("perf", str(BEST_WAKEUP_EVENTS), str(BEST_PAGES))
+    return {
+        BCC_DEFAULT: (
+            consumer("bcc_callbacks", "perf", "1", "8", name),
+            "wakes up for each event",
+        ),
+        BCC_BEST: (consumer("bcc_callbacks", *best, name), BEST),
+        BCC_RING: (consumer("bcc_callbacks", "ring", "0", str(RING_PAGES), name), "64 MiB"),
+    }
+
+
+def entry_measures(objects: Path) -> dict[str, tuple[Measure, str]]:
+    """Rows of the bench with one hook."""
+    count, entry = (
+        str(compiled(ROOT / "benches" / "bpf" / f"{name}.bpf.c", objects))
+        for name in ("count", "entry")
+    )
+    return {
+        UNTRACED: (untraced, ""),
+        COUNT: (consumer("count", count, "count_enter"), "the limit"),
+        WORKBENCH: (consumer("own_program", "entry", entry), "recorder, Arrow and disk"),
+        **_bcc("entry"),
+        BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES), "entry"), "CSV"),
+    }
+
+
 def measures(objects: Path) -> dict[str, tuple[Measure, str]]:
     """All rows in their order: the function that measures, and a note."""
     count = str(compiled(ROOT / "benches" / "bpf" / "count.bpf.c", objects))
-    best = ("perf", str(BEST_WAKEUP_EVENTS), str(BEST_PAGES))
     return {
         UNTRACED: (untraced, ""),
         "count only, entry": (consumer("count", count, "count_enter"), "one hook, not two"),
@@ -139,23 +172,24 @@ def measures(objects: Path) -> dict[str, tuple[Measure, str]]:
         WORKBENCH: (workbench, ""),
         "workbench's drain alone, ring": (consumer("bare", "ring"), "copied, not written"),
         "workbench's drain alone, perf": (consumer("bare", "perf"), "copied, not written"),
-        BCC_DEFAULT: (consumer("bcc_callbacks", "perf", "1", "8"), "wakes up for each event"),
-        BCC_BEST: (
-            consumer("bcc_callbacks", *best),
-            "wakeup_events={}, page_cnt={}".format(*best[1:]),
-        ),
-        BCC_RING: (consumer("bcc_callbacks", "ring", "0", str(RING_PAGES)), "64 MiB"),
-        BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES)), "printf of CSV"),
-        BPFTRACE_POLARS: (consumer("bpftrace_csv", "polars", str(BPFTRACE_PAGES)), ""),
+        **_bcc("syscalls"),
+        BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES), "syscalls"), "CSV"),
+        BPFTRACE_POLARS: (consumer("bpftrace_csv", "polars", str(BPFTRACE_PAGES), "syscalls"), ""),
     }
 
 
 BUSY = (UNTRACED, COUNT, WORKBENCH, BCC_DEFAULT, BCC_BEST, BCC_RING)
 
 
+def run_entry(plan: Plan) -> Result:
+    """One hook, one dd: the drain itself."""
+    title = "Drain throughput: one hook, one record an event (one dd)"
+    return _run(Result("entry", title, COLUMNS), plan, plan.rounds, 1, None, entry_measures)
+
+
 def run(plan: Plan) -> Result:
     """One dd: a CPU is free for the consumer."""
-    title = "Drain throughput and slow-down of the traced program (one dd)"
+    title = "The kind syscalls, two hooks an event (one dd)"
     return _run(Result("drain", title, COLUMNS), plan, plan.rounds, 1, None)
 
 
@@ -181,14 +215,19 @@ def touch_pages(directory: Path, size: int) -> None:
 
 
 def _run(
-    result: Result, plan: Plan, rounds: int, count: int, only: Container[str] | None
+    result: Result,
+    plan: Plan,
+    rounds: int,
+    count: int,
+    only: Container[str] | None,
+    rows: Callable[[Path], dict[str, tuple[Measure, str]]] = measures,
 ) -> Result:
     """Measure the rows in turn, ``rounds`` times, and take medians."""
     with _directory() as directory:
         try:
-            todo = measures(Path(directory))
+            todo = rows(Path(directory))
         except (OSError, subprocess.CalledProcessError) as error:
-            result.notes.append(f"The count-only program cannot be compiled: {error}")
+            result.notes.append(f"A program cannot be compiled: {error}")
             return result
         todo = {name: row for name, row in todo.items() if only is None or name in only}
         touch_pages(Path(directory), plan.page_cache)

@@ -9,6 +9,7 @@ workbench.recorder``; what it does is said by the environment variable FAKE_RECO
     early    dies before anything is there
     noise    prints what is no message, and never says that it is ready
     bare     is ready, but makes no session
+    problem  as ok, but something went wrong on the way
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def record(spec, how, watch) -> None:
         reason = "stopped by the user" if 0 in ready else "the target ended"
         reason = reason if ready else "the duration is over"
     tell(event="saving", elapsed=time.monotonic() - start, rows=600, dropped=12)
-    writer.finish(reason=reason, **final_changes(list(spec["kinds"]), 300))
+    problems = ("one frame has no name",) if how == "problem" else ()
+    changes = final_changes(list(spec["kinds"]), 300)
+    writer.finish(reason=reason, **changes, problems=problems)
     if spec["pack"]:
         from workbench.recorder.capture_loop import pack_in_place
 

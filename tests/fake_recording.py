@@ -92,8 +92,8 @@ class FakeRecording:
 
     def __init__(self, manifest: dict[str, Any] | None = None, **tables: Any) -> None:
         self.tables = {name: FakeTable(make(name, rows)) for name, rows in tables.items()}
-        content = {"kinds": {}, "losses": (), "overhead": (), "recorder": {}, **(manifest or {})}
-        self.manifest = SimpleNamespace(**content)
+        empty = {"kinds": {}, "losses": (), "overhead": (), "recorder": {}, "problems": ()}
+        self.manifest = SimpleNamespace(**(empty | (manifest or {})))
 
     def __getitem__(self, name: str) -> FakeTable:
         return self.tables[name]

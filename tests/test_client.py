@@ -11,7 +11,7 @@ import pytest
 from fake_recorder import python_of
 
 from workbench import client as module
-from workbench.client import RecorderDiedWarning, capture
+from workbench.client import CaptureProblemWarning, RecorderDiedWarning, capture
 from workbench.errors import (
     NotPermittedError,
     ParameterError,
@@ -201,6 +201,14 @@ def test_a_dead_recorder_leaves_what_it_had(place, monkeypatch):
         session = made.wait()
     assert session is live
     assert (session.state, session["syscalls"].num_rows) == ("recovered", 300)
+
+
+def test_what_went_wrong_on_the_way_is_told(place, monkeypatch):
+    monkeypatch.setenv("FAKE_RECORDER", "problem")
+    with pytest.warns(CaptureProblemWarning, match="no name"):
+        session = capture("syscalls", **ME, output=place / "s.wb", duration=0.01)
+    assert session.manifest.problems == ("one frame has no name",)
+    assert session.state == "complete"
 
 
 class Interrupted:

@@ -54,11 +54,35 @@ class Batcher:
 
         arrays = []
         for field in self.schema:
-            values = extra[field.name] if field.name in extra else records[field.name]
+            name = field.name
+            values = extra[name] if name in extra else _contiguous(records, name)
             if field.name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _contiguous(records: NDArray[Any], name: str) -> NDArray[Any]:
+    """Copy a field out of records.
+
+    An array of words goes as one opaque item of its size: numpy then copies an item at a time
+    instead of a word, in half the time.
+    """
+    assert records.dtype.fields is not None
+    kind, offset = records.dtype.fields[name][:2]
+    if kind.subdtype is None:
+        return np.ascontiguousarray(records[name])
+    whole = np.dtype(
+        {
+            "names": [name],
+            "formats": [f"V{kind.itemsize}"],
+            "offsets": [offset],
+            "itemsize": records.dtype.itemsize,
+        }
+    )
+    base, shape = kind.subdtype
+    copied = np.ascontiguousarray(records.view(whole)[name])
+    return copied.view(base).reshape(len(records), *shape)
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
-import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,21 +14,23 @@ from types import TracebackType
 from typing import Any
 
 from workbench import kinds as kind_registry
-from workbench.errors import ParameterError, StorageError, TargetError, WorkbenchError
+from workbench.errors import ParameterError, TargetError, WorkbenchError
 from workbench.held import HeldCommand
+from workbench.output import OldSession, check_room, choose
 from workbench.progress import Progress, show
 from workbench.recorder.spec import Spec, Target
 from workbench.recorder_client import RecorderClient
 from workbench.session import Session
-from workbench.store.lock import is_live
 
 POLL_S = 0.1
-# What a session's directory may hold; the rest of the rule is in _is_session().
-OWN_FILES = re.compile(r"manifest\.json|recorder\.pid|[a-z]\w*\.(arrows|parquet)|.*\.part")
 
 
 class RecorderDiedWarning(UserWarning):
     """The recorder died; the session holds what it had flushed."""
+
+
+class CaptureProblemWarning(UserWarning):
+    """Something went wrong that did not end the capture; the session's manifest names it, too."""
 
 
 class Capture:
@@ -51,6 +49,7 @@ class Capture:
         self._command = tuple(command) if command else None
         self._progress = progress
         self._held: HeldCommand | None = None
+        self._old: OldSession | None = None
         self._client: RecorderClient | None = None
         self._session: Session | None = None
         self._over = False
@@ -78,8 +77,10 @@ class Capture:
             self._held = HeldCommand(self._command)
             target = Target(**{**spec.target.__dict__, "pid": self._held.pid, "held": True})
             spec = Spec(**{**spec.__dict__, "target": target})
+        self._old = OldSession(Path(spec.output))
         self._client = RecorderClient(spec)
         self._client.wait_ready()
+        self._old.remove()
         if self._held:
             self._held.release()
 
@@ -92,6 +93,8 @@ class Capture:
         self._over = True
         with suppress(OSError):  # it is not there, or holds something
             Path(self.spec.output).rmdir()
+        if self._old is not None:
+            self._old.restore()
 
     def _started(self) -> RecorderClient:
         if self._client is None:
@@ -158,6 +161,8 @@ class Capture:
         if live is not None:  # whoever holds the live session sees the finished one
             live.refresh()
             self._session = live
+        for text in self._session.manifest.problems:
+            warnings.warn(CaptureProblemWarning(text), stacklevel=4)
         return self._session
 
     def _recovered(self, error: WorkbenchError) -> Session:
@@ -284,8 +289,8 @@ def capture(
         overhead=overhead,
         pack=output is not None,
     ).checked()
-    spec = replace(spec, output=_output(output, list(chosen)))
-    _make_room(Path(spec.output), overwrite)
+    spec = replace(spec, output=choose(output, list(chosen)))
+    check_room(Path(spec.output), overwrite)
     made = Capture(spec, words or None, progress)
     if wait if wait is not None else bool(words) or duration is not None:
         return made.start().wait()
@@ -354,63 +359,3 @@ def _with_parameters(
         for kind in takers:
             chosen[kind][name] = value
     return chosen
-
-
-def _output(output: str | os.PathLike[str] | None, kinds: list[str]) -> str:
-    if output is None:
-        folder = Path(tempfile.gettempdir()) / f"workbench-{os.getuid()}"
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                raise StorageError(f"{folder} belongs to another user.", advice="Give output=.")
-            return tempfile.mkdtemp(".wb", f"{stamp}-{'-'.join(kinds)}-", folder)
-        except OSError as error:
-            raise StorageError(
-                f"No session can be made in {folder}.", why=str(error), advice="Give output=."
-            ) from error
-    try:
-        return str(Path(os.fsdecode(output)).absolute())
-    except TypeError as error:
-        raise ParameterError(f"output must be a path, not {output!r}.") from error
-
-
-def _make_room(path: Path, overwrite: bool) -> None:
-    if not path.parent.is_dir():
-        raise StorageError(f"There is no directory {path.parent}.")
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        if not overwrite:
-            raise StorageError(
-                f"{path} exists already.", advice="Choose another name, or overwrite it."
-            )
-        _remove_session(path)
-
-
-def _remove_session(path: Path) -> None:
-    """Remove a session, and nothing that is not one.
-
-    Raises
-    ------
-    StorageError
-    """
-    if not _is_session(path):
-        raise StorageError(f"{path} is not a session, so it is not overwritten.")
-    if path.is_file():
-        path.unlink()
-        return
-    if is_live(path):
-        raise StorageError(f"{path} is being recorded.", advice="Stop that capture first.")
-    for file in path.iterdir():
-        file.unlink()
-
-
-def _is_session(path: Path) -> bool:
-    if path.is_file():
-        return path.suffix == ".wb" or zipfile.is_zipfile(path)
-    files = list(path.iterdir())
-    if any(not f.is_file() or not OWN_FILES.fullmatch(f.name) for f in files):
-        return False
-    try:  # other programs have a manifest.json, too
-        return {"format", "kinds"} <= set(json.loads((path / "manifest.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return (path / "recorder.pid").exists()

@@ -1,4 +1,6 @@
-"""BCC's Python callbacks: ``LOAD perf WAKEUP_EVENTS PAGES`` or ``LOAD ring FLAGS PAGES``.
+"""BCC's Python callbacks: ``LOAD perf WAKEUP_EVENTS PAGES NAME``, ``LOAD ring FLAGS PAGES NAME``.
+
+NAME is that of a program in ``benches/bpf``.
 
 The callback does the least that is of use: it casts the event, as BCC's own tools do, and counts.
 """
@@ -16,17 +18,19 @@ from benches import bcc_tree
 from benches.consumers import fail, say, serve
 from benches.harness import Load
 
-SOURCE = Path(__file__).parent.parent / "bpf" / "syscalls.bcc.c"
+SOURCES = Path(__file__).parent.parent / "bpf"
 delivered = 0
 
 
-def program(bcc: Any, load: Load, transport: str, setting: int, pages: int) -> Any:
-    """Compile and load; the two raw tracepoints are attached by then."""
+def program(
+    bcc: Any, load: Load, transport: str, setting: int, pages: int, name: str = "syscalls"
+) -> Any:
+    """Compile and load; the raw tracepoints are attached by then."""
     wanted = "||".join(f"(p)=={pid}" for pid in load.pids)
     flags = [f"-DWANTED(p)=({wanted})", "-Wno-everything"]
     if transport == "ring":
         flags += [f"-DRING_PAGES={pages}", f"-DRING_FLAGS={setting}"]
-    return bcc.BPF(text=SOURCE.read_text(), cflags=flags)
+    return bcc.BPF(text=(SOURCES / f"{name}.bcc.c").read_text(), cflags=flags)
 
 
 def listen(bpf: Any, transport: str, setting: int, pages: int, callback: Any) -> Any:
@@ -39,14 +43,14 @@ def listen(bpf: Any, transport: str, setting: int, pages: int, callback: Any) ->
     return bpf.perf_buffer_poll
 
 
-def main(load: Load, transport: str, setting: int, pages: int) -> None:
+def main(load: Load, transport: str, setting: int, pages: int, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as directory:
         try:
             bcc = bcc_tree.load(Path(directory))
         except ImportError as error:
             fail(str(error))
         try:
-            bpf = program(bcc, load, transport, setting, pages)
+            bpf = program(bcc, load, transport, setting, pages, name)
         except Exception as error:
             fail(f"BCC: {error}")
     events, dropped = bpf["events"], bpf["dropped"]
@@ -92,4 +96,4 @@ if __name__ == "__main__":
     if sys.argv[2] == "first":
         first(Load.parse(sys.argv[1]))
     else:
-        main(Load.parse(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        main(Load.parse(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

@@ -1,8 +1,11 @@
 """System calls against strace, and against programs that know what they called."""
 
+import errno
 import json
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +16,7 @@ from workbench.demo import program
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 
+SOURCE = Path(__file__).parent.parent.parent / "bpf" / "syscalls.bpf.c"
 BLOCKS = 200_000
 DD = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={BLOCKS}"]
 
@@ -107,7 +111,10 @@ def test_aggregated_counts_equal_the_events(tmp_path, capfd):
 
 
 def test_sleeps_take_as_long_as_the_program_measured(tmp_path, capfd):
-    session = capture([workload(), "sleep", "--count", "50", "--ns", "2000000"], tmp_path)
+    # Real-time: a program that is preempted between the return and its own look at the clock
+    # measures its wait for a CPU too.
+    sleeps = [workload(), "sleep", "--count", "50", "--ns", "2000000"]
+    session = capture(["chrt", "--fifo", "50", *sleeps], tmp_path)
     measured = json.loads(capfd.readouterr().out)
     latency = (
         session["syscalls"]
@@ -120,9 +127,9 @@ def test_sleeps_take_as_long_as_the_program_measured(tmp_path, capfd):
     )
     assert len(latency) == len(measured) == 50
     # The program's own measurement includes the way into and out of the kernel.
-    off = sorted(abs(ours - theirs) for ours, theirs in zip(latency, measured, strict=True))
-    assert off[len(off) // 2] < 100_000
-    assert off[int(len(off) * 0.9)] < 100_000
+    off = [theirs - ours for ours, theirs in zip(latency, measured, strict=True)]
+    assert min(off) >= 0
+    assert max(off) < 100_000
 
 
 def test_only_the_chosen_calls(tmp_path, capfd):
@@ -192,3 +199,71 @@ def test_too_small_a_buffer_drops_and_counts_exactly(tmp_path, capfd):
     assert set(reasons) == {"ring_full"}
     # What was produced is what dd called: no call is missing from the sum.
     assert losses["produced"].sum() >= 2 * BLOCKS
+
+
+EXEC_IN_THREAD = """
+import os, threading, time
+def run():
+    os.getppid()
+    os.execv("/bin/sh", ["sh", "-c", "exec /bin/dd if=/dev/zero of=/dev/null bs=1 count=100"])
+threading.Thread(target=run).start()
+time.sleep(10)
+"""
+
+
+def test_a_thread_that_calls_execve_takes_its_leaders_number(tmp_path, capfd):
+    session = capture([sys.executable, "-c", EXEC_IN_THREAD], tmp_path)
+    calls = session["syscalls"].polars().with_columns(pl.col("name").cast(pl.String))
+    execs = calls.filter(pl.col("name") == "execve").sort("ts")
+    # Each is reported once it has returned, by the number that the thread has then.
+    ok = execs.filter(pl.col("ret") == 0)
+    assert ok.height == 3
+    assert (ok["tid"] == ok["pid"]).all()
+    blocks = calls.filter((pl.col("name") == "write") & (pl.col("args").arr.get(0) == 1))
+    assert blocks.filter(pl.col("ret") == 1).height == 100
+    assert session.losses["dropped"].sum() == 0
+
+
+COLLIDE = """
+import os, sys
+def run():
+    for _ in range(20000):
+        os.write(1, b".")
+os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+slots = int(sys.argv[1])
+wanted = os.getpid() + (slots if os.getpid() < 20000 else -slots)  # pid_max may be 32768
+for _ in range(50):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+        file.write(str(wanted - 1))
+    child = os.fork()
+    if child == 0:
+        if os.getpid() == wanted:
+            run()
+        os._exit(9)
+    if child == wanted:
+        run()
+        break
+    os.waitpid(child, 0)
+os.waitpid(child, 0)
+"""
+
+
+def test_threads_whose_numbers_share_a_slot(tmp_path, capfd):
+    slots = re.search(r"#define SLOTS (\d+)", SOURCE.read_text())
+    assert slots
+    session = capture([sys.executable, "-c", COLLIDE, slots[1]], tmp_path)
+    calls = session["syscalls"].polars().with_columns(pl.col("name").cast(pl.String))
+    written = calls.filter(
+        (pl.col("name") == "write") & (pl.col("args").arr.get(0) == 1) & (pl.col("ret") == 1)
+    )
+    per_process = written.group_by("pid").len().filter(pl.col("len") > 1000).sort("pid")
+    assert per_process["len"].to_list() == [20000, 20000]
+    assert per_process["pid"][1] - per_process["pid"][0] == int(slots[1])
+    assert session.losses["dropped"].sum() == 0
+
+
+def test_numbers_that_no_call_has(tmp_path, capfd):
+    script = "import ctypes\nfor n in (600, 70000, -1): ctypes.CDLL(None).syscall(n)"
+    session = capture([sys.executable, "-c", script], tmp_path)
+    calls = session["syscalls"].polars().filter(pl.col("errno") == errno.ENOSYS)
+    assert sorted(calls["nr"].to_list()) == [600, 32767, 32767]

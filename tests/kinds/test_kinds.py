@@ -17,11 +17,11 @@ import workbench as wb
 from workbench import kinds
 from workbench.batch import Batcher, column
 from workbench.elf import Elf
-from workbench.errors import UnknownKindError
+from workbench.errors import ParameterError, UnknownKindError
+from workbench.kinds import OBJECTS
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
 from workbench.probe.layout import arrow_schema, event_layout
-from workbench.recorder.source import OBJECTS
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.tables import AggregateSource
 from workbench.schema import TYPEDEFS
@@ -217,3 +217,15 @@ def check_exports(session, table, rows, tmp_path):
         if frame.schema[name].is_integer():
             got = [int(line[name]) if line[name] else None for line in lines]
             assert got == frame[name].to_list(), name
+
+
+def test_a_kind_with_an_object_of_its_own(monkeypatch):
+    kind = kinds.CaptureKind("own", "What?", "little", (), object="/elsewhere/own.bpf.o")
+    assert str(kind.path) == "/elsewhere/own.bpf.o"
+    known = dict(kinds.all_kinds())
+    monkeypatch.setattr(kinds, "all_kinds", lambda: known)
+    kinds.register(kind)
+    assert kinds.find("own") is kind
+    with pytest.raises(ParameterError, match="already"):
+        kinds.register(kind)
+    assert kinds.find("cpu").path == OBJECTS / "cpu.bpf.o"

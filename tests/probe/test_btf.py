@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from workbench.elf import Elf
 from workbench.errors import ObjectFormatError
+from workbench.kinds import OBJECTS
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
-from workbench.recorder.source import OBJECTS
 
 PATHS = sorted(OBJECTS.glob("*.bpf.o"))
 DATA = {path.name: Elf.open(path).section_bytes(".BTF") for path in PATHS}

@@ -8,8 +8,8 @@ import pytest
 from compile_bpf import INCLUDES, LICENSE, PROGRAM, compile_bpf
 
 from workbench.errors import ObjectFormatError
+from workbench.kinds import OBJECTS
 from workbench.probe.format_check import KNOWN_SECTIONS, check_object
-from workbench.recorder.source import OBJECTS
 
 
 def refused(path):

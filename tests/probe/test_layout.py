@@ -9,9 +9,9 @@ import pytest
 from workbench import kinds
 from workbench.elf import Elf
 from workbench.errors import ObjectFormatError
+from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import arrow_schema, event_layout
-from workbench.recorder.source import OBJECTS
 
 SOURCE = """
 typedef unsigned long long wb_time_ns;

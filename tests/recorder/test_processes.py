@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from workbench.elf import Elf
+from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.recorder.processes import EXEC, EXIT, FORK, MAX_TID, RENAME, ProcessTable
-from workbench.recorder.source import OBJECTS
 from workbench.schema import PROCESS_EVENTS, PROCESSES, arrow_schema
 
 OFFSET = 10**18
@@ -121,6 +121,15 @@ def test_threads_are_seen_once():
     assert table.take() is None
     table.see(numbers(), numbers(), 9)
     assert table.take() is None
+
+
+def test_one_thread_is_no_reason_to_miss_another():
+    table = ProcessTable(0)
+    me = os.getpid()
+    table.see(numbers(me, me), numbers(me, me), 7)
+    table.take()
+    table.see(numbers(me, me, GONE), numbers(me, me, GONE), 8)
+    assert [row["tid"] for row in table.take().to_pylist()] == [GONE]
 
 
 def test_what_an_event_told_needs_no_look(event):

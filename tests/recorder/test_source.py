@@ -138,6 +138,14 @@ def test_a_failure_on_the_way_leaves_nothing(monkeypatch, step):
     assert bpf_descriptors() == []
 
 
+@pytest.mark.parametrize("cpus", [[], [3, 3, 3], [0, 2, 2, 3]])
+def test_events_are_counted_by_cpu(cpus):
+    source = object.__new__(Source)
+    source.delivered = np.zeros(4, np.int64)
+    source._count_by_cpu(np.array(cpus, np.uint16))
+    assert source.delivered.tolist() == [cpus.count(cpu) for cpu in range(4)]
+
+
 def test_an_object_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "OBJECTS", tmp_path)
     with pytest.raises(ObjectFormatError, match="make bpf"):

@@ -10,11 +10,12 @@ import pytest
 from workbench import kinds
 from workbench.batch import Batcher
 from workbench.elf import Elf
+from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.probe.span import Span
 from workbench.recorder.processes import ProcessTable
-from workbench.recorder.source import OBJECTS, PERF, RING, Setup
+from workbench.recorder.source import PERF, RING, Setup
 from workbench.recorder.spec import Target
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.tables import make_source
@@ -64,6 +65,27 @@ def test_addresses_without_what_pads_them(bare, padding):
     span.data[:] = 0  # the ring goes on: what was handed over is a copy
     assert samples.addresses.tolist() == [1, 2, 3, 4, 5, 6]
     assert samples.records["kernel_depth"].tolist() == [2, 0, 0, 1]
+
+
+def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
+    source, _ = bare
+    source.kind, source._reasons = "cpu", {0: "ring_full"}
+    source._stats = np.zeros(2, [("produced", "u8"), ("dropped", "u8", 6)])
+    source._stats["produced"] = (7, 5)
+    source._stats["dropped"][0, 0] = 1
+    source.delivered = np.array([6, 5])
+    source._worker.unfinished = np.array([2, 0, 0])
+    source._worker.failure = "Traceback\nValueError: odd name"
+    assert [row["delivered"] for row in source.losses()] == [6, 5]
+    first, second = source.losses(final=True)
+    assert first["delivered"] == 4
+    assert first["dropped"] == {"ring_full": 1, "unaccounted": 2}
+    assert (second["delivered"], second["dropped"]) == (5, {})
+    names, late = source.problems()
+    assert "ValueError: odd name" in names
+    assert "2 samples were not written" in late
+    source._worker = SimpleNamespace(failure="", unfinished=np.zeros(3, int))
+    assert source.problems() == []
 
 
 def test_columns(bare):

@@ -58,7 +58,9 @@ def test_many_deep_stacks_are_told_apart():
     assert len(set(ids.tolist())) == 20_000
 
 
-RECORD = np.dtype([("pid", "u4"), ("kernel_depth", "u2"), ("user_depth", "u2"), ("n", "u4")])
+RECORD = np.dtype(
+    [("pid", "u4"), ("kernel_depth", "u2"), ("user_depth", "u2"), ("n", "u4"), ("cpu", "u2")]
+)
 
 
 class Fake:
@@ -125,7 +127,7 @@ PLAIN = [(7, [5, 6], [1, 2, 3]), (8, [], [1]), (7, [5], []), (7, [], []), (7, [5
 def samples(plain=PLAIN):
     records = np.zeros(len(plain), RECORD)
     for i, (pid, kernel, user) in enumerate(plain):
-        records[i] = (pid, len(kernel), len(user), i)
+        records[i] = (pid, len(kernel), len(user), i, pid % 2)
     flat = [address for _, kernel, user in plain for address in (*kernel, *user)]
     return Samples(records, np.array(flat, np.uint64))
 
@@ -190,8 +192,10 @@ def test_the_recorder_never_waits_for_it(worker, fake, monkeypatch):
     worker.submit(samples())
     assert worker.batches() == []
     assert worker.finish(0.01) == []  # it gives up waiting; the thread is still at it
+    assert worker.unfinished[:3].tolist() == [1, 4, 0]
     go.set()
     worker._thread.join(5)
+    assert not worker.unfinished.any()
     assert collected(worker.batches()) != {}
 
 

@@ -25,3 +25,11 @@ def test_nothing_lost_nothing_known() -> None:
     assert loss_banner(rec) == ""  # type: ignore[arg-type]
     assert "counted nothing" in Losses(rec).fragment()  # type: ignore[arg-type]
     assert "nothing was lost" in repr(Losses(rec))  # type: ignore[arg-type]
+
+
+def test_problems_are_shown() -> None:
+    rec = FakeRecording({"problems": (f"cpu: {HOSTILE}",)})
+    text = Losses(rec).fragment()  # type: ignore[arg-type]
+    assert "wb-banner" in text
+    assert "cpu: &lt;img" in text
+    assert HOSTILE in repr(Losses(rec))  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from workbench.errors import UnknownKindError
-from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
+from workbench.errors import ParameterError, UnknownKindError
+from workbench.kinds._kind import OBJECTS, Aggregation, CaptureKind, Parameter
 
-__all__ = ["Aggregation", "CaptureKind", "Parameter", "all_kinds", "find"]
+__all__ = ["OBJECTS", "Aggregation", "CaptureKind", "Parameter", "all_kinds", "find", "register"]
 
 
 @cache
@@ -40,6 +40,19 @@ def find(name: str) -> CaptureKind:
             advice="`workbench kinds` tells what each answers.",
         )
     return all_kinds()[name]
+
+
+def register(kind: CaptureKind) -> None:
+    """Add a kind for this process, with an object of its own.
+
+    Raises
+    ------
+    ParameterError
+        The name is taken.
+    """
+    if kind.name in all_kinds():
+        raise ParameterError(f"There is a capture kind {kind.name!r} already.")
+    all_kinds()[kind.name] = kind
 
 
 class _CallableModule(ModuleType):

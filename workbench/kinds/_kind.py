@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import ParameterError
+
+OBJECTS = Path(__file__).parent.parent / "objects"
+"""Where the workbench's own compiled objects are."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class CaptureKind:
     aggregation : Aggregation, optional
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
+    object : str
+        Path of its compiled object, where that is not among the workbench's own.
     """
 
     name: str
@@ -117,6 +123,12 @@ class CaptureKind:
     stacks: bool = False
     aggregation: Aggregation | None = None
     derived: tuple[str, ...] = field(default=())
+    object: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Path of its compiled object."""
+        return Path(self.object) if self.object else OBJECTS / f"{self.name}.bpf.o"
 
     @property
     def event(self) -> str:

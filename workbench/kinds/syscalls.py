@@ -28,8 +28,7 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
         "aggregate": int(parameters["aggregate"]),
         "by_syscall": int(bool(parameters["syscalls"])),
         "syscall_set": np.packbits(chosen, bitorder="little").view("<u8"),
-        "nr_exit": numbers["exit"],
-        "nr_exit_group": numbers["exit_group"],
+        **{f"nr_{name}": numbers[name] for name in ("exit", "exit_group", "execve", "execveat")},
         "arity": [len(names) for names in arguments_of(machine)],
     }
 
@@ -38,7 +37,7 @@ KIND = CaptureKind(
     name="syscalls",
     answers="Which system calls does the program make, how long do they take, which fail?",
     cost="about 0.2 µs a call; 0.15 µs with aggregate",
-    probes=("tp_btf/sys_enter", "tp_btf/sys_exit"),
+    probes=("tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_exit"),
     parameters=(
         Parameter("syscalls", (), "names of the calls to capture, all if none is given"),
         Parameter("aggregate", False, "count in the kernel, send no events"),

@@ -19,7 +19,7 @@ from workbench.recorder import targets
 from workbench.recorder.clock import boot_to_utc
 from workbench.recorder.overhead import Overhead
 from workbench.recorder.processes import EXEC, EXIT, FORK, ProcessTable
-from workbench.recorder.source import OBJECTS, PERF, RING, Setup, Source
+from workbench.recorder.source import PERF, RING, Setup, Source
 from workbench.recorder.tables import EventSource, make_source
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class CaptureLoop:
         self._control = control
         self._tell = tell
         self._sources: list[EventSource] = []
-        self._rows = 0
+        self.rows = 0
         self._transport = _transport(spec)
 
     def run(self) -> Path:
@@ -131,9 +131,10 @@ class CaptureLoop:
         from workbench.store.writer import SessionWriter
 
         spec = self.spec
+        paths = {"process": kinds.OBJECTS / "process.bpf.o"}
+        paths |= {name: kinds.find(name).path for name in spec.kinds}
         objects = {
-            name: hashlib.sha256((OBJECTS / f"{name}.bpf.o").read_bytes()).hexdigest()
-            for name in ("process", *spec.kinds)
+            name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()
         }
         manifest = Manifest(
             kinds=_plain(spec.kinds),
@@ -228,7 +229,7 @@ class CaptureLoop:
         tables = {source.table for source in self._sources}
         for table, batch in batches:
             self._writer.append(table, batch)
-            self._rows += batch.num_rows if table in tables else 0
+            self.rows += batch.num_rows if table in tables else 0
 
     def _figures(self, *, final: bool) -> dict[str, Any]:
         sources = (self._tree, *self._sources)
@@ -242,7 +243,7 @@ class CaptureLoop:
         return {
             "event": "progress",
             "elapsed": elapsed,
-            "rows": self._rows,
+            "rows": self.rows,
             "dropped": sum(s.dropped for s in self._sources),
         }
 
@@ -256,7 +257,8 @@ class CaptureLoop:
         for source in self._sources:
             self._write(source.finish(self._processes, now))
         self._write_processes()
-        figures = self._figures(final=True)
+        problems = tuple(text for s in self._sources for text in s.problems())
+        figures = self._figures(final=True) | {"problems": problems}
         self._overhead.close()
         clock = {"offset_start_ns": self._clock_start, "offset_stop_ns": boot_to_utc()}
         self._tell(self._progress(time.monotonic() - self._start) | {"event": "saving"})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.kinds import OBJECTS
 from workbench.probe import perf_event
 from workbench.probe.objects import Object
 from workbench.probe.perfbuf import PerfBuffer
@@ -15,13 +15,13 @@ from workbench.probe.ringbuf import RingBuffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from workbench.probe.maps import Map
     from workbench.probe.span import Span
 
-OBJECTS = Path(__file__).parent.parent / "objects"
 RING, PERF = 0, 1  # enum wb_transport
 MAX_WATERMARK = 2 << 20
 """Bytes: what waits then still fits the last-level cache when it is read."""
@@ -65,6 +65,8 @@ class Source:
         Of each CPU's buffer; 0: the object sends no events.
     watermark : int
         Bytes of one CPU that wake the recorder.
+    path : Path, optional
+        The object, if it is not one of the workbench's own.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class Source:
         settings: Mapping[str, Any],
         ring_bytes: int,
         watermark: int | None = None,
+        path: Path | None = None,
     ) -> None:
         self.kind = kind
-        self.object = Object(OBJECTS / f"{kind}.bpf.o")
+        self.object = Object(path or OBJECTS / f"{kind}.bpf.o")
         self.buffer: RingBuffers | PerfBuffer | None = None
         self.rings = ring_count(len(perf_event.online_cpus()))
         # Each CPU wakes the recorder by what it has sent itself.
@@ -132,8 +135,14 @@ class Source:
             return
         for span in self.buffer.drain():
             records = span.records(self.layout.dtype)
-            self.delivered += np.bincount(records["cpu"], minlength=len(self.delivered))
+            self._count_by_cpu(records["cpu"])
             yield span, records
+
+    def _count_by_cpu(self, cpus: NDArray[np.uint16]) -> None:
+        if len(cpus) and (cpus == cpus[0]).all():  # the rule where each CPU has its ring
+            self.delivered[cpus[0]] += len(cpus)
+        else:
+            self.delivered += np.bincount(cpus, minlength=len(self.delivered))
 
     @property
     def produced(self) -> int:

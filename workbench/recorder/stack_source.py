@@ -66,3 +66,25 @@ class StackSource(EventSource):
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Drain, and wait for the symbolizing thread."""
         return self.batches(processes, now) + self._worker.finish()
+
+    def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """Rows for the manifest; samples that the thread did not finish are not delivered."""
+        if not final:
+            return super().losses()
+        drained = self.delivered
+        self.delivered = drained - self._worker.unfinished[: len(drained)]
+        try:
+            return super().losses(final=True)
+        finally:
+            self.delivered = drained
+
+    def problems(self) -> list[str]:
+        """Return what the symbolizing thread stumbled over."""
+        found = []
+        if self._worker.failure:
+            last = self._worker.failure.strip().splitlines()[-1]
+            found.append(f"{self.kind}: some frames have no names, naming them failed: {last}")
+        lost = int(self._worker.unfinished.sum())
+        if lost:
+            found.append(f"{self.kind}: {lost:,} samples were not written: naming took too long.")
+        return found

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # two stacks of a session with equal 128 bits are not to be expected before 10^19 stacks.
 _SEEDS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 MAX_FRAMES = 1 << 10
+MAX_CPUS = 1 << 10  # WB_MAX_CPUS
 
 
 def _coefficients(seed: int) -> NDArray[np.uint64]:
@@ -130,6 +131,8 @@ class StackWorker:
     ) -> None:
         self.table = table
         self.failure = ""
+        self._done = np.zeros(MAX_CPUS, np.int64)
+        self._submitted = np.zeros(MAX_CPUS, np.int64)
         self._make_batch = make_batch
         self._stacks = StackTable()
         self._symbolizer = Symbolizer()
@@ -148,7 +151,13 @@ class StackWorker:
 
     def submit(self, samples: Samples) -> None:
         """Hand samples over."""
+        self._submitted += _per_cpu(samples)
         self._in.put(("samples", samples))
+
+    @property
+    def unfinished(self) -> NDArray[np.int64]:
+        """Samples of each CPU that were handed over and have not come back."""
+        return self._submitted - self._done
 
     def batches(self) -> list[tuple[str, Any]]:
         """Return finished batches: (table, record batch), in the order to write them."""
@@ -194,6 +203,7 @@ class StackWorker:
         if stacks is not None:
             self._out.put(("stacks", stacks))
         self._out.put((self.table, self._make_batch(records, numbers)))
+        self._done += _per_cpu(samples)
 
     def frames(
         self,
@@ -241,3 +251,7 @@ class StackWorker:
             return
         if batch is not None and batch.num_rows:
             self._out.put(("frames", batch))
+
+
+def _per_cpu(samples: Samples) -> NDArray[np.int64]:
+    return np.bincount(samples.records["cpu"], minlength=MAX_CPUS)

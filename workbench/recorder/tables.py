@@ -38,7 +38,7 @@ class EventSource(Source):
         ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        super().__init__(kind.name, setup, settings, ring_bytes)
+        super().__init__(kind.name, setup, settings, ring_bytes, path=kind.path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
@@ -75,6 +75,10 @@ class EventSource(Source):
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Return the last batches, after detaching."""
         return self.batches(processes, now)
+
+    def problems(self) -> list[str]:
+        """Return what went wrong without ending the capture, for people."""
+        return []
 
 
 class AggregateSource(EventSource):

@@ -67,7 +67,10 @@ _host = record(
     },
 )
 _clock = record({}, {"offset_start_ns": optional(_time), "offset_stop_ns": optional(_time)})
-_recorder = record({}, {"cpu_ns": _count, "wall_ns": _count, "max_rss_bytes": _count})
+_recorder = record(
+    {},
+    {"cpu_ns": _count, "startup_cpu_ns": _count, "wall_ns": _count, "max_rss_bytes": _count},
+)
 
 _CHECKS: dict[str, Check] = {
     "kinds": table_of(mapping, limit=64),
@@ -86,6 +89,7 @@ _CHECKS: dict[str, Check] = {
     "losses": array(_losses, limit=1 << 17),
     "overhead": array(_overhead, limit=4096),
     "recorder": _recorder,
+    "problems": array(text(4096), limit=256),
 }
 
 
@@ -114,6 +118,8 @@ class Manifest:
         ``{"rows": n}`` of every table, with ``crc32`` of its Parquet file once that is written.
     losses, overhead : tuple of mapping
         Counts per kind and CPU; cost per program.
+    problems : tuple of str
+        What went wrong without ending the capture, for people.
     workbench : str
         Version that wrote the session.
     """
@@ -131,6 +137,7 @@ class Manifest:
     losses: tuple[Mapping[str, Any], ...] = ()
     overhead: tuple[Mapping[str, Any], ...] = ()
     recorder: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
     workbench: str = __version__
 
     @property
@@ -153,6 +160,7 @@ class Manifest:
         document: dict[str, Any] = {"format": FORMAT_VERSION, **asdict(self)}
         document["losses"] = list(self.losses)
         document["overhead"] = list(self.overhead)
+        document["problems"] = list(self.problems)
         _validated(document)
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 

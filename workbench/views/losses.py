@@ -65,6 +65,11 @@ def recorder_sentence(rec: Recording) -> str:
     return f"{text} and {units.size(cost.get('max_rss_bytes'))} of memory."
 
 
+def problem_list(rec: Recording) -> str:
+    """Return what went wrong without ending the capture as HTML, "" when nothing did."""
+    return "".join(banner(text) for text in rec.manifest.problems)
+
+
 class Losses:
     """What a recording lost and what it cost, for notebooks.
 
@@ -80,7 +85,8 @@ class Losses:
     def fragment(self) -> str:
         """Return banner and tables as HTML."""
         return (
-            f'<div class="wb wb-losses">{loss_banner(self.rec)}{loss_table(self.rec)}<br>'
+            f'<div class="wb wb-losses">{loss_banner(self.rec)}{problem_list(self.rec)}'
+            f"{loss_table(self.rec)}<br>"
             f"{overhead_table(self.rec)}<p>{recorder_sentence(self.rec)}</p></div>"
         )
 
@@ -88,4 +94,5 @@ class Losses:
         return f"<style>{css()}</style>{self.fragment()}"
 
     def __repr__(self) -> str:
-        return f"<Losses: {lossy(self.rec) or 'nothing was lost.'}>"
+        texts = (lossy(self.rec) or "nothing was lost.", *self.rec.manifest.problems)
+        return f"<Losses: {' '.join(texts)}>"

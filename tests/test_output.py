@@ -10,7 +10,9 @@ from fake_recorder import python_of
 from synthetic import make_session
 
 from workbench.client import Capture, capture
-from workbench.errors import StorageError
+from workbench.errors import StorageError, WorkbenchError
+from workbench.output import OldSession
+from workbench.session import Session
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,34 @@ def test_overwrite_removes_neither_other_files_nor_live_sessions(place):
         assert session.state == "recording"
         capture("syscalls", **ME, output=place / "s.wb", overwrite=True)
     assert made.session.state == "complete"
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_capture_that_does_not_start_leaves_the_old_session(place, monkeypatch, saved):
+    path = make_session(place / "s.wb", rows=10, saved=saved)
+    monkeypatch.setenv("FAKE_RECORDER", "error")
+    with pytest.raises(WorkbenchError):
+        capture("syscalls", **ME, output=path, duration=0.01, overwrite=True)
+    with Session.open(path) as session:
+        assert session["syscalls"].num_rows == 10
+    assert [p.name for p in place.iterdir() if "s.wb" in p.name] == ["s.wb"]
+
+
+def test_the_old_session_stays_until_the_new_one_has_begun(place):
+    path = make_session(place / "s.wb", rows=10)
+    made = capture("syscalls", **ME, output=path, overwrite=True)
+    assert path.is_file()
+    with made:
+        assert path.is_dir()
+    assert [p.name for p in place.iterdir() if "s.wb" in p.name] == ["s.wb"]
+
+
+def test_what_cannot_be_moved_is_named(place):
+    path = make_session(place / "s.wb", rows=10)
+    (place / f".s.wb.{os.getpid()}.old").mkdir()
+    with pytest.raises(StorageError, match="cannot be overwritten"):
+        OldSession(path)
+    assert path.is_file()
 
 
 def test_an_empty_directory_is_room_enough(place):
