@@ -16,6 +16,7 @@ from workbench.probe import support
 
 BENCHES = {
     "entry": drain.run_entry,
+    "entry-busy": drain.run_entry_busy,
     "drain": drain.run,
     "drain-busy": drain.run_busy,
     "first-event": first_event.run,

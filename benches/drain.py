@@ -3,7 +3,7 @@
 Every row traces the same workload: dd, which reads and writes one byte at a time and so makes
 nothing but system calls. All rows of a table send the same fields:
 
-``entry``
+``entry``, ``entry-busy``
     One hook, one record, no state (``benches/bpf/entry.*``): the way from the kernel to the table,
     and nothing else.
 ``drain``, ``drain-busy``
@@ -185,6 +185,14 @@ def run_entry(plan: Plan) -> Result:
     """One hook, one dd: the drain itself."""
     title = "Drain throughput: one hook, one record an event (one dd)"
     return _run(Result("entry", title, COLUMNS), plan, plan.rounds, 1, None, entry_measures)
+
+
+def run_entry_busy(plan: Plan) -> Result:
+    """One hook, a dd on every CPU: as many events as the machine makes."""
+    cpus = len(os.sched_getaffinity(0))
+    title = f"Drain throughput: one hook, one record an event (a dd on each of {cpus} CPUs)"
+    result = Result("entry-busy", title, COLUMNS)
+    return _run(result, plan, plan.rounds_busy, cpus, BUSY, entry_measures)
 
 
 def run(plan: Plan) -> Result:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RATES = {
     "entry": "one hook, one dd",
+    "entry-busy": "one hook, a dd on every CPU",
     "drain": "syscalls, one dd",
     "drain-busy": "syscalls, a dd on every CPU",
 }

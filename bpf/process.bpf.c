@@ -5,6 +5,7 @@
  * child is missed) and reports fork, exec, rename and exit, from which the table `processes` and
  * the comm of every event are made.
  */
+#define WB_CHANGES_TARGETS /* so does user space, while these programs run: nothing is remembered */
 #include "workbench.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -50,6 +51,15 @@ struct {
 	__type(value, struct process_event);
 } scratch SEC(".maps");
 
+/* To be called after each change of wb_targets. */
+static __always_inline void targets_changed(void)
+{
+	__u32 zero = 0, *epoch = bpf_map_lookup_elem(&wb_epoch, &zero);
+
+	if (epoch)
+		__sync_fetch_and_add(epoch, 1);
+}
+
 static __always_inline struct process_event *begin(struct task_struct *task, __u16 event)
 {
 	__u32 zero = 0;
@@ -89,6 +99,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 			wb_dropped(stats, WB_DROP_MAP_FULL);
 			return 0;
 		}
+		targets_changed();
 	}
 	e = begin(child, WB_PROCESS_FORK);
 	if (e)
@@ -106,8 +117,10 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 
 	if (!state)
 		return 0;
-	if (state == WB_TARGET_HELD)
+	if (state == WB_TARGET_HELD) {
 		bpf_map_update_elem(&wb_targets, &tgid, &active, BPF_ANY);
+		targets_changed();
+	}
 	e = begin(task, WB_PROCESS_EXEC);
 	if (!e)
 		return 0;
@@ -152,7 +165,9 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		e->exit_code = signal->group_exit_code ?: task->exit_code;
 		wb_output(ctx, e, sizeof(*e));
 	}
-	if (wb_by_tree)
+	if (wb_by_tree) {
 		bpf_map_delete_elem(&wb_targets, &tgid);
+		targets_changed();
+	}
 	return 0;
 }

@@ -64,7 +64,7 @@ def recorder(load: Load, begin: float) -> None:
     tree = Source("process", Setup(values, RING, 0), {}, 1 << 21, watermark=1)
     steps["load process.bpf.o"] = time.perf_counter() - start
     start = time.perf_counter()
-    shared = tree.object.maps["wb_targets"]
+    shared = {name: tree.object.maps[name] for name in targets.SHARED}
     kind = kinds.find("syscalls")
     setup = Setup(values, RING, 0, shared)
     source = make_source(kind, setup, kind.check({}), platform.machine(), 0)

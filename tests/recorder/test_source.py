@@ -1,6 +1,7 @@
 """Sources on a real kernel: loaded, drained, accounted for; and closed whatever happens."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from workbench.probe.perf_event import online_cpus
 from workbench.recorder import source as module
 from workbench.recorder.source import PERF, RING, Setup, Source
 from workbench.recorder.spec import Target
-from workbench.recorder.targets import ACTIVE, filter_values
+from workbench.recorder.targets import ACTIVE, SHARED, filter_values
 
 TREE = filter_values(Target(pid=os.getpid())) | {"wb_self": 0}
 GETPPID = 110 if os.uname().machine == "x86_64" else 173
@@ -97,6 +98,29 @@ def test_strangers_are_not_seen(source):
 
 
 @pytest.mark.kernel
+def test_what_is_remembered_of_a_target_lasts_until_targets_change():
+    stacks = {"kernel_stacks": 0, "user_stacks": 0}
+    source = Source("cpu", Setup(TREE, RING, 0), stacks, 1 << 16)
+    maps, me = source.object.maps, os.getpid().to_bytes(4, "little")
+    source.attach(999)
+
+    def samples():
+        before, end = source.produced, time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
+        return source.produced - before
+
+    assert samples() == 0
+    maps["wb_targets"].update(me, ACTIVE)
+    maps["wb_epoch"].update(b"\0" * 4, b"\1\0\0\0")
+    assert samples() > 20
+    maps["wb_targets"].delete(me)
+    maps["wb_epoch"].update(b"\0" * 4, b"\2\0\0\0")
+    assert samples() == 0
+    source.close()
+
+
+@pytest.mark.kernel
 def test_an_object_without_events_has_no_buffer():
     source = opened(size=0)
     assert source.buffer is None
@@ -105,11 +129,11 @@ def test_an_object_without_events_has_no_buffer():
 
 
 @pytest.mark.kernel
-def test_targets_are_shared():
+def test_maps_are_shared():
     first = opened()
-    targets = first.object.maps["wb_targets"]
-    second = Source("process", Setup(TREE, RING, 0, targets), {}, 4096, watermark=1)
-    targets.update((7).to_bytes(4, "little"), ACTIVE)
+    shared = {name: first.object.maps[name] for name in SHARED}
+    second = Source("process", Setup(TREE, RING, 0, shared), {}, 4096, watermark=1)
+    shared["wb_targets"].update((7).to_bytes(4, "little"), ACTIVE)
     assert second.object.maps["wb_targets"].lookup((7).to_bytes(4, "little")) == ACTIVE
     second.close()
     first.close()

@@ -103,7 +103,7 @@ class CaptureLoop:
         # Every fork and exec wakes the recorder: it reads /proc while the process still lives.
         self._tree = Source("process", setup, {}, PROCESS_RING, watermark=1)
         cleanup.callback(self._tree.close)
-        shared = self._tree.object.maps["wb_targets"]
+        shared = {name: self._tree.object.maps[name] for name in targets.SHARED}
         setup = Setup(values, self._transport, self._clock_start, shared)
         for name, parameters in spec.kinds.items():
             kind, machine = kinds.find(name), platform.machine()

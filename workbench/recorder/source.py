@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +42,14 @@ class Setup:
         ``RING`` or ``PERF``.
     clock_offset : int
         Nanoseconds from the boot clock to UTC.
-    targets : Map, optional
-        The map of traced processes to share.
+    shared : mapping of str to Map
+        Maps that the object takes from another one instead of making its own.
     """
 
     filter: Mapping[str, Any]
     transport: int
     clock_offset: int
-    targets: Map | None = None
+    shared: Mapping[str, Map] = field(default_factory=dict)
 
 
 class Source:
@@ -105,8 +105,9 @@ class Source:
             if name in self.object.parameters:
                 self.object.set(name, value)
         maps = self.object.maps
-        if setup.targets is not None and "wb_targets" in maps:
-            maps["wb_targets"].share(setup.targets)
+        for name, other in setup.shared.items():
+            if name in maps:
+                maps[name].share(other)
         maps["wb_rings" if setup.transport == PERF else "wb_perf"].leave_out()
 
     def _open_buffer(self, transport: int, size: int, watermark: int) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from workbench.recorder.spec import Target
 
 ACTIVE, HELD = (n.to_bytes(4, "little") for n in (1, 2))  # enum wb_target_state
+SHARED = ("wb_targets", "wb_epoch")
+"""Maps of process.bpf.c that all objects of a session use."""
 
 
 def filter_values(target: Target) -> dict[str, Any]:
