@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* Where CPU time goes: kernel and user stack of the target at each tick of a sampling clock. */
-#include "workbench.bpf.h"
+#include "stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 kernel_stacks = 1;
 const volatile __u32 user_stacks = 1;
-
-#define MAX_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
+const volatile __u32 python_stacks = 1;
 
 struct cpu_event {
 	wb_time_ns ts WB_DOC("time of the sample, UTC");
 	wb_pid pid WB_DOC("process (thread group) id");
 	wb_tid tid WB_DOC("thread id");
 	wb_cpu cpu WB_DOC("CPU that was sampled");
-	__u16 kernel_depth WB_DOC("kernel addresses at the start of addresses");
-	__u16 user_depth WB_DOC("user addresses behind them");
-	__u16 pad;
-	__u64 addresses[]; /* leaf first; kernel, then user */
+	__u16 pad[3];
+	WB_STACK_FIELDS;
 };
 WB_EVENT(cpu_event);
 
 /* Room for the longest record. */
 struct sample {
-	__u64 words[sizeof(struct cpu_event) / sizeof(__u64) + 2 * MAX_DEPTH];
+	__u64 words[sizeof(struct cpu_event) / sizeof(__u64) + WB_STACK_WORDS];
 };
 
 struct {
@@ -33,15 +30,13 @@ struct {
 	__type(value, struct sample);
 } scratch SEC(".maps");
 
-#define STACK_BYTES (MAX_DEPTH * sizeof(__u64))
-
 SEC("perf_event")
 int cpu_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	__u32 zero = 0, tgid = id >> 32;
-	long kernel = 0, user = 0;
+	__u32 zero = 0, flags = 0, tgid = id >> 32;
 	struct cpu_event *e;
+	long bytes;
 
 	if (!tgid || wb_selected(tgid) != WB_TARGET_ACTIVE)
 		return 0;
@@ -49,20 +44,16 @@ int cpu_sample(struct bpf_perf_event_data *ctx)
 	if (!e)
 		return 0;
 	if (kernel_stacks)
-		kernel = bpf_get_stack(ctx, e->addresses, STACK_BYTES, 0);
-	if (kernel < 0 || kernel > STACK_BYTES) /* -EFAULT: the sample hit user code */
-		kernel = 0;
+		flags |= WB_STACK_KERNEL;
 	if (user_stacks)
-		user = bpf_get_stack(ctx, (void *)e->addresses + kernel, STACK_BYTES,
-				     BPF_F_USER_STACK);
-	if (user < 0 || user > STACK_BYTES) /* a kernel thread, or one without memory at exit */
-		user = 0;
+		flags |= WB_STACK_USER;
+	if (python_stacks)
+		flags |= WB_STACK_PYTHON;
+	bytes = wb_stack(ctx, bpf_get_current_task_btf(), WB_STACK_HEAD(e), e->words, flags);
 	e->ts = bpf_ktime_get_boot_ns();
 	e->pid = tgid;
 	e->tid = id;
 	e->cpu = bpf_get_smp_processor_id();
-	e->kernel_depth = kernel / sizeof(__u64);
-	e->user_depth = user / sizeof(__u64);
-	wb_output(ctx, e, sizeof(*e) + kernel + user);
+	wb_output(ctx, e, sizeof(*e) + bytes);
 	return 0;
 }

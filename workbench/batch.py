@@ -56,7 +56,7 @@ class Batcher:
         for field in self.schema:
             name = field.name
             values = extra[name] if name in extra else _contiguous(records, name)
-            if field.name in self._times:
+            if name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -91,10 +91,13 @@ def column(values: NDArray[Any], kind: Any) -> Any:
     Parameters
     ----------
     values : array of shape (n,) or, for fixed-size lists, (n, length)
-        Of the width that ``kind`` stores. Bytes become strings, cut at the first NUL.
+        Of the width that ``kind`` stores. Bytes become strings, cut at the first NUL. A pyarrow
+        array is returned as it is.
     """
     import pyarrow as pa
 
+    if isinstance(values, pa.Array):
+        return values
     if values.dtype.kind == "S":
         text = [v.split(b"\0", 1)[0].decode("utf-8", "replace") for v in values.tolist()]
         return pa.array(text, kind)

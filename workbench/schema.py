@@ -50,6 +50,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_count": Meaning("uint64", "1", "number of occurrences"),
     "wb_bytes": Meaning("uint64", "bytes", "size"),
     "wb_stack_id": Meaning("uint32", "1", "stack, see the table stacks"),
+    "wb_stack_status": Meaning("dict8", "1", "whether the user's part of the stack is whole"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
 
@@ -112,6 +113,20 @@ DERIVED: dict[str, Column] = {
 """Columns that are added to the C struct's when a table is read."""
 
 FRAME_KINDS = ("kernel", "native", "python", "jit", "inlined", "unknown")
+STACK_STATUSES = (
+    "complete",
+    "truncated",
+    "no_mapping",
+    "bad_rule",
+    "read_fault",
+    "frame_pointer_end",
+    "image_missing",
+    "kernel_only",
+    "unsupported",
+)
+"""How walks of the user's stack end: ``enum wb_stack_status`` of ``bpf/stack.bpf.h``."""
+WHOLE_STACKS = ("complete", "kernel_only")
+"""Statuses of stacks that lack nothing."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
 
 

@@ -15,6 +15,7 @@ def test_settings(kernel, user):
     assert CPU.settings(parameters, "aarch64") == {
         "kernel_stacks": int(kernel),
         "user_stacks": int(user),
+        "python_stacks": 1,
     }
 
 

@@ -22,7 +22,7 @@ from workbench.kinds import OBJECTS
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
 from workbench.probe.layout import arrow_schema, event_layout
-from workbench.recorder.stack_source import StackSource
+from workbench.recorder.stack_source import StackSource, status_column
 from workbench.recorder.tables import AggregateSource
 from workbench.schema import TYPEDEFS
 from workbench.store.manifest import Manifest
@@ -154,6 +154,7 @@ def stream_of(kind, rng):
         extra = {
             "stack_id": rng.integers(0, 8, ROWS).astype(np.uint32),
             "weight": np.ones(ROWS, np.uint32),
+            "stack_status": status_column(records),
         }
         return kind.name, Batcher(layout, schema, OFFSET).batch(records, **extra)
     return kind.name, Batcher(layout, arrow_schema(layout), OFFSET).batch(records)

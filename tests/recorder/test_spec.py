@@ -39,7 +39,8 @@ def test_json_and_back(target, duration, ring_bytes, transport, overhead, pack):
 
 def test_defaults_of_the_kinds_are_filled_in():
     spec = Spec({"cpu": {}, "syscalls": {"aggregate": True}}, "x").checked()
-    assert spec.kinds["cpu"] == {"hz": 99, "kernel_stacks": True, "user_stacks": True}
+    stacks = dict.fromkeys(("kernel_stacks", "user_stacks", "python_stacks"), True)
+    assert spec.kinds["cpu"] == {"hz": 99} | stacks
     assert spec.kinds["syscalls"] == {"syscalls": (), "aggregate": True}
 
 

@@ -20,6 +20,7 @@ from workbench.recorder.spec import Target
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.tables import make_source
 from workbench.recorder.targets import ACTIVE, filter_values
+from workbench.schema import STACK_STATUSES
 
 
 @pytest.fixture
@@ -31,17 +32,20 @@ def bare():
     source.layout = layout
     source.schema = source._schema()
     source._batcher = Batcher(layout, source.schema, 1000)
+    source.table = "cpu"
+    source._ended = np.zeros((2, len(STACK_STATUSES)), np.int64)
     handed = []
     source._worker = SimpleNamespace(submit=handed.append, batches=lambda: ["done"])
     return source, handed
 
 
 def span_of(layout, stacks, padding):
-    """A buffer with a record for each (kernel, user) addresses."""
+    """A buffer with a record for each (kernel, user) words; the n-th has status n."""
     data, offsets, lengths = bytearray(), [], []
     for i, (kernel, user) in enumerate(stacks):
         head = np.zeros(1, layout.dtype)
         head["pid"], head["kernel_depth"], head["user_depth"] = i, len(kernel), len(user)
+        head["stack_status"] = i
         record = head.tobytes() + np.array([*kernel, *user], np.uint64).tobytes()
         record += b"\xee" * 8 * padding
         offsets.append(len(data))
@@ -60,11 +64,12 @@ def test_addresses_without_what_pads_them(bare, padding):
     span = span_of(source.layout, STACKS, padding)
     assert source._convert(span, span.records(source.layout.dtype)) == ["done"]
     (samples,) = handed
-    assert samples.addresses.tolist() == [1, 2, 3, 4, 5, 6]
+    assert samples.words.tolist() == [1, 2, 3, 4, 5, 6]
     assert samples.records["pid"].tolist() == [0, 1, 2, 3]
     span.data[:] = 0  # the ring goes on: what was handed over is a copy
-    assert samples.addresses.tolist() == [1, 2, 3, 4, 5, 6]
+    assert samples.words.tolist() == [1, 2, 3, 4, 5, 6]
     assert samples.records["kernel_depth"].tolist() == [2, 0, 0, 1]
+    assert source._ended.tolist() == [[1] * 4 + [0] * 5, [0] * 9]
 
 
 def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
@@ -74,27 +79,31 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     source._stats["produced"] = (7, 5)
     source._stats["dropped"][0, 0] = 1
     source.delivered = np.array([6, 5])
-    source._worker.unfinished = np.array([2, 0, 0])
+    source._worker.unfinished = lambda _table: np.array([2, 0, 0])
     source._worker.failure = "Traceback\nValueError: odd name"
     assert [row["delivered"] for row in source.losses()] == [6, 5]
+    source._ended[1, [0, 6]] = 3, 2
     first, second = source.losses(final=True)
+    assert (first["stacks"], second["stacks"]) == ({}, {"complete": 3, "image_missing": 2})
     assert first["delivered"] == 4
     assert first["dropped"] == {"ring_full": 1, "unaccounted": 2}
     assert (second["delivered"], second["dropped"]) == (5, {})
     names, late = source.problems()
     assert "ValueError: odd name" in names
     assert "2 samples were not written" in late
-    source._worker = SimpleNamespace(failure="", unfinished=np.zeros(3, int))
+    source._worker = SimpleNamespace(failure="", unfinished=lambda _table: np.zeros(3, int))
     assert source.problems() == []
 
 
 def test_columns(bare):
     source, _ = bare
-    assert source.schema.names == ["ts", "pid", "tid", "cpu", "stack_id", "weight"]
+    assert source.schema.names == [
+        "ts", "pid", "tid", "cpu", "stack_status", "stack_id", "weight"]  # fmt: skip
     span = span_of(source.layout, STACKS, 0)
     batch = source._make_batch(span.records(source.layout.dtype), np.arange(4, dtype=np.uint32))
     assert batch["stack_id"].to_pylist() == [0, 1, 2, 3]
     assert batch["weight"].to_pylist() == [1] * 4
+    assert batch["stack_status"].to_pylist() == list(STACK_STATUSES[:4])
     assert batch["ts"].cast("int64").to_pylist() == [1000] * 4
 
 

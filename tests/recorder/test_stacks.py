@@ -1,65 +1,19 @@
-"""Stacks: equal ones have one number, and nothing that the symbolizer does loses a sample."""
+"""The thread that names stacks: nothing that the symbolizer does loses a sample."""
 
 import threading
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from workbench.recorder import stacks as module
-from workbench.recorder.stacks import Samples, StackTable, StackWorker
-from workbench.schema import FRAMES, STACKS, arrow_schema
-
-STACK = st.lists(st.integers(0, 5) | st.integers(0, 2**32 - 1), max_size=12)
-BATCHES = st.lists(st.lists(STACK, max_size=15), max_size=5)
-
-
-def number(table, stacks):
-    frames = np.array([f for stack in stacks for f in stack], np.uint32)
-    return table.ids(frames, np.array([len(s) for s in stacks], np.int64)).tolist()
-
-
-@given(BATCHES)
-def test_equal_lists_have_equal_ids_and_different_lists_different_ones(batches):
-    table, known, written = StackTable(), {}, {}
-    for stacks in batches:
-        for stack, given_id in zip(stacks, number(table, stacks), strict=True):
-            assert known.setdefault(tuple(stack), given_id) == given_id
-        taken = table.take()
-        if taken is not None:
-            assert taken.schema == arrow_schema(STACKS)
-            taken.validate(full=True)
-            for row in taken.to_pylist():
-                assert written.setdefault(row["stack_id"], tuple(row["frame_ids"])) is not None
-        # What a sample names is written by now, once, and complete.
-        assert {v: k for k, v in known.items()} == written
-    assert len(set(known.values())) == len(known)
-    assert sorted(written) == list(range(len(known)))
-    assert table.take() is None
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=200), st.integers(0, 10**6), st.data())
-def test_one_frame_makes_a_difference(stack, extra, draw):
-    at = draw.draw(st.integers(0, len(stack) - 1))
-    changed = [*stack[:at], stack[at] + 4 + extra, *stack[at + 1 :]]
-    ids = number(StackTable(), [stack, changed, stack[::-1], [*stack, 0], [0, *stack], stack])
-    assert ids[0] == ids[5] != ids[1]
-    assert (ids[2] == ids[0]) is (stack[::-1] == stack)
-    assert len({ids[0], ids[3]}) == 2
-    assert (ids[3] == ids[4]) is ([*stack, 0] == [0, *stack])
-
-
-def test_many_deep_stacks_are_told_apart():
-    rng = np.random.default_rng(3)
-    stacks = rng.integers(0, 50, (20_000, 254)).astype(np.uint32)
-    ids = StackTable().ids(stacks.reshape(-1), np.full(20_000, 254))
-    assert len(set(ids.tolist())) == 20_000
-
+from workbench.recorder.stack_words import EXACT, Samples
+from workbench.recorder.stacks import StackWorker
+from workbench.schema import FRAMES, arrow_schema
 
 RECORD = np.dtype(
-    [("pid", "u4"), ("kernel_depth", "u2"), ("user_depth", "u2"), ("n", "u4"), ("cpu", "u2")]
+    [(name, "u2") for name in ("cpu", "kernel_depth", "user_depth", "python_depth")]
+    + [("pid", "u4"), ("n", "u4")]
 )
 
 
@@ -114,9 +68,9 @@ def make_batch(records, ids):
 
 @pytest.fixture
 def worker(fake):
-    made = StackWorker("cpu", make_batch)
+    made = StackWorker()
     yield made
-    made.finish(5)
+    made.close(5)
     assert not made._thread.is_alive()
 
 
@@ -127,9 +81,13 @@ PLAIN = [(7, [5, 6], [1, 2, 3]), (8, [], [1]), (7, [5], []), (7, [], []), (7, [5
 def samples(plain=PLAIN):
     records = np.zeros(len(plain), RECORD)
     for i, (pid, kernel, user) in enumerate(plain):
-        records[i] = (pid, len(kernel), len(user), i, pid % 2)
-    flat = [address for _, kernel, user in plain for address in (*kernel, *user)]
-    return Samples(records, np.array(flat, np.uint64))
+        records[i] = (pid % 2, len(kernel), len(user), 0, pid, i)
+    flat = [word for _, kernel, user in plain for word in (*kernel, *exact(user))]
+    return Samples("cpu", make_batch, records, np.array(flat, np.uint64))
+
+
+def exact(user):
+    return [user[0] | int(EXACT), *user[1:]] if user else []
 
 
 def collected(batches):
@@ -192,11 +150,10 @@ def test_the_recorder_never_waits_for_it(worker, fake, monkeypatch):
     worker.submit(samples())
     assert worker.batches() == []
     assert worker.finish(0.01) == []  # it gives up waiting; the thread is still at it
-    assert worker.unfinished[:3].tolist() == [1, 4, 0]
+    assert worker.unfinished("cpu")[:3].tolist() == [1, 4, 0]
     go.set()
-    worker._thread.join(5)
-    assert not worker.unfinished.any()
-    assert collected(worker.batches()) != {}
+    assert collected(worker.finish(5)) != {}
+    assert not worker.unfinished("cpu").any()
 
 
 def test_nothing_at_all(worker):

@@ -14,6 +14,7 @@ def _settings(parameters: Mapping[str, Any], _machine: str) -> dict[str, Any]:
     return {
         "kernel_stacks": int(parameters["kernel_stacks"]),
         "user_stacks": int(parameters["user_stacks"]),
+        "python_stacks": int(parameters["python_stacks"]),
     }
 
 
@@ -25,7 +26,8 @@ KIND = CaptureKind(
     parameters=(
         Parameter("hz", 99, "samples a second on each CPU", low=1, high=10_000),
         Parameter("kernel_stacks", True, "take the kernel's part of the stack"),
-        Parameter("user_stacks", True, "take the program's part, by frame pointers"),
+        Parameter("user_stacks", True, "take the program's part of the stack"),
+        Parameter("python_stacks", True, "take the Python frames of CPython programs"),
     ),
     settings=_settings,
     ring_bytes=1 << 22,

@@ -44,12 +44,15 @@ class Setup:
         Nanoseconds from the boot clock to UTC.
     shared : mapping of str to Map
         Maps that the object takes from another one instead of making its own.
+    services : dict of str to object
+        What several sources of a session use together; the first one that needs it puts it there.
     """
 
     filter: Mapping[str, Any]
     transport: int
     clock_offset: int
     shared: Mapping[str, Map] = field(default_factory=dict)
+    services: dict[str, Any] = field(default_factory=dict)
 
 
 class Source:

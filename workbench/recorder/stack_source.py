@@ -1,4 +1,4 @@
-"""Sources whose records end in the addresses of a stack."""
+"""Sources whose records end in the words of a stack."""
 
 from __future__ import annotations
 
@@ -7,22 +7,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.layout import arrow_schema
-from workbench.recorder.stacks import Samples, StackWorker
+from workbench.recorder.stack_words import Samples, word_counts
+from workbench.recorder.stacks import StackWorker
 from workbench.recorder.tables import EventSource
-from workbench.schema import TYPEDEFS, Column, arrow_field
+from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from workbench.kinds import CaptureKind
     from workbench.recorder.processes import ProcessTable
+    from workbench.recorder.source import Setup
 
 
 class StackSource(EventSource):
-    """A kind whose records end in the addresses of a stack."""
+    """A kind whose records end in the words of a stack.
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._worker = StackWorker(self.table, self._make_batch)
+    The first one of a session starts what all of them use, see
+    :attr:`workbench.recorder.source.Setup.services`.
+    """
+
+    def __init__(
+        self,
+        kind: CaptureKind,
+        setup: Setup,
+        settings: Mapping[str, Any],
+        ring_bytes: int,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        super().__init__(kind, setup, settings, ring_bytes, parameters)
+        self._leads = "stacks" not in setup.services
+        if self._leads:
+            setup.services["stacks"] = StackWorker()
+        self._worker: StackWorker = setup.services["stacks"]
+        self._ended = np.zeros((len(self.delivered), len(STACK_STATUSES)), np.int64)
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -36,28 +56,33 @@ class StackSource(EventSource):
 
     def _make_batch(self, records: NDArray[Any], stacks: NDArray[np.uint32]) -> Any:
         ones = np.ones(len(records), np.uint32)
-        return self._batcher.batch(records, stack_id=stacks, weight=ones)
+        return self._batcher.batch(
+            records, stack_id=stacks, weight=ones, stack_status=status_column(records)
+        )
 
     def _convert(self, span: Any, records: NDArray[Any]) -> list[tuple[str, Any]]:
         words, counts = span.tails(self.layout.dtype.itemsize)
         copied = records.copy()
-        # A perf buffer pads records: the depths say how many addresses there are.
-        depths = copied["kernel_depth"].astype(np.int64) + copied["user_depth"]
-        if not np.array_equal(depths, counts):
+        # A perf buffer pads records: the depths say how many words there are.
+        wanted = word_counts(copied)
+        if not np.array_equal(wanted, counts):
             words = words[
                 np.arange(len(words)) - np.repeat(np.cumsum(counts) - counts, counts)
-                < np.repeat(depths, counts)
+                < np.repeat(wanted, counts)
             ]
-        self._worker.submit(Samples(copied, words))
+        np.add.at(self._ended, (copied["cpu"], _statuses(copied)), 1)
+        self._worker.submit(Samples(self.table, self._make_batch, copied, words))
         return self._worker.batches()
 
     def process_started(self, pid: int) -> None:
         """Read its mappings."""
-        self._worker.add_process(pid)
+        if self._leads:
+            self._worker.add_process(pid)
 
     def process_ended(self, pid: int) -> None:
         """Resolve what is open, e.g. code of a JIT whose map file is complete now."""
-        self._worker.exited(pid)
+        if self._leads:
+            self._worker.exited(pid)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Drain; return what the symbolizing thread has finished."""
@@ -68,15 +93,21 @@ class StackSource(EventSource):
         return self.batches(processes, now) + self._worker.finish()
 
     def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Rows for the manifest; samples that the thread did not finish are not delivered."""
-        if not final:
-            return super().losses()
+        """Rows for the manifest, with the statuses of the stacks.
+
+        Samples that the thread did not finish are not delivered.
+        """
         drained = self.delivered
-        self.delivered = drained - self._worker.unfinished[: len(drained)]
+        if final:
+            self.delivered = drained - self._worker.unfinished(self.table)[: len(drained)]
         try:
-            return super().losses(final=True)
+            rows = super().losses(final=final)
         finally:
             self.delivered = drained
+        for row in rows:
+            counts = zip(STACK_STATUSES, self._ended[row["cpu"]].tolist(), strict=True)
+            row["stacks"] = {status: n for status, n in counts if n}
+        return rows
 
     def problems(self) -> list[str]:
         """Return what the symbolizing thread stumbled over."""
@@ -84,7 +115,27 @@ class StackSource(EventSource):
         if self._worker.failure:
             last = self._worker.failure.strip().splitlines()[-1]
             found.append(f"{self.kind}: some frames have no names, naming them failed: {last}")
-        lost = int(self._worker.unfinished.sum())
+        lost = int(self._worker.unfinished(self.table).sum())
         if lost:
             found.append(f"{self.kind}: {lost:,} samples were not written: naming took too long.")
         return found
+
+    def close(self) -> None:
+        """Detach, unload, end the thread. Safe to call twice."""
+        worker = getattr(self, "_worker", None)
+        if worker is not None and self._leads:
+            worker.close()
+        super().close()
+
+
+def _statuses(records: NDArray[Any]) -> NDArray[np.int8]:
+    statuses: NDArray[np.uint16] = records["stack_status"]
+    return np.minimum(statuses, len(STACK_STATUSES) - 1).astype(np.int8)
+
+
+def status_column(records: NDArray[Any]) -> Any:
+    """Return the statuses of records with a stack as a pyarrow dictionary array."""
+    import pyarrow as pa
+
+    codes = pa.array(_statuses(records), pa.int8())
+    return pa.DictionaryArray.from_arrays(codes, pa.array(STACK_STATUSES))

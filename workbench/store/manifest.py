@@ -44,7 +44,8 @@ _losses = record(
         "produced": _count,
         "delivered": _count,
         "dropped": table_of(_count, limit=64),
-    }
+    },
+    {"stacks": table_of(_count, limit=64)},
 )
 _overhead = record(
     {"kind": name, "program": text(256)},

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The stack of a task as the words that end a record: kernel, user and Python frames.
+ *
+ * An event with a stack ends in WB_STACK_FIELDS. Its words are, each part leaf first: kernel
+ * addresses; user words (below); two words for each Python frame (python.bpf.h).
+ */
+#ifndef WORKBENCH_STACK_H
+#define WORKBENCH_STACK_H
+
+#include "workbench.bpf.h"
+
+#define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
+#define WB_STACK_WORDS (4 * WB_STACK_DEPTH)
+#define WB_STACK_BYTES (WB_STACK_WORDS * sizeof(__u64))
+#define WB_PART_BYTES (WB_STACK_DEPTH * sizeof(__u64))
+
+/* User word: where it was (image number and file offset, or number 0 and the address). */
+#define WB_WORD_EXACT (1ULL << 63) /* an interrupted instruction, not a return address */
+#define WB_WORD_IMAGE_SHIFT 48
+#define WB_WORD_OFFSET ((1ULL << WB_WORD_IMAGE_SHIFT) - 1)
+#define WB_MAX_IMAGES 32768 /* numbers 1 to 32767 */
+
+/* How the walk of the user's part ended. schema.py has the same names. */
+enum wb_stack_status {
+	WB_STACK_COMPLETE,          /* reached the root of the thread */
+	WB_STACK_TRUNCATED,         /* WB_STACK_DEPTH frames, and more to come */
+	WB_STACK_NO_MAPPING,        /* a return address where no code is */
+	WB_STACK_BAD_RULE,          /* a rule that the table cannot express */
+	WB_STACK_READ_FAULT,        /* stack memory that could not be read */
+	WB_STACK_FRAME_POINTER_END, /* the frame pointers ended before the root, or were all there is */
+	WB_STACK_IMAGE_MISSING,     /* code of a file whose table is not loaded (yet) */
+	WB_STACK_KERNEL_ONLY,       /* no user part was asked for, or the task has none */
+	WB_STACK_UNSUPPORTED,       /* this machine, or this kind of task, cannot be walked */
+};
+enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
+
+/* What to take: flags of wb_stack(). */
+#define WB_STACK_KERNEL 1
+#define WB_STACK_USER 2
+#define WB_STACK_PYTHON 4
+
+typedef __u16 wb_stack_status; /* a column: its text */
+
+#define WB_STACK_FIELDS                                                                    \
+	__u16 kernel_depth WB_DOC("kernel addresses at the start of words");               \
+	__u16 user_depth WB_DOC("user words behind them");                                 \
+	__u16 python_depth WB_DOC("Python frames behind them, two words each");            \
+	wb_stack_status stack_status WB_DOC("whether the user's part of the stack is whole"); \
+	__u64 words[]
+
+/* The first four of WB_STACK_FIELDS. */
+struct wb_stack_head {
+	__u16 kernel_depth, user_depth, python_depth, stack_status;
+};
+#define WB_STACK_HEAD(event) ((struct wb_stack_head *)&(event)->kernel_depth)
+
+#if __has_include("python.bpf.h")
+#include "python.bpf.h"
+#define WB_HAS_PYTHON 1
+#endif
+
+/* By frame pointers, in the kernel's own helper. */
+static __always_inline long wb_user_frame_pointers(void *ctx, __u64 *words, __u16 *status)
+{
+	long bytes = bpf_get_stack(ctx, words, WB_PART_BYTES, BPF_F_USER_STACK);
+
+	if (bytes <= 0 || bytes > WB_PART_BYTES) { /* a kernel thread, or one at its exit */
+		*status = WB_STACK_KERNEL_ONLY;
+		return 0;
+	}
+	words[0] |= WB_WORD_EXACT;
+	*status = WB_STACK_FRAME_POINTER_END;
+	return bytes;
+}
+
+/* Fill head and words (WB_STACK_WORDS of them) with the stack of `task`, which must be the
+ * current one; return how many bytes of words there are, at most WB_STACK_BYTES.
+ * For programs of type perf_event, tp_btf, tracepoint and kprobe (uprobes). */
+static __always_inline long wb_stack(void *ctx, struct task_struct *task,
+				     struct wb_stack_head *head, __u64 *words, __u32 flags)
+{
+	__u16 status = WB_STACK_KERNEL_ONLY;
+	long kernel = 0, user = 0, python = 0;
+
+	if (flags & WB_STACK_KERNEL)
+		kernel = bpf_get_stack(ctx, words, WB_PART_BYTES, 0);
+	if (kernel < 0 || kernel > WB_PART_BYTES) /* -EFAULT: the sample hit user code */
+		kernel = 0;
+	if (flags & WB_STACK_USER)
+		user = wb_user_frame_pointers(ctx, (void *)words + kernel, &status);
+#ifdef WB_HAS_PYTHON
+	if (flags & WB_STACK_PYTHON) {
+		python = wb_python_stack(task, (void *)words + kernel + user, WB_STACK_DEPTH);
+		if (python < 0 || python > WB_STACK_DEPTH)
+			python = 0;
+	}
+#endif
+	head->kernel_depth = kernel / sizeof(__u64);
+	head->user_depth = user / sizeof(__u64);
+	head->python_depth = python;
+	head->stack_status = status;
+	return kernel + user + 2 * sizeof(__u64) * python;
+}
+
+#endif
