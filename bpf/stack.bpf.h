@@ -7,32 +7,11 @@
 #ifndef WORKBENCH_STACK_H
 #define WORKBENCH_STACK_H
 
-#include "workbench.bpf.h"
+#include "unwind.bpf.h"
 
-#define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
 #define WB_STACK_WORDS (4 * WB_STACK_DEPTH)
 #define WB_STACK_BYTES (WB_STACK_WORDS * sizeof(__u64))
 #define WB_PART_BYTES (WB_STACK_DEPTH * sizeof(__u64))
-
-/* User word: where it was (image number and file offset, or number 0 and the address). */
-#define WB_WORD_EXACT (1ULL << 63) /* an interrupted instruction, not a return address */
-#define WB_WORD_IMAGE_SHIFT 48
-#define WB_WORD_OFFSET ((1ULL << WB_WORD_IMAGE_SHIFT) - 1)
-#define WB_MAX_IMAGES 32768 /* numbers 1 to 32767 */
-
-/* How the walk of the user's part ended. schema.py has the same names. */
-enum wb_stack_status {
-	WB_STACK_COMPLETE,          /* reached the root of the thread */
-	WB_STACK_TRUNCATED,         /* WB_STACK_DEPTH frames, and more to come */
-	WB_STACK_NO_MAPPING,        /* a return address where no code is */
-	WB_STACK_BAD_RULE,          /* a rule that the table cannot express */
-	WB_STACK_READ_FAULT,        /* stack memory that could not be read */
-	WB_STACK_FRAME_POINTER_END, /* the frame pointers ended before the root, or were all there is */
-	WB_STACK_IMAGE_MISSING,     /* code of a file whose table is not loaded (yet) */
-	WB_STACK_KERNEL_ONLY,       /* no user part was asked for, or the task has none */
-	WB_STACK_UNSUPPORTED,       /* this machine, or this kind of task, cannot be walked */
-};
-enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
 
 /* What to take: flags of wb_stack(). */
 #define WB_STACK_KERNEL 1
@@ -86,8 +65,13 @@ static __always_inline long wb_stack(void *ctx, struct task_struct *task,
 		kernel = bpf_get_stack(ctx, words, WB_PART_BYTES, 0);
 	if (kernel < 0 || kernel > WB_PART_BYTES) /* -EFAULT: the sample hit user code */
 		kernel = 0;
-	if (flags & WB_STACK_USER)
+	if (flags & WB_STACK_USER && wb_can_walk())
+		user = wb_walk(task, (void *)words + kernel, &status) * sizeof(__u64);
+	else if (flags & WB_STACK_USER)
 		user = wb_user_frame_pointers(ctx, (void *)words + kernel, &status);
+	barrier_var(user); /* clang knows its bounds and the verifier has to see them */
+	if (user < 0 || user > WB_PART_BYTES)
+		user = 0;
 #ifdef WB_HAS_PYTHON
 	if (flags & WB_STACK_PYTHON) {
 		python = wb_python_stack(task, (void *)words + kernel + user, WB_STACK_DEPTH);
