@@ -62,15 +62,14 @@ enum wb_rule *wb_enum_rule __attribute__((unused));
 struct wb_block {
 	__u64 rows[WB_BLOCK_ROWS];
 };
-WB_EVENT(wb_block); /* into BTF, where clang leaves out what only an inner map uses */
 
 /* A table; made by user space in the size of the image. */
 struct wb_table {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct wb_block);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct wb_block)); /* clang leaves its type out of the BTF here */
 };
 
 /* Table of each image, by its number. A map of its own for each: it takes the memory that it

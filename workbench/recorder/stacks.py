@@ -99,9 +99,10 @@ class StackWorker:
     def _finish(self, idle: threading.Event) -> None:
         try:
             self._symbolizer.retry_unresolved()
-        finally:
-            self._give_frames()
-            idle.set()
+        except Exception:
+            self.failure = traceback.format_exc(limit=3)
+        self._give_frames()
+        idle.set()
 
     def _symbolise(self, samples: Samples) -> None:
         parts = split(samples)
