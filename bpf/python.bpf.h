@@ -284,6 +284,24 @@ static __always_inline __u64 wb_python_mix(__u64 hash, __u64 word)
 	return hash ^ hash >> 29;
 }
 
+static __always_inline __s32 wb_python_first_line(struct wb_python_scratch *s)
+{
+	__u32 at = s->process.code_first_line;
+
+	return WB_PYTHON_WORD(s->code, at) >> (at & 4 ? 32 : 0);
+}
+
+/* Code that the interpreter made for itself, and shows nowhere: _Py_InitCleanup, which runs below
+ * a specialised __init__ (Python/specialize.c), has no name in 3.12; in 3.13 and 3.14 one string
+ * is its name and its file, and it has no line. */
+static __always_inline bool wb_python_internal(struct wb_python_scratch *s)
+{
+	__u64 name = WB_PYTHON_WORD(s->code, s->process.code_name);
+
+	return !name || (name == WB_PYTHON_WORD(s->code, s->process.code_file) &&
+			 !wb_python_first_line(s));
+}
+
 /* Copy a str behind the first `at` bytes of the record's data; returns its bytes there. */
 static __always_inline __u32 wb_python_text(struct wb_python_scratch *s, __u64 text, __u32 at,
 					    __u32 limit, __u32 *length, __u8 *kind)
@@ -328,8 +346,7 @@ static __always_inline void wb_python_announce(struct wb_python_scratch *s,
 	r->code = key->code;
 	r->pid = key->pid;
 	r->fingerprint = key->fingerprint;
-	r->first_line = WB_PYTHON_WORD(s->code, p->code_first_line) >>
-			(p->code_first_line & 4 ? 32 : 0);
+	r->first_line = wb_python_first_line(s);
 	at = r->name_bytes = wb_python_text(s, WB_PYTHON_WORD(s->code, p->code_name), 0,
 					    WB_PYTHON_NAME, &r->name_length, &r->name_kind);
 	at += r->file_bytes = wb_python_text(s, WB_PYTHON_WORD(s->code, p->code_file), at,
@@ -432,8 +449,7 @@ static long wb_python_frame_step(__u32 index, void *context)
 		s->status = WB_PYTHON_BAD_CODE;
 		return 1;
 	}
-	/* Code that the interpreter makes for itself has no name, and CPython shows it nowhere. */
-	if (!WB_PYTHON_WORD(s->code, p->code_name))
+	if (wb_python_internal(s))
 		return 0;
 	key.fingerprint = wb_python_fingerprint(s);
 	word |= (__u64)key.fingerprint << WB_PYTHON_FINGERPRINT;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from compile_bpf import compile_bpf
 
 from workbench.probe.objects import Object
 from workbench.probe.perf_event import online_cpus, open_cpu_clock
@@ -29,7 +31,7 @@ GETPGID = {"x86_64": 121, "aarch64": 155}[os.uname().machine]
 
 @cache
 def interpreters() -> dict[str, list[str]]:
-    """Commands by version and place: WORKBENCH_TEST_PYTHONS (commands, ";" between), known folders."""
+    """Commands by version and folder: those in WORKBENCH_TEST_PYTHONS, ";" between, and others."""
     commands = [text.split() for text in os.environ.get("WORKBENCH_TEST_PYTHONS", "").split(";")]
     home = Path.home()
     for pattern in (".pyenv/versions/*/bin/python3", ".local/share/uv/python/*/bin/python3"):
@@ -52,6 +54,13 @@ def _version(command: list[str]) -> str:
     except OSError:
         return ""
     return run.stdout.strip()
+
+
+def compiled_stacks(folder: Path) -> Path:
+    """Compile the test-only program that sends Python stacks."""
+    arch = {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
+    head = f"#define __TARGET_ARCH_{arch}\n" + (HERE / "stacks.bpf.c").read_text()
+    return compile_bpf(folder, "", head=head)
 
 
 class Workload:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import platform
-from collections import Counter
 from itertools import pairwise
 
 import pytest
-from compile_bpf import compile_bpf
-from pystacks_interpreters import CALL, HERE, STOP, TICK, VERSIONS, Workload, interpreters, recorded
+from pystacks_interpreters import (
+    CALL,
+    STOP,
+    TICK,
+    VERSIONS,
+    Workload,
+    compiled_stacks,
+    interpreters,
+    recorded,
+)
+
+from workbench.pystacks import STATUSES
 
 pytestmark = pytest.mark.kernel
 
@@ -22,9 +30,7 @@ each_python = pytest.mark.parametrize("python", COMMANDS)
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    arch = {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
-    head = f"#define __TARGET_ARCH_{arch}\n" + (HERE / "stacks.bpf.c").read_text()
-    return compile_bpf(tmp_path_factory.mktemp("python"), "", head=head)
+    return compiled_stacks(tmp_path_factory.mktemp("python"))
 
 
 @pytest.fixture
@@ -63,3 +69,59 @@ def test_stacks_at_known_places(program, workload, python):
         recorder.drain()
         assert recorder.announced == codes, "each is announced once"
         assert recorder.decoder.unknown == 0
+
+
+@each_python
+def test_a_chain_that_is_too_long_says_so(program, workload, python):
+    with recorded(program, workload, "call") as recorder:
+        ((tid, told),) = workload.run("deep")
+        (stack,) = recorder.drain()
+    assert stack.tid == tid
+    assert len(told) > 300
+    assert stack.frames == told[:126]
+    assert STATUSES[stack.status] == "truncated"
+    assert len(stack.words) == 127
+
+
+@each_python
+def test_sub_interpreters(program, workload, python):
+    with recorded(program, workload, "call") as recorder:
+        told = workload.run("interpreters")
+        stacks = recorder.drain()
+    assert [stack.frames for stack in stacks] == [frames for _, frames in told]
+    inner = stacks[0]
+    assert [frame[0] for frame in inner.frames][:3] == ["sub", "<module>", "interpreters"]
+    assert inner.entries[:3] == [False, True, False]
+
+
+@each_python
+def test_threads_that_wait(program, workload, python):
+    with recorded(program, workload, "stop") as recorder:
+        told = dict(workload.run("blocked"))
+        stacks = recorder.drain()
+    assert len(told) == 3
+    for tid, frames in told.items():
+        # They were told after they had waited for a while, and stop but once more to end.
+        seen = [stack.frames for stack in stacks if stack.tid == tid]
+        assert frames in seen
+    assert {stack.source for stack in stacks} == {STOP}
+
+
+@each_python
+def test_samples_at_any_instruction(program, workload, python):
+    with recorded(program, workload, "tick", hz=1999) as recorder:
+        workload.run("busy")
+        stacks = [stack for stack in recorder.drain() if stack.frames]
+    assert len(stacks) > 100
+    callers = {
+        **{"busy.<locals>.fib": {"busy.<locals>.fib", "busy.<locals>.<lambda>"}},
+        **{"busy.<locals>.<lambda>": {"busy"}, "busy": {"main"}, "main": {"<module>"}},
+    }
+    odd = 0
+    for stack in stacks:
+        assert stack.source == TICK
+        names = [frame[0] for frame in stack.frames]
+        names = names[names.index(next(name for name in names if name in callers)) :]
+        odd += any(above not in callers[name] for name, above in pairwise(names))
+        odd += names[-1] != "<module>" or stack.status != 0
+    assert odd == 0

@@ -1,3 +1,4 @@
+# ruff: noqa: B018, TRY301, PLC3002, UP031, ARG005 - the odd code is what is tested
 """Runs on the interpreter under test: known stacks, told by the interpreter itself.
 
 Each call of `here` tells the frames as ``sys._getframe`` sees them, then makes a system call that
@@ -181,7 +182,12 @@ def names():
 
 
 def jumps():
-    text = "def f():\n" + " x = 1\n" * 3 + "\n" * 5000 + " here(\n\n\n)\n for _ in range(2):\n  here()\n"
+    text = (
+        "def f():\n"
+        + " x = 1\n" * 3
+        + "\n" * 5000
+        + " here(\n\n\n)\n for _ in range(2):\n  here()\n"
+    )
     space = {"here": here}
     exec(compile(text + "f()", "jumps.py", "exec"), space)
 
@@ -193,7 +199,8 @@ def interpreters():
         import _xxsubinterpreters as module
     code = "def sub():\n import os\n os.getpgid(0)\nsub()"
     inner = module.create()
-    own = [("sub", "<string>", 3), ("<module>", "<string>", 4)]
+    file = "<script>" if sys.version_info >= (3, 14) else "<string>"
+    own = [("sub", file, 3), ("<module>", file, 4)]
     run = getattr(module, "exec", None) or module.run_string
     frame = sys._getframe()
     outer = [(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno + 2)]
@@ -240,6 +247,22 @@ def busy(seconds=0.4):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         sorted(range(20), key=lambda n: fib(6))
+
+
+def tables():
+    """Line tables of modules, and what they mean; in place of stacks."""
+    import argparse
+    import dataclasses
+    import typing
+
+    for module in (argparse, dataclasses, typing):
+        with open(module.__file__, encoding="utf-8") as file:
+            waiting = [compile(file.read(), module.__file__, "exec")]
+        while waiting:
+            code = waiting.pop()
+            waiting += [each for each in code.co_consts if hasattr(each, "co_lines")]
+            about = [code.co_linetable.hex(), code.co_firstlineno]
+            told.append((0, [(*about, list(code.co_lines()))]))
 
 
 def main():

@@ -127,7 +127,9 @@ class CodeTable:
             parts[2] if sizes[2] == head["lines_size"] else b"",
         )
         lengths = [int(head["name_length"]), int(head["file_length"])]
-        cut = any(size < length * kind for size, length, kind in zip(sizes, lengths, kinds, strict=False))
+        cut = any(
+            size < length * kind for size, length, kind in zip(sizes, lengths, kinds, strict=False)
+        )
         if cut or not all(kinds) or not text.lines:
             text = self._read(key) or text
         self._keep(key, text)

@@ -34,7 +34,7 @@ from workbench.pystacks.memory import ProcessMemory
 from workbench.symbols.image import Identity, open_mapping
 from workbench.symbols.mappings import Mapping, Snapshot, read_maps
 
-_NAME = re.compile(r"(lib)?python\d?[^/]*$")
+_NAME = re.compile(r"/(lib)?python[^/]*$")
 _EXTENSION = re.compile(r"\.(cpython|abi)[^/]*\.so$")
 _NEEDED = (b"_PyRuntime", b"Py_Version", b"PyCode_Type")
 MAX_CANDIDATES = 8

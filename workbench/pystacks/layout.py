@@ -82,7 +82,12 @@ class Layout:
         """Whether the kernel side can read it: words are aligned, and within its blocks."""
         words = (
             *(self.thread_next, self.thread_id, self.thread_native_id, self.thread_frame),
-            *(self.frame_code, self.frame_previous, self.frame_instruction, self.thread_status & ~7),
+            *(
+                self.frame_code,
+                self.frame_previous,
+                self.frame_instruction,
+                self.thread_status & ~7,
+            ),
             *(self.code_bytes, self.code_file, self.code_name, self.code_lines),
             *(self.object_type, self.object_size, self.text_length, self.text_state),
         )
