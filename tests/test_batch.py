@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from workbench.batch import Batcher, column
 from workbench.probe.layout import Field, Layout, arrow_schema
+from workbench.schema import OFF_STATES
 
 OFFSET = 1_760_000_000_000_000_000
 
@@ -94,3 +95,13 @@ def test_fixed_size_lists(values):
     made.validate(full=True)
     assert made.type == kind
     assert made.to_pylist() == np.array(values, object).reshape(-1, 3).tolist()
+
+
+def test_codes_get_their_texts():
+    fields = (field("ts", "u8", "wb_time_ns"), field("state", "u2", "wb_off_state"))
+    dtype = np.dtype([(f.name, f.dtype) for f in fields])
+    layout = Layout("some_event", dtype, fields)
+    made = np.zeros(3, dtype)
+    made["state"] = 0, 1, 999
+    batch = Batcher(layout, arrow_schema(layout), 0).batch(made)
+    assert batch["state"].to_pylist() == ["preempted", "sleeping", OFF_STATES[-1]]

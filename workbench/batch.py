@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.schema import TYPEDEFS
+from workbench.schema import TEXTS, TYPEDEFS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class Batcher:
             for field in layout.fields
             if field.typedef in TYPEDEFS and TYPEDEFS[field.typedef].arrow == "timestamp"
         }
+        self._texts = {f.name: TEXTS[f.typedef] for f in layout.fields if f.typedef in TEXTS}
 
     def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
         """Make a batch of records.
@@ -56,6 +57,8 @@ class Batcher:
         for field in self.schema:
             name = field.name
             values = extra[name] if name in extra else _contiguous(records, name)
+            if name in self._texts and name not in extra:
+                values = encoded(values, self._texts[name])
             if name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))
@@ -83,6 +86,14 @@ def _contiguous(records: NDArray[Any], name: str) -> NDArray[Any]:
     base, shape = kind.subdtype
     copied = np.ascontiguousarray(records.view(whole)[name])
     return copied.view(base).reshape(len(records), *shape)
+
+
+def encoded(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
+    """Return codes with their texts as a pyarrow dictionary array; unknown ones get the last."""
+    import pyarrow as pa
+
+    known = np.minimum(codes, len(texts) - 1).astype(np.int8)
+    return pa.DictionaryArray.from_arrays(pa.array(known), pa.array(texts))
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

@@ -51,6 +51,8 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_bytes": Meaning("uint64", "bytes", "size"),
     "wb_stack_id": Meaning("uint32", "1", "stack, see the table stacks"),
     "wb_stack_status": Meaning("dict8", "1", "whether the user's part of the stack is whole"),
+    "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
+    "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
 
@@ -127,6 +129,25 @@ STACK_STATUSES = (
 """How walks of the user's stack end: ``enum wb_stack_status`` of ``bpf/stack.bpf.h``."""
 WHOLE_STACKS = ("complete", "kernel_only")
 """Statuses of stacks that lack nothing."""
+OFF_STATES = (
+    "preempted",
+    "sleeping",
+    "uninterruptible",
+    "io_wait",
+    "stopped",
+    "traced",
+    "new",
+    "other",
+)
+"""Why threads leave the CPU: ``enum wb_off_state`` of ``bpf/offcpu.bpf.c``."""
+WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
+"""Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/offcpu.bpf.c``."""
+TEXTS: dict[str, tuple[str, ...]] = {
+    "wb_stack_status": STACK_STATUSES,
+    "wb_off_state": OFF_STATES,
+    "wb_waker_context": WAKER_CONTEXTS,
+}
+"""Texts of the typedefs that are dictionaries, by their code."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
 
 

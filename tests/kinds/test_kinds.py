@@ -22,8 +22,7 @@ from workbench.kinds import OBJECTS
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
 from workbench.probe.layout import arrow_schema, event_layout
-from workbench.recorder.stack_source import StackSource, status_column
-from workbench.recorder.tables import AggregateSource
+from workbench.recorder.tables import AggregateSource, source_class
 from workbench.schema import TYPEDEFS
 from workbench.store.manifest import Manifest
 from workbench.store.writer import SessionWriter
@@ -147,17 +146,16 @@ def random_records(layout, rng):
 def stream_of(kind, rng):
     """Batches as the recorder makes them: (table, batch)."""
     layout = structs(kind)[0]
-    source = SimpleNamespace(layout=layout)
-    records = random_records(layout, rng)
-    if kind.stacks:
-        schema = StackSource._schema(source)
-        extra = {
-            "stack_id": rng.integers(0, 8, ROWS).astype(np.uint32),
-            "weight": np.ones(ROWS, np.uint32),
-            "stack_status": status_column(records),
-        }
-        return kind.name, Batcher(layout, schema, OFFSET).batch(records, **extra)
-    return kind.name, Batcher(layout, arrow_schema(layout), OFFSET).batch(records)
+    make = source_class(kind, kind.check({}))
+    source = object.__new__(make)
+    source.layout = layout
+    schema = source._schema()
+    extra = {
+        name: rng.integers(0, 8, ROWS).astype(np.uint32)
+        for name in schema.names
+        if name == "weight" or name.endswith("stack_id")
+    }
+    return kind.name, Batcher(layout, schema, OFFSET).batch(random_records(layout, rng), **extra)
 
 
 def aggregate_of(kind, rng):

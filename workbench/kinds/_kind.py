@@ -104,7 +104,9 @@ class CaptureKind:
     clock : str
         Parameter with the rate of a sampling clock that drives the program, or "".
     stacks : bool
-        Records end in addresses, which become a ``stack_id``.
+        Records end in the words of a stack, which become a ``stack_id``.
+    source : str
+        ``module:class`` of what reads its records, where that is not the usual one.
     aggregation : Aggregation, optional
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
@@ -121,6 +123,7 @@ class CaptureKind:
     ring_bytes: int = 1 << 24
     clock: str = ""
     stacks: bool = False
+    source: str = ""
     aggregation: Aggregation | None = None
     derived: tuple[str, ...] = field(default=())
     object: str = ""

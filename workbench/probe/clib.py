@@ -38,6 +38,10 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_object__load": (I, P),
     "bpf_object__btf": (P, P),
     "btf__raw_data": (P, P, c.POINTER(U)),
+    "btf__load_vmlinux_btf": (P,),
+    "btf__find_by_name_kind": (c.c_int32, P, S, U),
+    "btf__type_by_id": (P, P, U),
+    "btf__free": (None, P),
     "bpf_object__next_map": (P, P, P),
     "bpf_object__next_program": (P, P, P),
     "bpf_map__name": (S, P),
@@ -65,6 +69,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_map_delete_elem": (I, I, P),
     "bpf_map_get_next_key": (I, I, P, P),
     "bpf_map_lookup_batch": (I, I, P, P, P, P, c.POINTER(U), P),
+    "bpf_map_update_batch": (I, I, P, P, c.POINTER(U), P),
     "bpf_map_create": (I, I, S, U, U, U, P),
     "bpf_enable_stats": (I, I),
 }

@@ -33,12 +33,22 @@ class Samples:
         With ``pid``, ``cpu``, ``kernel_depth``, ``user_depth`` and ``python_depth``.
     words : uint64 array
         Of all records in a row.
+    stacks : int
+        Stacks of each event. With two the records come twice, first all with the one stack, then
+        all with the other.
     """
 
     table: str
     make_batch: Callable[[NDArray[Any], NDArray[np.uint32]], Any]
     records: NDArray[Any]
     words: NDArray[np.uint64]
+    stacks: int = 1
+
+    @property
+    def cpus(self) -> NDArray[np.uint16]:
+        """CPU of each event."""
+        cpus: NDArray[np.uint16] = self.records["cpu"][: len(self.records) // self.stacks]
+        return cpus
 
 
 @dataclass(frozen=True)

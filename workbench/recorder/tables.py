@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,14 +157,20 @@ def make_source(
 ) -> EventSource:
     """Return the loaded source of a kind."""
     settings = kind.settings(parameters, machine)
-    make: type[EventSource] = EventSource
-    if kind.table(parameters) != kind.name:
-        make = AggregateSource
-    elif kind.stacks:  # symbolizing takes imports that other kinds start faster without
-        from workbench.recorder.stack_source import StackSource
-
-        make = StackSource
+    make = source_class(kind, parameters)
     return make(kind, setup, settings, ring_bytes or default_ring(kind.ring_bytes), parameters)
+
+
+def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:
+    """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
+    if kind.table(parameters) != kind.name:
+        return AggregateSource
+    usual = "workbench.recorder.stack_source:StackSource" if kind.stacks else ""
+    module, _, name = (kind.source or usual).partition(":")
+    if not module:
+        return EventSource
+    found: type[EventSource] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def default_ring(wanted: int) -> int:

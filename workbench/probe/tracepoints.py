@@ -1,0 +1,70 @@
+"""What the running kernel's BTF says of its tracepoints and per-CPU variables.
+
+libbpf reads it: parsing all of it in Python takes a second.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from workbench.probe import btf as b
+from workbench.probe.clib import lib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# struct btf_type, include/uapi/linux/btf.h: three words; info is vlen in bits 0-15 and the kind
+# in bits 24-28; the third word is the type that a typedef or pointer stands for. Behind that of a
+# section come its variables, struct btf_var_secinfo: type, offset, size.
+_WORDS = c.c_uint32 * 3
+
+
+def argument_count(name: str) -> int:
+    """Return how many arguments programs on ``tp_btf/NAME`` get; 0 where it does not exist.
+
+    A tracepoint's typedef ``btf_trace_NAME`` is a pointer to a function whose first parameter
+    is not one of the arguments (``__data``, include/trace/bpf_probe.h).
+    """
+    with _kernel_btf() as btf:
+        found = _find(btf, f"btf_trace_{name}", b.TYPEDEF)
+        if not found:
+            return 0
+        for _ in range(2):  # typedef, pointer
+            found = _words(btf, found)[2]
+        return max(0, (_words(btf, found)[1] & 0xFFFF) - 1)
+
+
+@cache
+def per_cpu_offsets(*names: str) -> dict[str, int]:
+    """Return where per-CPU variables of the kernel lie in their section, those that exist."""
+    with _kernel_btf() as btf:
+        section = _find(btf, ".data..percpu", b.DATASEC)
+        wanted = {_find(btf, name, b.VAR): name for name in names}
+        if not section:
+            return {}
+        count = _words(btf, section)[1] & 0xFFFF
+        address = lib().btf__type_by_id(btf, section) + c.sizeof(_WORDS)
+        variables = (_WORDS * count).from_address(address)
+        return {wanted[number]: offset for number, offset, _ in variables if number in wanted}
+
+
+@contextmanager
+def _kernel_btf() -> Iterator[int]:
+    btf = lib().btf__load_vmlinux_btf()
+    try:
+        yield btf or 0
+    finally:
+        lib().btf__free(btf)
+
+
+def _find(btf: int, name: str, kind: int) -> int:
+    """Return the number of a type, 0 where there is none."""
+    return max(0, lib().btf__find_by_name_kind(btf, name.encode(), kind)) if btf else 0
+
+
+def _words(btf: int, number: int) -> tuple[int, int, int]:
+    first, second, third = _WORDS.from_address(lib().btf__type_by_id(btf, number))
+    return first, second, third
