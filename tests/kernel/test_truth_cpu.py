@@ -57,7 +57,7 @@ def test_samples_are_cpu_time(tmp_path, capfd):
 
 
 def test_kernel_frames_have_names(tmp_path, capfd):
-    command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64k", "count=60000"]
+    command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64k", "count=600000"]
     session = wb.capture("cpu", command=command, hz=999, output=tmp_path / "s.wb")
     stacks = folded(session)
     assert share(stacks, "vfs_read") > 0.3

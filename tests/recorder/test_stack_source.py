@@ -35,7 +35,10 @@ def bare():
     source.table = "cpu"
     source._ended = np.zeros((2, len(STACK_STATUSES)), np.int64)
     handed = []
-    source._worker = SimpleNamespace(submit=handed.append, batches=lambda: ["done"])
+    source._worker = SimpleNamespace(
+        submit=handed.append, batches=lambda: ["done"], problems=lambda: ["odd name"]
+    )
+    source._leads = True
     return source, handed
 
 
@@ -80,7 +83,6 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     source._stats["dropped"][0, 0] = 1
     source.delivered = np.array([6, 5])
     source._worker.unfinished = lambda _table: np.array([2, 0, 0])
-    source._worker.failure = "Traceback\nValueError: odd name"
     assert [row["delivered"] for row in source.losses()] == [6, 5]
     source._ended[1, [0, 6]] = 3, 2
     first, second = source.losses(final=True)
@@ -88,10 +90,11 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     assert first["delivered"] == 4
     assert first["dropped"] == {"ring_full": 1, "unaccounted": 2}
     assert (second["delivered"], second["dropped"]) == (5, {})
-    names, late = source.problems()
-    assert "ValueError: odd name" in names
+    others, late = source.problems()
+    assert others == "odd name"
     assert "2 samples were not written" in late
-    source._worker = SimpleNamespace(failure="", unfinished=lambda _table: np.zeros(3, int))
+    source._leads = False
+    source._worker.unfinished = lambda _table: np.zeros(3, int)
     assert source.problems() == []
 
 

@@ -104,7 +104,7 @@ class CaptureLoop:
         self._tree = Source("process", setup, {}, PROCESS_RING, watermark=1)
         cleanup.callback(self._tree.close)
         shared = {name: self._tree.object.maps[name] for name in targets.SHARED}
-        setup = Setup(values, self._transport, self._clock_start, shared)
+        setup = Setup(values, self._transport, self._clock_start, shared, spec.target)
         for name, parameters in spec.kinds.items():
             kind, machine = kinds.find(name), platform.machine()
             source = make_source(kind, setup, parameters, machine, spec.ring_bytes or 0)

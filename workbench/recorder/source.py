@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from workbench.probe.maps import Map
     from workbench.probe.span import Span
+    from workbench.recorder.spec import Target
 
 RING, PERF = 0, 1  # enum wb_transport
 MAX_WATERMARK = 2 << 20
@@ -44,6 +45,8 @@ class Setup:
         Nanoseconds from the boot clock to UTC.
     shared : mapping of str to Map
         Maps that the object takes from another one instead of making its own.
+    target : Target, optional
+        What is traced.
     services : dict of str to object
         What several sources of a session use together; the first one that needs it puts it there.
     """
@@ -52,6 +55,7 @@ class Setup:
     transport: int
     clock_offset: int
     shared: Mapping[str, Map] = field(default_factory=dict)
+    target: Target | None = None
     services: dict[str, Any] = field(default_factory=dict)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.layout import arrow_schema
+from workbench.recorder.stack_service import ONLY_WALKING, StackService, can_walk
 from workbench.recorder.stack_words import Samples, word_counts
-from workbench.recorder.stacks import StackWorker
 from workbench.recorder.tables import EventSource
 from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
 
@@ -37,12 +37,29 @@ class StackSource(EventSource):
         ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
+        self._target = setup.target
         self._leads = "stacks" not in setup.services
+        super().__init__(kind, setup, settings, ring_bytes, parameters)
         if self._leads:
-            setup.services["stacks"] = StackWorker()
-        self._worker: StackWorker = setup.services["stacks"]
+            setup.services["stacks"] = StackService(self.object, walks=self._walks)
+        self._worker: StackService = setup.services["stacks"]
         self._ended = np.zeros((len(self.delivered), len(STACK_STATUSES)), np.int64)
+
+    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
+        self._walks = can_walk()
+        super()._set_up(setup, dict(settings) | {"wb_tables": int(self._walks)}, watermark)
+        if not self._walks:
+            for name in ONLY_WALKING:
+                self.object.maps[name].leave_out()
+        elif not self._leads:
+            for name, other in setup.services["stacks"].shared.items():
+                self.object.maps[name].share(other)
+
+    def start(self) -> None:
+        """Attach, once the tables of what runs are loaded."""
+        if self._leads:
+            self._worker.prepare(self._target)
+        super().start()
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -75,14 +92,14 @@ class StackSource(EventSource):
         return self._worker.batches()
 
     def process_started(self, pid: int) -> None:
-        """Read its mappings."""
+        """Read its mappings and load the tables of its files."""
         if self._leads:
-            self._worker.add_process(pid)
+            self._worker.process_started(pid)
 
     def process_ended(self, pid: int) -> None:
         """Resolve what is open, e.g. code of a JIT whose map file is complete now."""
         if self._leads:
-            self._worker.exited(pid)
+            self._worker.process_ended(pid)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Drain; return what the symbolizing thread has finished."""
@@ -111,10 +128,7 @@ class StackSource(EventSource):
 
     def problems(self) -> list[str]:
         """Return what the symbolizing thread stumbled over."""
-        found = []
-        if self._worker.failure:
-            last = self._worker.failure.strip().splitlines()[-1]
-            found.append(f"{self.kind}: some frames have no names, naming them failed: {last}")
+        found = self._worker.problems() if self._leads else []
         lost = int(self._worker.unfinished(self.table).sum())
         if lost:
             found.append(f"{self.kind}: {lost:,} samples were not written: naming took too long.")

@@ -8,6 +8,7 @@ share the two tables.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import traceback
@@ -21,6 +22,7 @@ from workbench.recorder.stack_table import StackTable
 from workbench.recorder.stack_words import Parts, Samples, split
 from workbench.symbols.resolver import UNKNOWN_ID
 from workbench.symbols.symbolizer import Symbolizer
+from workbench.unwind.images import FoundImage, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,7 @@ class StackWorker:
         self._done: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._submitted: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._stacks = StackTable()
+        self._images: dict[int, FoundImage] = {}
         self._symbolizer = Symbolizer()
         self._in: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._out: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -55,6 +58,10 @@ class StackWorker:
     def exited(self, pid: int) -> None:
         """Resolve what can still be resolved of a process that has ended."""
         self._in.put((self._symbolizer.process_exited, pid))
+
+    def add_image(self, number: int, found: FoundImage, source: int | bytes) -> None:
+        """Take an image that words may name from now on, with its open file or content."""
+        self._in.put((self._take_image, (number, found, source)))
 
     def submit(self, samples: Samples) -> None:
         """Hand samples over."""
@@ -115,6 +122,33 @@ class StackWorker:
         self._out.put((samples.table, samples.make_batch(samples.records, numbers)))
         self._done[samples.table] += _per_cpu(samples)
 
+    def _take_image(self, image: tuple[int, FoundImage, int | bytes]) -> None:
+        number, found, source = image
+        self._images[number] = found
+        if isinstance(source, int):
+            os.close(source)
+
+    def _addresses(
+        self, pid: int, images: NDArray[np.uint16], offsets: NDArray[np.uint64]
+    ) -> NDArray[np.uint64]:
+        # stand-in until the symbolizer takes images
+        if not images.any():
+            return offsets
+        process = self._symbolizer._processes.get(pid)
+        snapshot = process.maps.at() if process else None
+        out = offsets.copy()
+        for n in np.unique(images[images > 0]).tolist():
+            found = self._images.get(n)
+            mine = images == n
+            done = np.zeros(len(out), bool)
+            for m in snapshot.mappings if snapshot and found else ():
+                if place_of(m) == place_of(found.mapping):
+                    off = 0 if m.path == "[vdso]" else m.offset
+                    inside = mine & (offsets >= off) & (offsets <= off + m.end - m.start) & ~done
+                    out[inside] = offsets[inside] - np.uint64(off) + np.uint64(m.start)
+                    done |= inside
+        return out
+
     def frames(self, parts: Parts, pids: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Return the frame of each native word."""
         in_kernel, exact = parts.in_kernel, parts.exact
@@ -128,7 +162,8 @@ class StackWorker:
         for one in np.unique(pid[~in_kernel]):
             mine = ~in_kernel & (pid == one)
             ask = partial(self._symbolizer.frames_for, int(one))
-            frames[mine] = self._named(ask, addresses[mine], exact[mine])
+            there = self._addresses(int(one), parts.images[mine], addresses[mine])
+            frames[mine] = self._named(ask, there, exact[mine])
         return frames
 
     def _named(
@@ -155,4 +190,4 @@ class StackWorker:
 
 
 def _per_cpu(samples: Samples) -> NDArray[np.int64]:
-    return np.bincount(samples.records["cpu"], minlength=MAX_CPUS)
+    return np.bincount(samples.cpus, minlength=MAX_CPUS)

@@ -1,0 +1,137 @@
+"""What all kinds with stacks of one session share: tables of the BPF side, and two threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.recorder import procfs
+from workbench.recorder.stacks import StackWorker
+from workbench.schema import STACK_STATUSES
+from workbench.unwind.loader import TableMaps
+from workbench.unwind.manager import UnwindManager
+from workbench.unwind.needed import files_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from workbench.elf import Elf
+    from workbench.probe.objects import Object
+    from workbench.recorder.spec import Target
+    from workbench.recorder.stack_words import Samples
+    from workbench.unwind.images import FoundImage
+
+TABLES = ("wb_rows", "wb_images")
+"""Maps of bpf/unwind.bpf.h that the objects of a session share."""
+ONLY_WALKING = (*TABLES, "wb_walks")
+VMLINUX = Path("/sys/kernel/btf/vmlinux")
+READY_S = 1.0
+"""Longest wait for the tables of what runs already, before the first event."""
+MISSING = STACK_STATUSES.index("image_missing")
+
+
+def can_walk(vmlinux: Path = VMLINUX) -> bool:
+    """Whether this kernel has what bpf/unwind.bpf.h needs: names in its BTF tell."""
+    if not any(find_spec(f"workbench.unwind.{name}") for name in ("table_cache", "_standin")):
+        return False  # tables are made in a later commit
+    try:
+        names = vmlinux.read_bytes()
+    except OSError:
+        return False
+    return platform.machine() == "x86_64" and all(
+        name in names for name in (b"\0mm_mt\0", b"\0BPF_FUNC_loop\0")
+    )
+
+
+class StackService:
+    """The threads that name stacks and that load unwind tables.
+
+    Parameters
+    ----------
+    object_ : Object
+        The first loaded one with stacks; the others share its maps.
+    walks : bool
+        Whether this kernel can walk by tables.
+    """
+
+    def __init__(self, object_: Object, *, walks: bool) -> None:
+        self.shared = {name: object_.maps[name] for name in TABLES if walks}
+        self._namer = StackWorker()
+        self.unwind: UnwindManager | None = None
+        if walks:
+            maps = TableMaps(object_.maps["wb_rows"], object_.maps["wb_images"])
+            self.unwind = UnwindManager(maps, _rows, self._announce)
+
+    def prepare(self, target: Target | None) -> None:
+        """Load what is going to run, or runs; wait for it, but not long."""
+        if self.unwind is None or target is None:
+            return
+        if target.held and target.command:
+            self.unwind.prepare(files_of(target.command[0]))
+        elif target.pid is None:
+            for pid in procfs.processes():
+                self.unwind.process_started(pid)
+        self.unwind.wait(READY_S)
+
+    def process_started(self, pid: int) -> None:
+        """A process of the target was found, was forked or has called execve."""
+        if self.unwind is not None:
+            self.unwind.process_started(pid)
+        self._namer.add_process(pid)
+
+    def process_ended(self, pid: int) -> None:
+        """A process of the target has ended."""
+        self._namer.exited(pid)
+
+    def submit(self, samples: Samples) -> None:
+        """Hand samples over, and look for the images that their stacks lacked."""
+        missing = samples.records["stack_status"] == MISSING
+        if self.unwind is not None and missing.any():
+            self.unwind.image_missing(samples.records["pid"][missing])
+        self._namer.submit(samples)
+
+    def batches(self) -> list[tuple[str, Any]]:
+        """Return finished batches of all kinds: (table, record batch), in the order to write them."""
+        return self._namer.batches()
+
+    def finish(self) -> list[tuple[str, Any]]:
+        """Name all that was handed over, and return the last batches."""
+        return self._namer.finish()
+
+    def unfinished(self, table: str) -> NDArray[np.int64]:
+        """Samples of each CPU that were handed over for a table and have not come back."""
+        return self._namer.unfinished(table)
+
+    def problems(self) -> list[str]:
+        """Return what went wrong without ending the capture, for people."""
+        found = []
+        if self._namer.failure:
+            last = self._namer.failure.strip().splitlines()[-1]
+            found.append(f"Some frames have no names, naming them failed: {last}")
+        if self.unwind is not None and self.unwind.stats.failures:
+            stats = self.unwind.stats
+            found.append(f"{stats.failures} unwind tables were not loaded: {stats.last_failure}")
+        return found
+
+    def close(self) -> None:
+        """End the threads. Safe to call twice."""
+        if self.unwind is not None:
+            self.unwind.close()
+        self._namer.close()
+
+    def _announce(self, number: int, found: FoundImage) -> None:
+        source = found.source if isinstance(found.source, bytes) else os.dup(found.source)
+        self._namer.add_image(number, found, source)
+
+
+def _rows(elf: Elf) -> NDArray[Any]:
+    try:
+        from workbench.unwind.table_cache import load
+    except ImportError:
+        from workbench.unwind._standin import load
+
+    return load(elf, elf.build_id).rows

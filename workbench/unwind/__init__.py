@@ -1,0 +1,1 @@
+"""Unwind tables: made of ELF files, cached, loaded for the BPF side."""

@@ -1,0 +1,107 @@
+"""Unwind tables → the maps of the BPF side (bpf/unwind.bpf.h)."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import KernelError
+from workbench.probe.arrays import create_array, set_inner_maps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from workbench.probe.maps import Map
+    from workbench.unwind.images import ImageKey
+
+BLOCK_ROWS = 32  # WB_BLOCK_ROWS
+MAX_BLOCKS = 1 << 20  # WB_SEARCH_STEPS
+MAX_NUMBER = (1 << 15) - 1  # WB_MAX_IMAGES
+IMAGE = np.dtype([("number", "<u4"), ("blocks", "<u4"), ("used", "<u4"), ("pad", "<u4")])
+"""``struct wb_image``."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table of a numbered image.
+
+    Parameters
+    ----------
+    number : int
+        1 to :data:`MAX_NUMBER`.
+    key : ImageKey
+    rows : uint64 array
+        Sorted, see :mod:`workbench.unwind.rows`; empty for a file without a table.
+    """
+
+    number: int
+    key: ImageKey
+    rows: NDArray[np.uint64]
+
+
+class TableMaps:
+    """The maps ``wb_rows`` and ``wb_images`` of a loaded object."""
+
+    def __init__(self, rows: Map, images: Map) -> None:
+        self._rows = rows
+        self._images = images
+
+    def put(self, tables: Sequence[Table]) -> None:
+        """Load tables, all together; their images are known to the BPF side afterwards.
+
+        Raises
+        ------
+        KernelError
+            There is no memory for a table, for instance. None of them is loaded then.
+        """
+        arrays: dict[int, int] = {}
+        counts: list[int] = []
+        try:
+            for table in tables:
+                made = blocks(table.rows)
+                counts.append(len(made))
+                if len(made):
+                    arrays[table.number] = create_array(made)
+            set_inner_maps(self._rows, arrays)
+        finally:
+            for fd in arrays.values():
+                os.close(fd)
+        for table, count in zip(tables, counts, strict=True):
+            value = struct.pack("<IIII", table.number, count, 0, 0)
+            self._images.update(table.key.packed(), value)
+
+    def remove(self, tables: Sequence[tuple[int, ImageKey]]) -> None:
+        """Take out tables by number and key; walks that use one right now end with it."""
+        for number, key in tables:
+            try:
+                self._images.delete(key.packed())
+                self._rows.delete(struct.pack("<I", number))
+            except KernelError:  # an empty slot: a file without a table
+                continue
+
+    def used(self) -> dict[int, int]:
+        """Return when each loaded image was last met, by its number; 0 for never.
+
+        The time is CLOCK_BOOTTIME in units of 2**20 ns, cut to 32 bits (50 days).
+        """
+        _, values = self._images.items()
+        images = np.ascontiguousarray(values).view(IMAGE)[:, 0]
+        return dict(zip(images["number"].tolist(), images["used"].tolist(), strict=True))
+
+
+def blocks(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return rows in blocks of :data:`BLOCK_ROWS`, the last one padded with ones.
+
+    A table of more than 2**25 rows is cut.
+    """
+    rows = rows[: MAX_BLOCKS * BLOCK_ROWS]
+    count = -(-len(rows) // BLOCK_ROWS)
+    padded = np.full(count * BLOCK_ROWS, np.uint64(0xFFFFFFFFFFFFFFFF))
+    padded[: len(rows)] = rows
+    return padded.reshape(count, BLOCK_ROWS)
