@@ -29,8 +29,7 @@ def bare():
     source._batcher = Batcher(source.layout, source.schema, 1000)
     source._ended = np.zeros((2, len(STACK_STATUSES)), np.int64)
     handed = []
-    worker = SimpleNamespace(submit=handed.append)
-    source._service = SimpleNamespace(worker=worker, note=lambda _records: None)
+    source._worker = SimpleNamespace(submit=handed.append)
     return source, handed
 
 

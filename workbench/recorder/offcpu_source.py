@@ -56,7 +56,7 @@ class OffcpuSource(StackSource):
     def _convert(self, span: Any, records: NDArray[Any]) -> list[tuple[str, Any]]:
         words, counts = span.tails(self.layout.dtype.itemsize)
         self._submit(records.copy(), words, counts)
-        return self._service.worker.batches()
+        return self._worker.batches()
 
     def _submit(
         self, records: NDArray[Any], words: NDArray[np.uint64], counts: NDArray[np.int64]
@@ -69,12 +69,10 @@ class OffcpuSource(StackSource):
         position = np.arange(len(words)) - np.repeat(np.cumsum(counts) - counts, counts)
         split, end = np.repeat(own, counts), np.repeat(own + more, counts)
         mine = words[position < split]
-        self._service.note(records)
-        submit = self._service.worker.submit
+        submit = self._worker.submit
         if not more.any():
             submit(Samples(self.table, self._make_batch, records, mine))
             return
-        self._service.note(wakers)
         theirs = words[(position >= split) & (position < end)]
         both, words = np.concatenate([records, wakers]), np.concatenate([mine, theirs])
         submit(Samples(self.table, self._make_pairs, both, words, stacks=2))
