@@ -29,7 +29,7 @@ def test_every_field_of_a_process_is_known(loaded):
     derived = {"runtime", "code_type", "thread_key", "thread_bytes", "frame_bytes"}
     known = {field.name for field in fields(TABLE[3, 11])}
     assert set(dtype.names) - derived <= known
-    assert known - set(dtype.names) == {"thread_id", "thread_native_id", "thread_interpreter"}
+    assert known - set(dtype.names) == {"thread_id", "thread_native_id"}
     value = record(TABLE[3, 11], dtype, runtime=1, code_type=2, thread_key=3)
     assert value["frame_entry"] == 68
     assert loaded.maps["wb_python"].value_size == dtype.itemsize

@@ -51,6 +51,7 @@ class Layout:
     code_version: int
     thread_status: int = 0
     thread_active: int = 0
+    thread_previous: int = 0
     thread_interpreter: int = 16
     indirect: int = 0
     indirect_frame: int = 0
@@ -70,7 +71,7 @@ class Layout:
     def thread_bytes(self) -> int:
         """Bytes of a thread state that hold all that is read of it."""
         ends = (self.thread_next, self.thread_id, self.thread_native_id, self.thread_frame)
-        return max(*ends, self.thread_status, self.thread_interpreter) + 8
+        return max(*ends, self.thread_status, self.thread_previous, self.thread_interpreter) + 8
 
     @property
     def frame_bytes(self) -> int:
@@ -82,6 +83,7 @@ class Layout:
         """Whether the kernel side can read it: words are aligned, and within its blocks."""
         words = (
             *(self.thread_next, self.thread_id, self.thread_native_id, self.thread_frame),
+            *(self.thread_previous, self.thread_interpreter),
             *(
                 self.frame_code,
                 self.frame_previous,
@@ -242,6 +244,7 @@ def layout_of(offsets: dict[str, int], version: tuple[int, int]) -> Layout:
         thread_frame=offsets["thread.current_frame"],
         thread_status=offsets["thread.status"],
         thread_active=_ACTIVE,
+        thread_previous=offsets["thread.prev"],
         thread_interpreter=offsets["thread.interp"],
         frame_code=offsets["frame.executable"],
         frame_previous=offsets["frame.previous"],
