@@ -38,6 +38,21 @@ struct wb_stack_head {
 #define WB_HAS_PYTHON 1
 #endif
 
+#define WB_MISSING_NS 10000000ULL
+
+__u64 wb_missing_told;
+
+/* Have the recorder read this record at once: it loads the table that was missing. */
+static __always_inline void wb_tell_missing(void)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (now - wb_missing_told < WB_MISSING_NS)
+		return;
+	wb_missing_told = now;
+	wb_cpu_stats()->unannounced = wb_watermark;
+}
+
 /* By frame pointers, in the kernel's own helper. */
 static __always_inline long wb_user_frame_pointers(void *ctx, __u64 *words, __u16 *status)
 {
@@ -69,6 +84,8 @@ static __always_inline long wb_stack(void *ctx, struct task_struct *task,
 		user = wb_walk(task, (void *)words + kernel, &status) * sizeof(__u64);
 	else if (flags & WB_STACK_USER)
 		user = wb_user_frame_pointers(ctx, (void *)words + kernel, &status);
+	if (status == WB_STACK_IMAGE_MISSING)
+		wb_tell_missing();
 	barrier_var(user); /* clang knows its bounds and the verifier has to see them */
 	if (user < 0 || user > WB_PART_BYTES)
 		user = 0;

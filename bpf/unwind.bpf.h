@@ -9,7 +9,7 @@
 #ifndef WORKBENCH_UNWIND_H
 #define WORKBENCH_UNWIND_H
 
-#include "workbench.bpf.h"
+#include "mappings.bpf.h"
 
 #define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
 
@@ -17,7 +17,6 @@
 #define WB_WORD_EXACT (1ULL << 63) /* an interrupted instruction, not a return address */
 #define WB_WORD_IMAGE_SHIFT 48
 #define WB_WORD_OFFSET ((1ULL << WB_WORD_IMAGE_SHIFT) - 1)
-#define WB_MAX_IMAGES 32768 /* numbers 1 to 32767 */
 
 /* How the walk of the user's part ended. schema.py has the same names. */
 enum wb_stack_status {
@@ -33,167 +32,20 @@ enum wb_stack_status {
 };
 enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
 
-/* ---- tables ---- */
-
-/* Rules of a row; workbench/unwind/rows.py has the same. */
-enum wb_rule {
-	WB_RULE_END,    /* the root of a thread */
-	WB_RULE_RSP,    /* CFA = rsp + cfa */
-	WB_RULE_RBP,    /* CFA = rbp + cfa */
-	WB_RULE_PLT,    /* CFA = rsp + 8, and 8 more from byte `cfa` of the 16 of an entry on */
-	WB_RULE_SIGNAL, /* the frame that the kernel makes for a signal handler */
-	WB_RULE_DRAP,   /* CFA = *(rbp - cfa): a function that realigned its stack */
-	WB_RULE_BAD,    /* cannot be expressed */
-	WB_RULE_FP,     /* no table here: frame pointers */
-};
-enum wb_rule *wb_enum_rule __attribute__((unused));
-
-/* A row: file offset << 0, rule << 32, cfa << 36 (16 bits), rbp << 52 (8 bits). */
-#define WB_ROW_RULE(row) (((row) >> 32) & 15)
-#define WB_ROW_CFA(row) (((row) >> 36) & 0xffff)
-#define WB_ROW_RBP(row) (((row) >> 52) & 0xff)
-#define WB_ROW_OF(rule) ((__u64)(rule) << 32)
-
-#define WB_BLOCK_ROWS 32
-#define WB_BLOCK_STEPS 5  /* 2^5 = 32 */
-#define WB_SEARCH_STEPS 20 /* 2^20 blocks, 2^25 rows */
-
-/* Rows in blocks, so that the last steps of a search need no helper; padded with ~0. */
-struct wb_block {
-	__u64 rows[WB_BLOCK_ROWS];
-};
-
-/* A table; made by user space in the size of the image. */
-struct wb_table {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct wb_block)); /* clang leaves its type out of the BTF here */
-};
-
-/* Table of each image, by its number. A map of its own for each: it takes the memory that it
- * needs, and taking it out waits for the walks that still use it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, WB_MAX_IMAGES);
-	__type(key, __u32);
-	__array(values, struct wb_table);
-} wb_rows SEC(".maps");
-
-/* A file as /proc/PID/maps shows it; the vdso has inode and device 0 and the mapping's size. */
-struct wb_image_key {
-	__u64 inode;
-	__u64 size;
-	__u32 device;
-	__u32 pad;
-};
-
-struct wb_image {
-	__u32 number;
-	__u32 blocks; /* 0: the file is known and has no table */
-	__u32 used;   /* when it was last met, about milliseconds: user space evicts by it */
-	__u32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, WB_MAX_IMAGES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct wb_image_key);
-	__type(value, struct wb_image);
-} wb_images SEC(".maps");
-
-const volatile __u32 wb_tables = 0; /* user space made the maps above and fills them */
-
-/* ---- the kernel's structures, found by CO-RE; the suffix is ignored ---- */
-
-struct maple_tree___wb {
-	void *ma_root;
-} __attribute__((preserve_access_index));
-
-struct mm_struct___wb {
-	struct maple_tree___wb mm_mt;
-	struct {
-		void *vdso;
-	} context;
-} __attribute__((preserve_access_index));
-
-struct maple_range_64___wb {
-	unsigned long pivot[15];
-	void *slot[16];
-} __attribute__((preserve_access_index));
-
-struct maple_arange_64___wb {
-	unsigned long pivot[9];
-	void *slot[10];
-} __attribute__((preserve_access_index));
-
-enum maple_type___wb {
-	maple_leaf_64___wb = 1,
-	maple_arange_64___wb = 3,
-};
-
-struct super_block___wb {
-	__u32 s_dev;
-} __attribute__((preserve_access_index));
-
-struct inode___wb {
-	unsigned long i_ino;
-	__s64 i_size;
-	struct super_block___wb *i_sb;
-} __attribute__((preserve_access_index));
-
-struct dentry___wb {
-	struct inode___wb *d_inode;
-} __attribute__((preserve_access_index));
-
-struct path___wb {
-	struct dentry___wb *dentry;
-} __attribute__((preserve_access_index));
-
-struct file___wb {
-	__u32 f_mode;
-	struct inode___wb *f_inode;
-} __attribute__((preserve_access_index));
-
-struct backing_file___wb {
-	struct path___wb user_path;
-} __attribute__((preserve_access_index));
-
-struct vm_area_struct___wb {
-	unsigned long vm_start, vm_end, vm_pgoff, vm_flags;
-	struct file___wb *vm_file;
-} __attribute__((preserve_access_index));
+#define USER32_CS 0x23 /* arch/x86/include/asm/segment.h */
 
 struct pt_regs___wb {
 	unsigned long bp, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
-#define VM_EXEC 4                  /* include/linux/mm.h */
-#define FMODE_BACKING (1U << 25)   /* include/linux/fs.h */
-#define MAPLE_NODE_WORDS 32        /* nodes are 256 bytes, aligned so: lib/maple_tree.c */
-#define MAPLE_LEVELS 8
-#define USER32_CS 0x23             /* arch/x86/include/asm/segment.h */
-
-/* ---- a walk ---- */
-
 struct wb_walk {
 	__u64 pc, sp, bp;
-	__u64 start, end;  /* mapping that was found last */
-	__u64 offset;      /* of its start in the file */
-	__u64 root;        /* of the maple tree */
-	__u64 vdso;
-	__u32 number;      /* image of the mapping, 0: none that is known */
-	__u32 blocks;
-	__u32 is_file;
-	__u32 returned;    /* 1: pc is a return address */
+	__u32 returned; /* 1: pc is a return address */
 	__u32 depth;
 	__u32 status;
-	__u32 missing;     /* an image was met that user space has not loaded */
-	__u32 now;
+	__u32 pad;
 	__u64 busy;
-	__u64 node[MAPLE_NODE_WORDS];
+	struct wb_mapping map;
 };
 
 /* Two for each CPU: a program may interrupt another one of the same object. */
@@ -213,142 +65,6 @@ struct wb_walk_context {
 static __always_inline int wb_read_user(__u64 address, void *to, __u32 size)
 {
 	return bpf_probe_read_user(to, size, (void *)address);
-}
-
-/* Leave of the maple tree that holds `address` (mas_walk() in lib/maple_tree.c), 0 if none does.
- * Without its lock: a node that is changed meanwhile is as good or useless as it was. */
-static __always_inline __u64 wb_find_leaf(struct wb_walk *w, __u64 address)
-{
-	const __u32 leaf = bpf_core_enum_value(enum maple_type___wb, maple_leaf_64___wb);
-	const __u32 arange = bpf_core_enum_value(enum maple_type___wb, maple_arange_64___wb);
-	const __u32 slots = bpf_core_field_offset(struct maple_range_64___wb, slot) / 8;
-	const __u32 pivots = bpf_core_field_size(struct maple_range_64___wb, pivot) / 8;
-	const __u32 arange_slots = bpf_core_field_offset(struct maple_arange_64___wb, slot) / 8;
-	const __u32 arange_pivots = bpf_core_field_size(struct maple_arange_64___wb, pivot) / 8;
-	__u64 entry = w->root;
-
-	for (int level = 0; level < MAPLE_LEVELS; level++) {
-		__u32 type = (entry >> 3) & 15, count, slot, i;
-
-		if (entry < 4096)
-			return 0;
-		if (bpf_probe_read_kernel(w->node, sizeof(w->node), (void *)(entry & ~0xffULL)))
-			return 0;
-		count = type == arange ? arange_pivots : pivots;
-		slot = type == arange ? arange_slots : slots;
-		for (i = 0; i < 15; i++) {
-			__u64 pivot = w->node[1 + i];
-
-			/* Behind the last pivot in use is 0; it stands for the node's end. */
-			if (i >= count || pivot >= address || (!pivot && i))
-				break;
-		}
-		entry = w->node[(slot + i) & (MAPLE_NODE_WORDS - 1)];
-		if (type == leaf)
-			return entry < 4096 ? 0 : entry;
-	}
-	return 0;
-}
-
-/* Inode that /proc/PID/maps shows: of overlayfs' own file, not of the layer's (file_user_inode()
- * in include/linux/fs.h). */
-static __always_inline struct inode___wb *wb_inode(struct file___wb *file)
-{
-	struct backing_file___wb *backing = (void *)file;
-
-	if (bpf_core_type_exists(struct backing_file___wb) &&
-	    BPF_CORE_READ(file, f_mode) & FMODE_BACKING)
-		return BPF_CORE_READ(backing, user_path.dentry, d_inode);
-	return BPF_CORE_READ(file, f_inode);
-}
-
-static __always_inline void wb_find_image(struct wb_walk *w, struct file___wb *file)
-{
-	struct wb_image_key key = {};
-	struct wb_image *image;
-
-	if (file) {
-		struct inode___wb *inode = wb_inode(file);
-
-		key.inode = BPF_CORE_READ(inode, i_ino);
-		key.size = BPF_CORE_READ(inode, i_size);
-		key.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	} else {
-		key.size = w->end - w->start;
-		w->offset = 0;
-	}
-	w->is_file = 1;
-	image = bpf_map_lookup_elem(&wb_images, &key);
-	if (!image || image->number >= WB_MAX_IMAGES) {
-		w->missing = 1;
-		return;
-	}
-	w->number = image->number;
-	w->blocks = image->blocks;
-	image->used = w->now;
-}
-
-/* Find the mapping of `address`; 0 if code may lie there. */
-static __always_inline int wb_find_mapping(struct wb_walk *w, __u64 address)
-{
-	struct vm_area_struct___wb *vma;
-	struct file___wb *file;
-
-	if (address >= w->start && address < w->end)
-		return 0;
-	w->number = w->blocks = w->is_file = 0;
-	vma = (void *)wb_find_leaf(w, address);
-	if (!vma)
-		return -1;
-	w->start = BPF_CORE_READ(vma, vm_start);
-	w->end = BPF_CORE_READ(vma, vm_end);
-	if (address < w->start || address >= w->end || !(BPF_CORE_READ(vma, vm_flags) & VM_EXEC)) {
-		w->end = 0;
-		return -1;
-	}
-	w->offset = BPF_CORE_READ(vma, vm_pgoff) << 12;
-	file = BPF_CORE_READ(vma, vm_file);
-	if (file || w->start == w->vdso)
-		wb_find_image(w, file);
-	return 0;
-}
-
-/* Row that holds at an offset of the image. */
-static __always_inline __u64 wb_find_row(struct wb_walk *w, __u64 offset)
-{
-	__u32 low = 0, high = w->blocks, number = w->number, at = 0;
-	struct wb_block *block;
-	void *table;
-
-	if (!high)
-		return WB_ROW_OF(WB_RULE_FP);
-	if (offset >> 32)
-		return WB_ROW_OF(WB_RULE_BAD);
-	table = bpf_map_lookup_elem(&wb_rows, &number);
-	if (!table)
-		return WB_ROW_OF(WB_RULE_FP);
-	for (int i = 0; i < WB_SEARCH_STEPS && low + 1 < high; i++) {
-		__u32 middle = (low + high) / 2;
-
-		block = bpf_map_lookup_elem(table, &middle);
-		if (!block)
-			return WB_ROW_OF(WB_RULE_FP);
-		if ((__u32)block->rows[0] <= offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	block = bpf_map_lookup_elem(table, &low);
-	if (!block || (__u32)block->rows[0] > offset)
-		return WB_ROW_OF(WB_RULE_FP);
-#pragma unroll
-	for (__u32 step = WB_BLOCK_ROWS / 2; step; step /= 2) {
-		__u32 next = (at + step) & (WB_BLOCK_ROWS - 1);
-
-		if ((__u32)block->rows[next] <= offset)
-			at = next;
-	}
-	return block->rows[at & (WB_BLOCK_ROWS - 1)];
 }
 
 /* The walk ends here. */
@@ -422,7 +138,7 @@ static __always_inline long wb_step_frame_pointer(struct wb_walk *w)
 {
 	/* The System V ABI (3.4.1) marks the outermost frame by rbp = 0. Code of files has it from
 	 * their start-up code; in a JIT's code, rbp may hold anything. */
-	if (!w->bp && w->is_file && w->returned)
+	if (!w->bp && w->map.is_file && w->returned)
 		return wb_end(w, WB_STACK_COMPLETE);
 	if (w->bp < w->sp)
 		return wb_end(w, WB_STACK_FRAME_POINTER_END);
@@ -483,20 +199,20 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 		return 1;
 	if (!w->pc && w->returned) /* a root that no table tells */
 		return wb_end(w, WB_STACK_COMPLETE);
-	if (wb_find_mapping(w, address)) {
+	if (wb_find_mapping(&w->map, address)) {
 		if (!i) {
 			context->words[0] = (w->pc & WB_WORD_OFFSET) | exact;
 			w->depth = 1;
 		}
 		return wb_end(w, WB_STACK_NO_MAPPING);
 	}
-	offset = address - w->start + w->offset;
-	word = w->number ? (__u64)w->number << WB_WORD_IMAGE_SHIFT |
+	offset = address - w->map.start + w->map.offset;
+	word = w->map.number ? (__u64)w->map.number << WB_WORD_IMAGE_SHIFT |
 				   ((offset + w->returned) & WB_WORD_OFFSET)
 			 : w->pc & WB_WORD_OFFSET;
 	context->words[i] = word | exact;
 	w->depth = i + 1;
-	return wb_step(w, wb_find_row(w, offset));
+	return wb_step(w, wb_find_row(w->map.number, w->map.blocks, offset));
 }
 
 /* Registers of the task when it left user space; 0 if it can be walked. */
@@ -505,9 +221,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	struct mm_struct___wb *mm = (void *)BPF_CORE_READ(task, mm);
 	struct pt_regs___wb *registers;
 
-	w->depth = w->missing = w->returned = 0;
-	w->start = w->end = 0;
-	w->number = w->blocks = w->is_file = 0;
+	w->depth = w->returned = w->map.missing = 0;
 	w->status = WB_STACK_KERNEL_ONLY;
 	if (!mm)
 		return -1;
@@ -520,9 +234,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	w->status = WB_STACK_UNSUPPORTED;
 	if ((__u16)BPF_CORE_READ(registers, cs) == USER32_CS)
 		return -1;
-	w->root = (__u64)BPF_CORE_READ(mm, mm_mt.ma_root);
-	w->vdso = (__u64)BPF_CORE_READ(mm, context.vdso);
-	w->now = bpf_ktime_get_boot_ns() >> 20; /* about milliseconds */
+	wb_map_start(&w->map, mm);
 	w->status = WB_STACK_TRUNCATED;
 	return 0;
 }
@@ -563,7 +275,7 @@ static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u1
 	if (!wb_walk_start(w, task))
 		bpf_loop(WB_STACK_DEPTH, wb_walk_step, &context, 0);
 	depth = w->depth;
-	*status = w->missing ? WB_STACK_IMAGE_MISSING : w->status;
+	*status = w->map.missing ? WB_STACK_IMAGE_MISSING : w->status;
 	w->busy = 0;
 	return depth <= WB_STACK_DEPTH ? depth : 0;
 }
