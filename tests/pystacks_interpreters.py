@@ -66,13 +66,14 @@ def compiled_stacks(folder: Path) -> Path:
 class Workload:
     """A process that runs the scenarios of workload.py."""
 
-    def __init__(self, command: list[str], *options: str) -> None:
+    def __init__(self, command: list[str], *options: str, stderr: Any = None) -> None:
         # Given as text: the interpreter may live in a root folder of its own.
         code = WORKLOAD.read_text()
         self.process = subprocess.Popen(
             [*command, *options, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             encoding="utf-8",
         )

@@ -240,6 +240,38 @@ def blocked():
         each.join()
 
 
+def waiting():
+    """Threads that wait, for tools that look from outside; faulthandler answers SIGUSR1."""
+    import faulthandler
+    import signal
+
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    event, started = threading.Event(), threading.Barrier(4)
+
+    class Task:
+        def run(self):
+            started.wait()
+            recursion_to(event.wait)
+
+        def generated(self):
+            started.wait()
+            sum(event.wait() for _ in range(3))
+
+    def recursion_to(function, depth=20):
+        return recursion_to(function, depth - 1) if depth else function()
+
+    async def coroutine():
+        started.wait()
+        functools.reduce(lambda a, b: event.wait(), [1, 2])
+
+    targets = (Task().run, Task().generated, lambda: asyncio.run(coroutine()))
+    for target in targets:
+        threading.Thread(target=target, daemon=True).start()
+    started.wait()
+    time.sleep(0.2)
+    told.extend((each.native_id, []) for each in threading.enumerate())
+
+
 def busy(seconds=0.4):
     def fib(n):
         return n if n < 2 else fib(n - 1) + fib(n - 2)
