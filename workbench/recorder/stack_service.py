@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.recorder import procfs
+from workbench.recorder.python_service import PythonService
 from workbench.recorder.stacks import StackWorker
 from workbench.schema import STACK_STATUSES
 from workbench.unwind.loader import TableMaps
@@ -56,11 +58,17 @@ class StackService:
         The first loaded one with stacks; the others share its maps.
     walks : bool
         Whether this kernel can walk by tables.
+    python : bool
+        Whether it can send code objects.
     """
 
-    def __init__(self, object_: Object, *, walks: bool) -> None:
+    def __init__(self, object_: Object, *, walks: bool, python: bool) -> None:
         self.shared = {name: object_.maps[name] for name in TABLES if walks}
+        self.python: PythonService | None = None
         self._namer = StackWorker()
+        if python:
+            self.python = self._namer.python = PythonService(object_, self._namer.frame_table)
+            self.shared |= self.python.shared
         self.unwind: UnwindManager | None = None
         if walks:
             maps = TableMaps(object_.maps["wb_rows"], object_.maps["wb_images"])
@@ -68,23 +76,31 @@ class StackService:
 
     def prepare(self, target: Target | None) -> None:
         """Load what is going to run, or runs; wait for it, but not long."""
-        if self.unwind is None or target is None:
+        if target is None:
             return
-        if target.held and target.command:
-            self.unwind.prepare(files_of(target.command[0]))
-        elif target.pid is None:
+        if target.pid is None:
             for pid in procfs.processes():
-                self.unwind.process_started(pid)
-        self.unwind.wait(READY_S)
+                self.process_started(pid)
+        deadline = time.monotonic() + READY_S
+        if self.unwind is not None:
+            if target.held and target.command:
+                self.unwind.prepare(files_of(target.command[0]))
+            self.unwind.wait(READY_S)
+        if self.python is not None:
+            self.python.wait(max(0.0, deadline - time.monotonic()))
 
     def process_started(self, pid: int) -> None:
         """A process of the target was found, was forked or has called execve."""
         if self.unwind is not None:
             self.unwind.process_started(pid)
+        if self.python is not None:
+            self.python.process_started(pid)
         self._namer.add_process(pid)
 
     def process_ended(self, pid: int) -> None:
         """A process of the target has ended."""
+        if self.python is not None:
+            self.python.process_ended(pid)
         self._namer.exited(pid)
 
     def submit(self, samples: Samples) -> None:
@@ -92,10 +108,12 @@ class StackService:
         missing = samples.records["stack_status"] == MISSING
         if self.unwind is not None and missing.any():
             self.unwind.image_missing(samples.records["pid"][missing])
+        if self.python is not None:
+            self._namer.add_codes(self.python.drain())
         self._namer.submit(samples)
 
     def batches(self) -> list[tuple[str, Any]]:
-        """Return finished batches of all kinds: (table, record batch), in the order to write them."""
+        """Return finished batches of all kinds, (table, batch), in the order to write them."""
         return self._namer.batches()
 
     def finish(self) -> list[tuple[str, Any]]:
@@ -115,12 +133,13 @@ class StackService:
         if self.unwind is not None and self.unwind.stats.failures:
             stats = self.unwind.stats
             found.append(f"{stats.failures} unwind tables were not loaded: {stats.last_failure}")
-        return found
+        return found + (self.python.problems() if self.python else [])
 
     def close(self) -> None:
         """End the threads. Safe to call twice."""
-        if self.unwind is not None:
-            self.unwind.close()
+        for service in (self.unwind, self.python):
+            if service is not None:
+                service.close()
         self._namer.close()
 
     def _announce(self, number: int, found: FoundImage) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.layout import arrow_schema
+from workbench.probe.support import has_ring_buffer
+from workbench.recorder.python_service import SHARED as PYTHON_MAPS
 from workbench.recorder.stack_service import ONLY_WALKING, StackService, can_walk
 from workbench.recorder.stack_words import Samples, word_counts
 from workbench.recorder.tables import EventSource
@@ -41,19 +43,22 @@ class StackSource(EventSource):
         self._leads = "stacks" not in setup.services
         super().__init__(kind, setup, settings, ring_bytes, parameters)
         if self._leads:
-            setup.services["stacks"] = StackService(self.object, walks=self._walks)
+            service = StackService(self.object, walks=self._walks, python=self._python)
+            setup.services["stacks"] = service
         self._worker: StackService = setup.services["stacks"]
         self._ended = np.zeros((len(self.delivered), len(STACK_STATUSES)), np.int64)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        self._walks = can_walk()
-        super()._set_up(setup, dict(settings) | {"wb_tables": int(self._walks)}, watermark)
-        if not self._walks:
-            for name in ONLY_WALKING:
-                self.object.maps[name].leave_out()
-        elif not self._leads:
+        self._walks, self._python = can_walk(), has_ring_buffer()
+        own = {"wb_tables": int(self._walks)} | ({} if self._python else {"python_stacks": 0})
+        super()._set_up(setup, {**settings, **own}, watermark)
+        maps = self.object.maps
+        missing = ONLY_WALKING if not self._walks else ()
+        for name in (*missing, *(PYTHON_MAPS if not self._python else ())):
+            maps[name].leave_out()
+        if not self._leads:
             for name, other in setup.services["stacks"].shared.items():
-                self.object.maps[name].share(other)
+                maps[name].share(other)
 
     def start(self) -> None:
         """Attach, once the tables of what runs are loaded."""

@@ -98,8 +98,8 @@ class Parts:
 
 def word_counts(records: NDArray[Any]) -> NDArray[np.int64]:
     """Return how many words each record has."""
-    native = records["kernel_depth"].astype(np.int64) + records["user_depth"]
-    return native + 2 * records["python_depth"].astype(np.int64)
+    counts: NDArray[np.int64] = records["python_depth"].astype(np.int64) * 2
+    return counts + records["kernel_depth"] + records["user_depth"]
 
 
 def split(samples: Samples) -> Parts:

@@ -20,6 +20,7 @@ import numpy as np
 
 from workbench.recorder.stack_table import StackTable
 from workbench.recorder.stack_words import Parts, Samples, split
+from workbench.schema import STACK_STATUSES, WHOLE_STACKS
 from workbench.symbols.resolver import UNKNOWN_ID
 from workbench.symbols.symbolizer import Symbolizer
 from workbench.unwind.images import FoundImage, place_of
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from workbench.recorder.python_service import PythonService
+    from workbench.symbols.frame_table import FrameTable
+
 MAX_CPUS = 1 << 10  # WB_MAX_CPUS
+WHOLE = [STACK_STATUSES.index(status) for status in WHOLE_STACKS]
 
 
 def _no_samples() -> NDArray[np.int64]:
@@ -46,6 +51,7 @@ class StackWorker:
         self._stacks = StackTable()
         self._images: dict[int, FoundImage] = {}
         self._symbolizer = Symbolizer()
+        self.python: PythonService | None = None
         self._in: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._out: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="symbolizer", daemon=True)
@@ -62,6 +68,16 @@ class StackWorker:
     def add_image(self, number: int, found: FoundImage, source: int | bytes) -> None:
         """Take an image that words may name from now on, with its open file or content."""
         self._in.put((self._take_image, (number, found, source)))
+
+    @property
+    def frame_table(self) -> FrameTable:
+        """All frames of the session."""
+        return self._symbolizer.table
+
+    def add_codes(self, records: list[bytes]) -> None:
+        """Take announced code objects of Python."""
+        if self.python is not None and records:
+            self._in.put((self.python.add_codes, records))
 
     def submit(self, samples: Samples) -> None:
         """Hand samples over."""
@@ -112,10 +128,14 @@ class StackWorker:
         idle.set()
 
     def _symbolise(self, samples: Samples) -> None:
-        parts = split(samples)
-        frames = self.frames(parts, samples.records["pid"])
-        numbers = self._stacks.ids(frames, parts.depths)
+        parts, records = split(samples), samples.records
+        frames, depths = self.frames(parts, records["pid"]), parts.depths
         self._give_frames()
+        if self.python is not None and len(parts.python):
+            complete = np.isin(records["stack_status"], WHOLE)
+            frames, depths = self.python.merge(frames, parts, records["pid"], complete)
+            self._give_frames()
+        numbers = self._stacks.ids(frames, depths)
         stacks = self._stacks.take()
         if stacks is not None:
             self._out.put(("stacks", stacks))
@@ -186,6 +206,8 @@ class StackWorker:
             self.failure = traceback.format_exc(limit=3)
             return
         if batch is not None and batch.num_rows:
+            if self.python is not None:
+                self.python.learn(batch)
             self._out.put(("frames", batch))
 
 

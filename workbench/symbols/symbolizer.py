@@ -89,6 +89,11 @@ class Symbolizer:
         self._stats = SymbolizerStats()
 
     @property
+    def table(self) -> FrameTable:
+        """All frames; others may add theirs, such as those of Python."""
+        return self._frames
+
+    @property
     def stats(self) -> SymbolizerStats:
         """What was done so far."""
         self._stats.frames = len(self._frames)

@@ -38,6 +38,9 @@ MISSING_S = 0.02
 """Least time between two readings of a process's mappings because of stacks that lacked a table;
 doubled each time that this finds nothing, up to :data:`MAX_MISSING_S`."""
 MAX_MISSING_S = 5.0
+TOGETHER_S = 0.02
+"""How long tables wait for others, to be loaded with them: the kernel takes as long for one as
+for many (see :func:`workbench.probe.arrays.set_inner_maps`)."""
 MAX_PROCESSES = 1 << 16
 
 LoadTable = Callable[[Elf], "NDArray[np.uint64]"]
@@ -190,10 +193,18 @@ class UnwindManager:
             self._load_all(images_of(os.getpid(), lambda m: m.inode in inodes or m.path == VDSO))
 
     def _load_all(self, images: Iterable[FoundImage]) -> int:
-        tables = [table for found in images if (table := self._take(found)) is not None]
+        count, tables, started = 0, [], time.monotonic()
+        for found in images:
+            table = self._take(found)
+            if table is not None:
+                tables.append(table)
+                count += 1
+            if tables and time.monotonic() - started > TOGETHER_S:
+                self._put(tables)
+                tables, started = [], time.monotonic()
         if tables:
             self._put(tables)
-        return len(tables)
+        return count
 
     def _take(self, found: FoundImage) -> Table | None:
         """Number an image and read its table; None where it is loaded already."""

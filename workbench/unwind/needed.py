@@ -39,7 +39,8 @@ def files_of(program: str) -> list[str]:
     path = _binary(program)
     if path is None:
         return []
-    libraries, found, waiting = _cache(), [], [path]
+    libraries, waiting = _cache(), [path]
+    found: list[str] = []
     while waiting and len(found) < MAX_FILES:
         path = waiting.pop()
         real = os.path.realpath(path)
@@ -84,7 +85,7 @@ def _needs(path: str, libraries: dict[str, str]) -> list[str] | None:
             )
     except ObjectFormatError:
         return None
-    found = [os.fsdecode(loader)] if loader else []
+    found = [os.fsdecode(loader.rstrip(b"\0"))] if loader else []
     for name in names:
         own = next((f"{folder}/{name}" for folder in folders if Path(folder, name).is_file()), "")
         if own or name in libraries:
