@@ -60,6 +60,7 @@ def merged(*stacks, complete=None):
         # the chain ended early: its last frame is no entry
         ("CEVEM", "f|g", "CfVgM"),
         ("CEM", "f|.", "CfM"),
+        ("CEVEXEM", "f|g|.", "CfVgXEM"),
     ],
 )
 def test_one_stack(native, python, expected):

@@ -46,7 +46,8 @@ def merge(
     """Merge the native and the Python frames of many stacks.
 
     Runs are matched from the root: the interpreter may be about to enter a frame, so that at the
-    leaf there is a run without frames. Stacks whose root is missing are matched from the leaf.
+    leaf there is a run without frames. Stacks whose root is missing, on either side, are matched
+    from the leaf.
     No Python frame is lost: those that no run is left for go to the root or, where the native
     stack is complete, to the leaf-most run.
 
@@ -58,7 +59,8 @@ def merge(
     native_depths, python_depths : array_like of int, shape (stacks,)
         Frames of each stack.
     python_ids, is_entry : array_like of int and bool, shape (sum(python_depths),)
-        Python frames; negative numbers are hidden ones, which count as entries only.
+        Python frames; negative numbers are hidden ones, which count as entries only. A hidden one
+        that is no entry ends a chain early: its root is missing.
     complete : array_like of bool, shape (stacks,), optional
         Whether the native stack reaches its root. By default it does.
 
@@ -73,12 +75,14 @@ def merge(
     native_rows = _rows(native_depths)
     python_rows = _rows(python_depths)
     stacks = len(np.asarray(native_depths))
-    has_root = np.ones(stacks, np.bool_) if complete is None else np.asarray(complete, np.bool_)
 
     place = np.flatnonzero(classes == EVALUATION)
     runs_native = np.bincount(native_rows[place], minlength=stacks)
     entries = np.asarray(is_entry, np.bool_)
     run, runs_python = _runs(python_rows, entries, stacks)
+    has_root = np.ones(stacks, np.bool_) if complete is None else np.array(complete, np.bool_)
+    ends_early = (python < 0) & ~entries
+    has_root[python_rows[ends_early]] = False
     # From the root, run k of Python is native run k + (native - python); from the leaf, k.
     target = run + np.where(has_root, runs_native - runs_python, 0)[python_rows]
     limit = runs_native[python_rows]
@@ -92,7 +96,7 @@ def merge(
     ends = np.cumsum(np.asarray(native_depths, np.int64))
     anchor = np.where(beyond, ends[python_rows] * 2 - 1, anchor)
     replaced = np.zeros(len(native) + 1, np.bool_)
-    replaced[place[index[~beyond]] if len(place) else []] = True
+    replaced[place[index[~beyond & ~ends_early]] if len(place) else []] = True
     keep = ~_with_helpers(replaced[:-1], classes, native_rows)
     shown = python >= 0
     keys = np.concatenate([np.flatnonzero(keep) * 2, anchor[shown]])
