@@ -36,6 +36,11 @@ class Identity:
     size: int
     modified_ns: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """Return the identity of a file from its stat(2)."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
 
 @dataclass(eq=False)
 class Image:
@@ -193,10 +198,7 @@ def open_regular(path: str) -> Iterator[tuple[int, Identity]]:
         return
     finally:
         os.close(handle)
-    yield (
-        descriptor,
-        Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns),
-    )
+    yield descriptor, Identity.of(status)
 
 
 def read_vdso(pid: int, mapping: Mapping, proc: Path = Path("/proc")) -> bytes:

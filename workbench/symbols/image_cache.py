@@ -6,7 +6,7 @@ import itertools
 import os
 from pathlib import Path
 
-from workbench.symbols.image import Identity, Image, open_mapping, read_vdso
+from workbench.symbols.image import Identity, Image, open_mapping, open_regular, read_vdso
 from workbench.symbols.mappings import Mapping
 
 MAX_OPEN = 256
@@ -52,15 +52,41 @@ class ImageCache:
         if found is None:
             self.missing += 1
             return None
-        descriptor, identity, path = found
-        image = self._images.get(identity)
-        if image is not None:
-            os.close(descriptor)
-            return image
-        image = Image(next(self._numbers), mapping.path, descriptor, path, identity)
-        self._images[identity] = image
-        self._hold(image)
-        return image
+        descriptor, identity, reopen = found
+        return self._file(mapping.path, descriptor, identity, reopen)
+
+    def adopt(self, pid: int, path: str, source: int | bytes | None = None) -> Image | None:
+        """Return the image of a file that somebody else found.
+
+        Parameters
+        ----------
+        pid : int
+            A process that maps it.
+        path : str
+            As that process sees it.
+        source : int or bytes, optional
+            The open file, which the cache takes over, or its content (a vdso). By default the
+            file is opened by its path: through the process's root directory, else as it is.
+
+        Returns
+        -------
+        Image or None
+            The same one that :meth:`find` gives for this file; None if out of reach.
+        """
+        if isinstance(source, bytes):
+            return self._content(path, source)
+        outer = f"{self._proc}/{pid}/root{path}"
+        if source is not None:
+            try:
+                return self._file(path, source, Identity.of(os.fstat(source)), outer)
+            except OSError:
+                self.missing += 1
+                return None
+        for place in (outer, path):
+            for descriptor, identity in open_regular(place):
+                return self._file(path, descriptor, identity, place)
+        self.missing += 1
+        return None
 
     def load(self, image: Image) -> None:
         """Read the symbols of an image; those of images not used for long are forgotten."""
@@ -88,15 +114,28 @@ class ImageCache:
         """Keep the file open, so that it can be read when its process is gone."""
         self._open[image.number] = image
         if len(self._open) > MAX_OPEN:
-            self._open.pop(next(iter(self._open))).close()
+            # Read now: perhaps nobody can open it again later.
+            self.load(self._open[next(iter(self._open))])
 
     def _vdso(self, pid: int, mapping: Mapping) -> Image | None:
         """Return the vdso; all processes whose vdso has one size have the same."""
-        size = mapping.end - mapping.start
-        image = self._images.get(size)
+        image = self._images.get(mapping.end - mapping.start)
+        return image or self._content(VDSO, read_vdso(pid, mapping, self._proc))
+
+    def _content(self, path: str, content: bytes) -> Image | None:
+        if not content:
+            return None
+        image = self._images.get(len(content))
         if image is None:
-            content = read_vdso(pid, mapping, self._proc)
-            if not content:
-                return None
-            image = self._images[size] = Image(next(self._numbers), VDSO, content)
+            image = self._images[len(content)] = Image(next(self._numbers), path, content)
+        return image
+
+    def _file(self, path: str, descriptor: int, identity: Identity, reopen: str) -> Image:
+        image = self._images.get(identity)
+        if image is not None:
+            os.close(descriptor)
+            return image
+        image = Image(next(self._numbers), path, descriptor, reopen, identity)
+        self._images[identity] = image
+        self._hold(image)
         return image

@@ -98,6 +98,26 @@ class UserResolver:
                 break
         return ids
 
+    def image_frames(self, image: Image, offsets: Addresses) -> Ids:
+        """Return the frames of offsets in the file of an image.
+
+        Parameters
+        ----------
+        image : Image
+            One of the cache's.
+        offsets : numpy.ndarray of uint64
+            Different offsets.
+
+        Returns
+        -------
+        numpy.ndarray of int64
+            Frame ids. The frames of a file that is no ELF file keep the offset, without a name.
+        """
+        self._images.load(image)
+        if image.build_id or image.status == "ok":
+            return self._native(image, offsets)
+        return self._nameless(("image", image.number), image.path, offsets)
+
     def retry(self, process: TracedProcess) -> int:
         """Look again for names of JIT code; return how many were found."""
         process.refresh_perfmap(force=True)
@@ -132,7 +152,7 @@ class UserResolver:
         if image is not None:
             # Some runtimes map their code cache as a file (memfd), which is no ELF file.
             return self._jit(process, snapshot, mapping.path, addresses)
-        return self._out_of_reach(mapping, offsets)
+        return self._nameless(("file", mapping.path, mapping.inode), mapping.path, offsets)
 
     def _native(self, image: Image, offsets: Addresses) -> Ids:
         """Return the frames of places in an ELF file."""
@@ -174,14 +194,14 @@ class UserResolver:
             ids.append(known)
         return np.array(ids, np.int64)
 
-    def _out_of_reach(self, mapping: Mapping, offsets: Addresses) -> Ids:
-        """Return frames that keep the offset in the file, for it could not be opened."""
+    def _nameless(self, owner: tuple[object, ...], module: str, offsets: Addresses) -> Ids:
+        """Return frames that keep the offset in a file which could not be opened or read."""
         ids = []
         for offset in offsets.tolist():
-            key = ("file", mapping.path, mapping.inode, offset)
+            key = (*owner, offset)
             known = self._frames.find(key)
             if known < 0:
-                frame = Frame(self._unnamed(mapping.path), mapping.path, "", offset, "native")
+                frame = Frame(self._unnamed(module), module, "", offset, "native")
                 known = self._frames.intern(key, frame)
             ids.append(known)
         return np.array(ids, np.int64)

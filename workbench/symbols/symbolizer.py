@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.symbols.frame_table import FrameTable
+from workbench.symbols.image import Image
 from workbench.symbols.image_cache import ImageCache
 from workbench.symbols.kallsyms import KALLSYMS
 from workbench.symbols.process import Status, TracedProcess
@@ -86,6 +87,7 @@ class Symbolizer:
         self._user = UserResolver(self._frames, self._images, self._failed)
         self._kernel = KernelResolver(self._frames, kallsyms)
         self._processes: dict[int, TracedProcess] = {}
+        self._numbered: dict[int, Image] = {}
         self._stats = SymbolizerStats()
 
     @property
@@ -119,6 +121,77 @@ class Symbolizer:
         except Exception as error:
             self._failed(error)
             return False
+
+    def add_image(
+        self, number: int, pid: int, path: str, source: int | bytes | None = None
+    ) -> bool:
+        """Take an image that :meth:`image_frames` is going to name by its number.
+
+        Parameters
+        ----------
+        number : int
+            Of the one who asks; a later image of the same number takes its place.
+        pid : int
+            A process that runs it, alive or not.
+        path : str
+            As that process sees it.
+        source : int or bytes, optional
+            The open file, which the symbolizer takes over even when it fails, or the content (a
+            vdso). By default the file is opened by its path, now.
+
+        Returns
+        -------
+        bool
+            Whether the file could be opened.
+        """
+        try:
+            image = self._images.adopt(pid, path, source)
+        except Exception as error:
+            self._failed(error)
+            return False
+        if image is None:
+            return False
+        self._numbered[number] = image
+        return True
+
+    def image_frames(
+        self,
+        numbers: NDArray[np.unsignedinteger[Any]],
+        offsets: Addresses,
+        *,
+        leaf: NDArray[np.bool_] | None = None,
+    ) -> FrameIds:
+        """Return the frames of places in files.
+
+        Parameters
+        ----------
+        numbers : numpy.ndarray of uint
+            Images, see :meth:`add_image`; those of numbers that were not added are unknown.
+        offsets : numpy.ndarray of uint64
+            In the images' files, in bytes: not addresses.
+        leaf : numpy.ndarray of bool, optional
+            As in :meth:`frames_for`.
+
+        Returns
+        -------
+        numpy.ndarray of uint32
+            A frame id per place. Equal to that of :meth:`frames_for` for the same place.
+        """
+        places = _places(offsets, leaf)
+        self._stats.addresses += len(places)
+        found = np.full(len(places), UNKNOWN_ID, np.uint32)
+        for number in np.unique(numbers).tolist():
+            image = self._numbered.get(number)
+            if image is None:
+                continue
+            mine = np.flatnonzero(numbers == number)
+            unique, inverse = np.unique(places[mine], return_inverse=True)
+            try:
+                ids = self._user.image_frames(image, unique)
+                found[mine] = ids.astype(np.uint32)[inverse]
+            except Exception as error:
+                self._failed(error)
+        return found
 
     def process_exited(self, pid: int) -> int:
         """Tell that a process is gone; return how many frames got their name by its perf map."""
