@@ -121,7 +121,7 @@ class Recorder:
                 program.leave_out()
         self.object.load()
         maps = self.object.maps
-        maps["wb_targets"].update(pid.to_bytes(4, "little"), (1).to_bytes(4, "little"))
+        self.select(pid)
         process = self.object.layout("wb_python_process").dtype
         self.processes = PythonProcesses([maps["wb_python"]], process)
         self.table = FrameTable()
@@ -141,6 +141,12 @@ class Recorder:
                     self.object.attach_perf_event(program, open_cpu_clock(cpu, hz))
             else:
                 self.object.attach(program)
+
+    def select(self, pid: int) -> None:
+        """Take stacks of this process."""
+        targets, epoch = self.object.maps["wb_targets"], self.object.maps["wb_epoch"]
+        targets.update(pid.to_bytes(4, "little"), (1).to_bytes(4, "little"))
+        epoch.update(bytes(4), pid.to_bytes(4, "little"))  # any other number
 
     def drain(self) -> list[Stack]:
         """Return the stacks since the last call."""

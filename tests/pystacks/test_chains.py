@@ -40,6 +40,13 @@ def workload(python):
     running.close()
 
 
+@pytest.fixture
+def workload_of_any():
+    running = Workload(next(iter(COMMANDS.values())))
+    yield running
+    running.close()
+
+
 def by_thread(stacks):
     found = {}
     for tid, frames in stacks:
@@ -125,3 +132,26 @@ def test_samples_at_any_instruction(program, workload, python):
         odd += any(above not in callers[name] for name, above in pairwise(names))
         odd += names[-1] != "<module>" or stack.status != 0
     assert odd == 0
+
+
+@each_python
+def test_forked_processes(program, workload, python):
+    """A child has its parent's memory: its code objects are named before it ever is looked at."""
+    with recorded(program, workload, "call") as recorder:
+        ((child, _),) = workload.run("fork")
+        recorder.processes.fork(workload.pid, child)
+        recorder.select(child)
+        told = workload.run("release")
+        stacks = recorder.drain()
+    assert [stack.frames for stack in stacks] == [frames for _, frames in told]
+    assert {stack.pid for stack in stacks} == {child}
+    assert len(stacks) == 1
+
+
+def test_pythons_without_support_have_no_frames(program, workload_of_any):
+    with recorded(program, workload_of_any, "call") as recorder:
+        recorder.processes.forget(workload_of_any.pid)
+        workload_of_any.run("plain")
+        (stack,) = recorder.drain()
+    assert stack.frames == []
+    assert stack.status == 0

@@ -281,6 +281,29 @@ def busy(seconds=0.4):
         sorted(range(20), key=lambda n: fib(6))
 
 
+children = []
+
+
+def fork():
+    """A child that waits for `release`."""
+    go, answer = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(go[0], 1)
+        recursion(3)
+        os.write(answer[1], json.dumps(told).encode())
+        os._exit(0)
+    told.append((child, []))
+    children.append((child, go[1], answer[0]))
+
+
+def release():
+    child, go, answer = children.pop()
+    os.write(go, b".")
+    told.extend(json.loads(os.read(answer, 1 << 16)))
+    os.waitpid(child, 0)
+
+
 def tables():
     """Line tables of modules, and what they mean; in place of stacks."""
     import argparse
