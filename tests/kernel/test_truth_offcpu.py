@@ -1,0 +1,236 @@
+"""Off-CPU time of programs that know how long they waited, for whom, and how often."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from programs import compiled
+
+import workbench as wb
+from workbench.frames.folded import folded
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+
+NS = pl.col("blocked", "runnable").cast(pl.Int64)
+SLEEPER = """
+import time
+def now(): return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+for i in range(40):
+    start = now()
+    time.sleep(0.001 * (i % 5) + 0.002)
+    print(start, now())
+"""
+BUSY = """
+import json, os, time
+def cpu(): return time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)
+os.sched_setaffinity(0, [{cpu}])
+def now(): return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+start, used = now(), cpu()
+while now() - start < 1_000_000_000: pass
+end, used = now(), cpu() - used
+delay = int(open("/proc/self/schedstat").read().split()[1])
+print(json.dumps([os.getpid(), start, end, used, delay]))
+"""
+
+
+def capture(tmp_path, command, **options):
+    return wb.capture("offcpu", command=command, output=tmp_path / "s.wb", **options)
+
+
+def periods(session, **conditions):
+    """Rows with texts instead of categories, times as integers."""
+    found = session["offcpu"].polars().with_columns(NS, pl.col("state", "waker").cast(pl.String))
+    return found.filter(**conditions)
+
+
+def boot_clock(session):
+    """Periods with the times of the boot clock, which programs can read."""
+    offset = session.manifest.clock["offset_start_ns"]
+    return periods(session).with_columns(pl.col("ts").dt.timestamp("ns") - offset)
+
+
+def off_between(found, start, end):
+    mine = found.filter(pl.col("ts").is_between(start, end))
+    return mine["blocked"].sum() + mine["runnable"].sum()
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+def test_sleeps_take_as_long_as_the_program_says(tmp_path, capfd, transport):
+    session = capture(tmp_path, [sys.executable, "-c", SLEEPER], transport=transport)
+    told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    stacks = folded(session, "offcpu", by=())["stack"].to_list()
+    assert any("clock_nanosleep" in stack for stack in stacks)
+    found = boot_clock(session)
+    extra = [end - start - off_between(found, start, end) for start, end in told]
+    # What the program measures has the way into and out of the kernel on top.
+    assert min(extra) >= 0
+    assert sorted(extra)[20] < 200_000
+    assert sum(extra) < 0.05 * sum(end - start for start, end in told)
+    sleeps = found.filter(state="sleeping", waker="interrupt")
+    assert sleeps.height > 30  # a few times another program gets the CPU just before the sleep
+    assert set(sleeps["waker_tid"]) == {0}
+    losses = session.losses.filter(kind="offcpu")
+    assert losses["delivered"].sum() == session["offcpu"].num_rows
+    assert losses["dropped"].sum() == 0
+
+
+@pytest.fixture(scope="module")
+def pingpong(tmp_path_factory):
+    source = Path(__file__).with_name("pingpong.c").read_text()
+    folder = tmp_path_factory.mktemp("pingpong")
+    return str(compiled(folder, "pingpong", source, "gcc", "-O1", "-fno-omit-frame-pointer"))
+
+
+def told_by(capfd):
+    rows = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    return {tid: counts for tid, *counts in rows}
+
+
+def test_every_switch_is_an_event(tmp_path, capfd, pingpong):
+    """The kernel counts switches itself (ru_nvcsw, ru_nivcsw)."""
+    session = capture(tmp_path, [pingpong, "20000"])
+    told = told_by(capfd)
+    found = periods(session)
+    for tid, (voluntary, involuntary) in told.items():
+        states = found.filter(tid=tid)["state"].value_counts()
+        counts = dict(states.iter_rows())
+        # The threads go on after they have told: they print, wait for each other, end.
+        assert voluntary <= counts["sleeping"] <= voluntary + 3
+        assert involuntary <= counts["preempted"] <= involuntary + 5
+    assert found.filter(state="new").height == 1
+    assert session.losses["dropped"].sum() == 0
+
+
+def test_wakers_and_their_stacks(tmp_path, capfd, pingpong):
+    session = capture(tmp_path, [pingpong, "20000"], waker_stacks=True)
+    main, other = told_by(capfd)
+    waits = periods(session, state="sleeping").filter(pl.col("waker_tid") != 0)
+    pairs = waits.group_by("tid", "waker_tid").len().sort("len", descending=True).head(2)
+    assert set(pairs.select("tid", "waker_tid").iter_rows()) == {(main, other), (other, main)}
+    assert set(waits["waker"]) == {"task"}
+    names = stack_names(session)
+    for tid, wait, wake in (
+        (main, "wait_for_pong", "send_pong"),
+        (other, "wait_for_ping", "send_ping"),
+    ):
+        mine = waits.filter(tid=tid)
+        right = [
+            wait in names[one] and wake in names[two]
+            for one, two in mine.select("stack_id", "waker_stack_id").drop_nulls().iter_rows()
+        ]
+        assert len(right) == mine.height
+        assert sum(right) >= len(right) - 2  # the last ones are of pthread_join and the exit
+    assert periods(session, state="preempted")["waker_stack_id"].null_count() > 0
+
+
+def stack_names(session):
+    frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
+    return {
+        number: [frames[frame] for frame in ids]
+        for number, ids in session["stacks"].polars().iter_rows()
+    }
+
+
+def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):
+    session = capture(tmp_path, [pingpong, "20000"], ring_bytes=4096)
+    told = sum(sum(counts) for counts in told_by(capfd).values())
+    losses = session.losses.filter(kind="offcpu")
+    assert losses["delivered"].sum() == session["offcpu"].num_rows
+    assert losses["dropped"].sum() > 1000
+    assert losses["produced"].sum() == losses["delivered"].sum() + losses["dropped"].sum()
+    assert told <= losses["produced"].sum() <= told + 20
+    assert losses.columns.count("unaccounted") == 0
+
+
+def test_threads_that_share_a_cpu_wait_for_it(tmp_path, capfd):
+    code = BUSY.format(cpu=os.cpu_count() - 1)
+    script = f"{sys.executable} -c '{code}' & {sys.executable} -c '{code}' & wait"
+    session = capture(tmp_path, ["bash", "-c", script])
+    found = boot_clock(session)
+    told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len(told) == 2
+    for pid, start, end, used, delay in told:
+        mine = found.filter(pl.col("ts").is_between(start, end), pid=pid)
+        assert mine["runnable"].sum() == pytest.approx(end - start - used, rel=0.03, abs=3_000_000)
+        assert set(mine["state"]) == {"preempted"}
+        assert mine["blocked"].sum() == 0
+        if delay:  # kernels with CONFIG_SCHED_INFO; since the process began
+            assert found.filter(pid=pid)["runnable"].sum() == pytest.approx(delay, rel=0.05)
+
+
+def test_short_periods_can_be_left_out(tmp_path, capfd):
+    session = capture(tmp_path, [sys.executable, "-c", SLEEPER], min_us=4500)
+    found = periods(session)
+    assert 10 <= found.filter(state="sleeping", waker="interrupt").height <= 25  # of 40
+    assert (found["blocked"] + found["runnable"]).min() >= 4_500_000
+
+
+@pytest.mark.parametrize("least", [0, 900_000])
+def test_threads_that_do_not_come_back(tmp_path, least):
+    with subprocess.Popen([sys.executable, "-c", "input(); import time; time.sleep(60)"],
+                          stdin=subprocess.PIPE, text=True) as child:  # fmt: skip
+        try:
+            time.sleep(0.2)
+            with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb", min_us=least):
+                child.stdin.write("\n")
+                child.stdin.flush()
+                time.sleep(0.6)
+            session = wb.open(tmp_path / "s.wb")
+        finally:
+            child.kill()
+    last = periods(session, open=1)
+    assert session.losses.filter(kind="offcpu")["delivered"].sum() == session["offcpu"].num_rows
+    if least:
+        assert last.is_empty()
+        return
+    assert last.select("pid", "state").rows() == [(child.pid, "sleeping")]
+    assert 0.4e9 < last["blocked"][0] < 0.8e9
+    assert any("nanosleep" in name for name in stack_names(session)[last["stack_id"][0]])
+    assert periods(session, open=0).height == session["offcpu"].num_rows - 1
+
+
+def test_stopped_by_a_signal(tmp_path):
+    code = "import time\nfor i in range(100000): time.sleep(0.01)"
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        try:
+            with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb"):
+                time.sleep(0.1)
+                child.send_signal(signal.SIGSTOP)
+                time.sleep(0.3)
+                child.send_signal(signal.SIGCONT)
+                time.sleep(0.1)
+        finally:
+            child.kill()
+    (stop,) = periods(wb.open(tmp_path / "s.wb"), state="stopped").iter_rows(named=True)
+    assert stop["blocked"] == pytest.approx(0.3e9, rel=0.2)
+    assert (stop["waker_pid"], stop["waker"]) == (os.getpid(), "task")
+
+
+def test_a_packet_to_this_machine_is_the_senders_wake_up(tmp_path):
+    """It arrives in a softirq on top of the sender."""
+    code = "import socket; s = socket.socket(fileno=0)\nfor i in range(100000): s.recv(9)"
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inbox,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outbox,
+    ):
+        inbox.bind(("127.0.0.1", 0))
+        with subprocess.Popen([sys.executable, "-c", code], stdin=inbox) as child:
+            try:
+                time.sleep(0.3)
+                with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb"):
+                    for _ in range(50):
+                        outbox.sendto(b"x", inbox.getsockname())
+                        time.sleep(0.005)
+            finally:
+                child.kill()
+    found = periods(wb.open(tmp_path / "s.wb"), state="sleeping", open=0)
+    wakes = dict(found.group_by("waker", "waker_tid").len().select("waker", "len").iter_rows())
+    assert wakes["softirq"] >= 45
+    assert os.getpid() in found.filter(waker="softirq")["waker_pid"]
