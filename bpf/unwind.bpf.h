@@ -89,23 +89,33 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 	return 0;
 }
 
-#define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn); syscall follows */
-#define CODE_ADD_RSP 0xc48348             /* add $imm8,%rsp */
+#define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn), and of syscall 0f */
+#define CODE_SYSCALL 0x050f
+#define CODE_ADD_RSP 0xc48348 /* add $imm8,%rsp */
 #define CODE_RET 0xc3
 
-/* Caller of code without a table. Mostly it has frame pointers; two pieces of code that have not
- * are told by their instructions: the return from a signal handler of C libraries without tables,
- * and `add $n,%rsp; ret` behind the call, as in CPython's perf trampolines. */
+/* Caller of code without a table. Mostly it has frame pointers; pieces of code that have not are
+ * told by their instructions:
+ * - behind a call: the return from a signal handler, of C libraries without tables; and
+ *   `add $n,%rsp; ret`, as in CPython's perf trampolines (Python/asm_trampoline.S);
+ * - a thread in a system call: that return from a signal handler, whose table ends before the
+ *   system call returns, as that of clone() does, which like all bare stubs pushes nothing. */
 static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code;
+	__u64 code[2];
 
-	if (!w->returned || wb_read_user(w->pc, &code, sizeof(code)))
+	if (wb_read_user(w->returned ? w->pc : w->pc - 9, code, sizeof(code)))
 		return WB_RULE_FP;
-	if (code == CODE_SIGRETURN)
+	if (code[0] == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
-	if ((code & 0xffffff) == CODE_ADD_RSP && (code >> 32 & 0xff) == CODE_RET) {
-		*cfa = w->sp + (code >> 24 & 0x7f) + 8;
+	if (!w->returned && w->map.is_file &&
+	    ((code[0] >> 56) | (code[1] & 0xff) << 8) == CODE_SYSCALL) {
+		*cfa = w->sp + 8;
+		return WB_RULE_RSP;
+	}
+	if (w->returned && (code[0] & 0xffffff) == CODE_ADD_RSP &&
+	    (code[0] >> 32 & 0xff) == CODE_RET) {
+		*cfa = w->sp + (code[0] >> 24 & 0x7f) + 8;
 		return WB_RULE_RSP;
 	}
 	return WB_RULE_FP;

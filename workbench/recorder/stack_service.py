@@ -144,7 +144,7 @@ class StackService:
 
     def _announce(self, number: int, found: FoundImage) -> None:
         source = found.source if isinstance(found.source, bytes) else os.dup(found.source)
-        self._namer.add_image(number, found, source)
+        self._namer.add_image(number, found.pid, found.mapping.path, source)
 
 
 def _rows(elf: Elf) -> NDArray[Any]:

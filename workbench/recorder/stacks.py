@@ -8,7 +8,6 @@ share the two tables.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import traceback
@@ -23,7 +22,6 @@ from workbench.recorder.stack_words import Parts, Samples, split
 from workbench.schema import STACK_STATUSES, WHOLE_STACKS
 from workbench.symbols.resolver import UNKNOWN_ID
 from workbench.symbols.symbolizer import Symbolizer
-from workbench.unwind.images import FoundImage, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +47,6 @@ class StackWorker:
         self._done: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._submitted: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._stacks = StackTable()
-        self._images: dict[int, FoundImage] = {}
         self._symbolizer = Symbolizer()
         self.python: PythonService | None = None
         self._in: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -65,9 +62,20 @@ class StackWorker:
         """Resolve what can still be resolved of a process that has ended."""
         self._in.put((self._symbolizer.process_exited, pid))
 
-    def add_image(self, number: int, found: FoundImage, source: int | bytes) -> None:
-        """Take an image that words may name from now on, with its open file or content."""
-        self._in.put((self._take_image, (number, found, source)))
+    def add_image(self, number: int, pid: int, path: str, source: int | bytes) -> None:
+        """Take an image that words may name from now on.
+
+        Parameters
+        ----------
+        number : int
+        pid : int
+            A process that runs it.
+        path : str
+            As that process sees it.
+        source : int or bytes
+            A descriptor, which is taken over, or the content.
+        """
+        self._in.put((self._take_image, (number, pid, path, source)))
 
     @property
     def frame_table(self) -> FrameTable:
@@ -142,32 +150,8 @@ class StackWorker:
         self._out.put((samples.table, samples.make_batch(samples.records, numbers)))
         self._done[samples.table] += _per_cpu(samples)
 
-    def _take_image(self, image: tuple[int, FoundImage, int | bytes]) -> None:
-        number, found, source = image
-        self._images[number] = found
-        if isinstance(source, int):
-            os.close(source)
-
-    def _addresses(
-        self, pid: int, images: NDArray[np.uint16], offsets: NDArray[np.uint64]
-    ) -> NDArray[np.uint64]:
-        # stand-in until the symbolizer takes images
-        if not images.any():
-            return offsets
-        process = self._symbolizer._processes.get(pid)
-        snapshot = process.maps.at() if process else None
-        out = offsets.copy()
-        for n in np.unique(images[images > 0]).tolist():
-            found = self._images.get(n)
-            mine = images == n
-            done = np.zeros(len(out), bool)
-            for m in snapshot.mappings if snapshot and found else ():
-                if place_of(m) == place_of(found.mapping):
-                    off = 0 if m.path == "[vdso]" else m.offset
-                    inside = mine & (offsets >= off) & (offsets <= off + m.end - m.start) & ~done
-                    out[inside] = offsets[inside] - np.uint64(off) + np.uint64(m.start)
-                    done |= inside
-        return out
+    def _take_image(self, image: tuple[int, int, str, int | bytes]) -> None:
+        self._symbolizer.add_image(*image)
 
     def frames(self, parts: Parts, pids: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Return the frame of each native word."""
@@ -178,12 +162,16 @@ class StackWorker:
             frames[in_kernel] = self._named(
                 self._symbolizer.kernel_frames, parts.native[in_kernel], exact[in_kernel]
             )
-        addresses = parts.offsets
-        for one in np.unique(pid[~in_kernel]):
-            mine = ~in_kernel & (pid == one)
+        places, images = parts.offsets, parts.images
+        in_file = images > 0
+        if in_file.any():
+            ask = partial(self._symbolizer.image_frames, images[in_file])
+            frames[in_file] = self._named(ask, places[in_file], exact[in_file])
+        elsewhere = ~in_kernel & ~in_file
+        for one in np.unique(pid[elsewhere]):
+            mine = elsewhere & (pid == one)
             ask = partial(self._symbolizer.frames_for, int(one))
-            there = self._addresses(int(one), parts.images[mine], addresses[mine])
-            frames[mine] = self._named(ask, there, exact[mine])
+            frames[mine] = self._named(ask, places[mine], exact[mine])
         return frames
 
     def _named(

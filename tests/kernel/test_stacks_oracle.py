@@ -1,0 +1,149 @@
+"""Stacks of the kernel side equal those that libdw finds from the same registers and memory."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import libdw
+import numpy as np
+import pytest
+from compile_bpf import compile_bpf
+from stack_programs import MODES, chains
+
+from workbench.probe.objects import Object
+from workbench.probe.perf_event import online_cpus, open_cpu_clock
+from workbench.probe.ringbuf import RingBuffer
+from workbench.recorder.stack_words import IMAGE_MASK, IMAGE_SHIFT, OFFSET_MASK
+from workbench.schema import STACK_STATUSES
+from workbench.symbols.mappings import Snapshot, read_maps
+from workbench.unwind.images import place_of
+from workbench.unwind.loader import TableMaps
+from workbench.unwind.manager import UnwindManager
+
+load = pytest.importorskip("workbench.unwind.table_cache").load
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.usefixtures("nothing_left"),
+    pytest.mark.skipif(libdw.library() is None, reason="libdw (elfutils) is not installed"),
+]
+HERE = Path(__file__).parent
+HZ, SECONDS = 299, 2.0
+NO_MAPPING = STACK_STATUSES.index("no_mapping")
+BUSY_PYTHON = "import json\nwhile True: json.dumps(sorted(str(i) for i in range(2000)))"
+BUSY_NODE = "for (;;) JSON.parse(JSON.stringify([...Array(999).keys()].map(x => [x].sort())))"
+COMMANDS = {
+    "python": ("/usr/bin/python3", "-c", BUSY_PYTHON),
+    "node": ("node", "-e", BUSY_NODE),
+    "dash": ("sh", "-c", "while :; do :; done"),
+}
+
+
+@pytest.fixture(scope="session")
+def dumper(tmp_path_factory):
+    head = "#define __TARGET_ARCH_x86\n" + (HERE / "stack_dump.bpf.c").read_text()
+    return compile_bpf(tmp_path_factory.mktemp("dump"), "", head=head)
+
+
+class Dumps:
+    """The loaded test program, with tables for one process."""
+
+    def __init__(self, path, pid):
+        self.object, self.keys = Object(path), {}
+        for name in ("wb_perf",):
+            self.object.maps[name].leave_out()
+        self.object.set("wb_by_tree", 1)
+        self.object.set("wb_tables", 1)
+        self.object.load()
+        maps = self.object.maps
+        maps["wb_targets"].update(pid.to_bytes(4, "little"), (1).to_bytes(4, "little"))
+        tables = TableMaps(maps["wb_rows"], maps["wb_images"])
+        self.manager = UnwindManager(
+            tables,
+            lambda elf: load(elf, elf.build_id).rows,
+            lambda number, found: self.keys.update({number: place_of(found.mapping)}),
+        )
+        self.manager.process_started(pid)
+        assert self.manager.wait(30)
+        self.layout = self.object.layout("stack_dump").dtype
+        self.ring = RingBuffer(maps["dumps"].fd, maps["dumps"].max_entries)
+
+    def drain(self):
+        records = [span.records(self.layout).copy() for span in self.ring.drain()]
+        return np.concatenate(records) if records else np.zeros(0, self.layout)
+
+    def places(self, dump):
+        """The words of a stack as (file, offset), and (None, address) where there is no file."""
+        words = dump["words"][: int(dump["user_depth"])]
+        numbers, offsets = (words >> IMAGE_SHIFT) & IMAGE_MASK, words & OFFSET_MASK
+        pairs = zip(numbers.tolist(), offsets.tolist(), strict=True)
+        return [(self.keys.get(number), offset) for number, offset in pairs]
+
+    def close(self):
+        self.manager.close()
+        self.ring.close()
+        self.object.close()
+
+
+def place(snapshot, address, called):
+    """Where an address lies, as :meth:`Dumps.places` gives it; a file may be mapped twice."""
+    index = snapshot.lookup(np.array([address - called], np.uint64))[0]
+    if index < 0:
+        return "nowhere", address
+    m = snapshot.mappings[index]
+    if not m.is_file and m.path != "[vdso]":
+        return None, address
+    return place_of(m), address - m.start + (m.offset if m.is_file else 0)
+
+
+def compare(dumps, records, pid):
+    """Numbers of stacks that are equal, and equal as far as libdw had memory; and the others."""
+    snapshot = Snapshot.of(read_maps(pid), executable_only=True)
+    unwinder = libdw.Unwinder(pid)
+    whole, part, other = 0, 0, []
+    try:
+        for dump in records:
+            mine, found = dumps.places(dump), unwinder.unwind(dump)
+            theirs = [place(snapshot, address, called) for address, called in found]
+            if ("nowhere" in dict(theirs)) and dump["stack_status"] == NO_MAPPING:
+                # Both are lost, where the compiler's tables are wrong; libdw shows where to.
+                theirs = list(itertools.takewhile(lambda each: each[0] != "nowhere", theirs))
+            if mine == theirs:
+                whole += 1
+            elif unwinder.cut and mine[: len(theirs)] == theirs:
+                part += 1
+            else:
+                other.append((STACK_STATUSES[dump["stack_status"]], mine, theirs))
+    finally:
+        unwinder.close()
+    return whole, part, other
+
+
+@pytest.mark.parametrize("what", [*MODES, *COMMANDS])
+def test_stacks_are_those_of_libdw(dumper, tmp_path_factory, what):
+    command = COMMANDS.get(what) or [chains(tmp_path_factory), what, "60"]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as running:
+        try:
+            time.sleep(0.5)
+            dumps = Dumps(dumper, running.pid)
+            try:
+                for cpu in online_cpus():
+                    dumps.object.attach_perf_event(
+                        dumps.object.programs["on_clock"], open_cpu_clock(cpu, HZ)
+                    )
+                time.sleep(SECONDS)
+                dumps.object.detach()
+                running.send_signal(signal.SIGSTOP)
+                whole, part, other = compare(dumps, dumps.drain(), running.pid)
+            finally:
+                dumps.close()
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+    print(f"{what}: {whole} equal, {part} equal as far as libdw had memory, {len(other)} not")
+    assert not other, other[:3]
+    assert (part if what == "alternate" else whole) > 50  # it lies in the stack that was left

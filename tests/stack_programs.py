@@ -1,0 +1,40 @@
+"""Programs whose stacks are known."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent / "kernel" / "chains.cpp"
+MODES = (
+    "plain", "exceptions", "threads", "signals", "alternate",
+    "aligned", "large", "deep", "deeper", "vdso", "plt",
+)  # fmt: skip
+FLAGS = ("-O2", "-fomit-frame-pointer", "-pthread", "-Wl,-z,lazy")
+_COMPILED: dict[str, str] = {}
+LIBRARY = "long far_away(long n) { return n + 1; }"
+
+
+def chains(factory: pytest.TempPathFactory, compiler: str = "g++") -> str:
+    """Return the path of the program ``chains``; skip where there is no compiler."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    if compiler not in _COMPILED:
+        _COMPILED[compiler] = _compiled(factory.mktemp("chains"), compiler)
+    return _COMPILED[compiler]
+
+
+def _compiled(folder: Path, compiler: str) -> str:
+    library, program = folder / "libfar.so", folder / "chains"
+    language = ("-x", "c", "-") if compiler.endswith("++") else ("-",)
+    subprocess.run(
+        [compiler, *FLAGS, "-shared", "-fPIC", "-o", library, *language],
+        check=True, text=True, input=LIBRARY,
+    )  # fmt: skip
+    subprocess.run(
+        [compiler, *FLAGS, "-o", program, SOURCE, library, f"-Wl,-rpath,{folder}"], check=True
+    )
+    return str(program)
