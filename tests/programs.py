@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +27,23 @@ def lines_of(*command: object) -> list[str]:
     """Return the output lines of a command."""
     done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
     return done.stdout.splitlines()
+
+
+def with_mini_debuginfo(program: Path, stripped: Path, functions: list[str]) -> Path:
+    """Strip a program of all but ``.gnu_debugdata`` with some of its functions.
+
+    As the GDB manual says it, "MiniDebugInfo".
+    """
+    mini = stripped.with_suffix(".mini")
+    keep = stripped.with_suffix(".keep")
+    keep.write_text("\n".join(functions))
+    subprocess.run(["objcopy", "--only-keep-debug", program, mini], check=True)
+    subprocess.run(["objcopy", "-S", f"--keep-symbols={keep}", mini, mini], check=True)
+    Path(f"{mini}.xz").write_bytes(lzma.compress(mini.read_bytes()))
+    subprocess.run(["strip", "-o", stripped, program], check=True)
+    section = f".gnu_debugdata={mini}.xz"
+    subprocess.run(["objcopy", "--add-section", section, stripped], check=True)
+    return stripped
 
 
 class Running(subprocess.Popen[str]):

@@ -146,6 +146,10 @@ class Elf:
             os.close(self._source)
         self._open = False
 
+    def duplicate(self) -> int:
+        """Return a further descriptor of the file, for the caller to close; -1 without a file."""
+        return os.dup(self._source) if self._open and isinstance(self._source, int) else -1
+
     @property
     def loads(self) -> tuple[Segment, ...]:
         """The segments that are mapped into memory (PT_LOAD)."""

@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from programs import compiled, lines_of
+from programs import compiled, lines_of, with_mini_debuginfo
 
 from workbench.elf import Elf
 from workbench.errors import ObjectFormatError
 from workbench.symbols import demangle
+from workbench.symbols.debug_files import DebugFiles
 from workbench.symbols.elf_symbols import function_symbols
 
 SOURCE = """
@@ -29,9 +30,9 @@ def directory(tmp_path_factory):
     return tmp_path_factory.mktemp("symbols")
 
 
-def symbols_of(path, **options):
-    with Elf.open(path) as elf:
-        return function_symbols(elf, **options)
+def symbols_of(path, separate=None):
+    with Elf.open(path) as elf, Elf.open(separate or path) as helper:
+        return function_symbols(elf, helper if separate else None)
 
 
 def name_at(symbols, address):
@@ -98,30 +99,40 @@ def test_weak_and_local_names_come_last(directory):
 
 
 def test_stripped_files_and_their_debug_files(directory):
-    path = compiled(directory, "whole", SOURCE, "gcc", "-O1", "-Wl,--build-id", "-rdynamic")
+    path = compiled(directory, "whole", SOURCE, "gcc", "-O1", "-rdynamic")
     address = {name: address for address, _, _, name in nm(path)}
-    with Elf.open(path) as elf:
-        build_id = elf.build_id
-    debug = directory / "debug" / build_id[:2] / f"{build_id[2:]}.debug"
-    debug.parent.mkdir(parents=True)
+    debug, stripped = directory / "whole.debug", directory / "stripped"
     subprocess.run(["objcopy", "--only-keep-debug", path, debug], check=True)
-    stripped = directory / "stripped"
-    shutil.copy(path, stripped)
-    subprocess.run(["strip", stripped], check=True)
-
-    alone = symbols_of(stripped, debug_directory=directory / "nothing")
+    subprocess.run(["strip", "-o", stripped, path], check=True)
+    alone = symbols_of(stripped)
     assert name_at(alone, address["visible"]) == "visible"
     assert name_at(alone, address["hidden"]) is None
     assert name_at(alone, address["assembled"]) == "assembled"
     assert name_at(alone, address["assembled"] + 1) is None
-    helped = symbols_of(stripped, debug_directory=directory / "debug")
+    helped = symbols_of(stripped, debug)
+    whole = symbols_of(path)
     assert name_at(helped, address["hidden"]) == "hidden"
+    assert name_at(helped, address["assembled"] + 1) == "assembled"
+    names = [[each.name(i) for i in range(len(each))] for each in (helped, whole)]
+    assert names[0] == names[1]
+    # A debug file whose symbols are damaged counts for nothing.
+    with Elf.open(debug) as elf:
+        table = next(each for each in elf.section_list if each.name == ".symtab")
+    content = bytearray(debug.read_bytes())
+    at = int.from_bytes(content[40:48], "little") + 64 * table.index + 24
+    content[at : at + 8] = (2**62).to_bytes(8, "little")
+    debug.write_bytes(content)
+    assert name_at(symbols_of(stripped, debug), address["hidden"]) is None
 
-    # A debug file of another build does not lend its names.
-    other = compiled(directory, "other", "int main() { return 7; }", "gcc", "-Wl,--build-id")
-    shutil.copy(other, debug)
-    foreign = symbols_of(stripped, debug_directory=directory / "debug")
-    assert name_at(foreign, address["hidden"]) is None
+
+def test_symbols_that_a_stripped_file_carries_along(directory):
+    path = compiled(directory, "carrier", SOURCE, "gcc", "-O1", "-rdynamic")
+    address = {name: address for address, _, _, name in nm(path)}
+    stripped = with_mini_debuginfo(path, directory / "carrying", ["hidden"])
+    assert "hidden" not in " ".join(lines_of("nm", "-D", stripped))
+    symbols = symbols_of(stripped)
+    for name in ("hidden", "visible", "main"):
+        assert name_at(symbols, address[name]) == name_at(symbols, address[name] + 1) == name
 
 
 def test_versions_are_not_part_of_names(directory):
@@ -151,7 +162,11 @@ def test_c_library_agrees_with_gdb_and_addr2line(directory):
     )
     if libc is None or shutil.which("gdb") is None:
         pytest.skip("needs gdb and a C library")
-    symbols = symbols_of(libc)
+    with Elf.open(libc) as elf:
+        separate = DebugFiles().find(elf, libc)
+        symbols = function_symbols(elf, separate)
+    if separate is not None:
+        separate.close()
     rng = random.Random(3)
     low, high = int(symbols.starts[0]), int(symbols.ends[-1])
     addresses = [rng.randrange(low, high) for _ in range(300)]

@@ -123,14 +123,6 @@ def test_a_process_that_is_gone_leaves_its_path(program):
     os.close(descriptor)
 
 
-def test_only_regular_files_are_opened(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    before = len(os.listdir("/proc/self/fd"))
-    for path in ("/dev/zero", tmp_path, tmp_path / "pipe", tmp_path / "nothing", "a\0b"):
-        assert list(open_regular(str(path))) == []
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
 def test_the_vdso_of_this_process():
     mappings = Snapshot.of(read_maps(os.getpid())).mappings
     mapping = next((each for each in mappings if each.path == "[vdso]"), None)

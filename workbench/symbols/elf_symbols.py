@@ -1,13 +1,12 @@
 """Functions of an ELF file: from addresses in the file to names.
 
-The symbols come from ``.symtab``, of the file or of its separate debug file (by build id under
-``/usr/lib/debug/.build-id``), else from ``.dynsym``; PLT stubs are named ``function@plt``. Symbol
-types and bindings: System V gABI, chapter 4, "Symbol Table".
+The symbols come from ``.symtab`` of the file or of its separate debug file, else from ``.dynsym``
+and the small table that some distributions leave in ``.gnu_debugdata``; PLT stubs are named
+``function@plt``. Symbol types and bindings: System V gABI, chapter 4, "Symbol Table".
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,14 @@ from workbench.elf_format import (
     STT_FUNC,
     STT_GNU_IFUNC,
     STT_NOTYPE,
+    Section,
     Symbols,
 )
 from workbench.errors import ObjectFormatError
 from workbench.symbols.demangle import demangled
+from workbench.symbols.mini_debuginfo import mini_debuginfo
 from workbench.symbols.plt import plt_symbols
 from workbench.symbols.table import SymbolTable, one_per_start
-
-DEBUG_DIRECTORY = Path("/usr/lib/debug/.build-id")
 
 _BINDING_RANK = {STB_GLOBAL: 0, STB_WEAK: 1, STB_LOCAL: 2}
 _LABEL_RANK = 8
@@ -40,15 +39,15 @@ _LOCAL_LABELS = b".$"
 """First letters of labels that assemblers make; "$x" and "$d" are arm64's mapping symbols."""
 
 
-def function_symbols(elf: Elf, debug_directory: Path = DEBUG_DIRECTORY) -> SymbolTable:
+def function_symbols(elf: Elf, separate: Elf | None = None) -> SymbolTable:
     """Return the functions of a file.
 
     Parameters
     ----------
     elf : Elf
         The open file.
-    debug_directory : pathlib.Path
-        Where separate debug files lie, as ``ab/cdef....debug``.
+    separate : Elf, optional
+        Its debug file, see :mod:`workbench.symbols.debug_files`; a damaged one counts for nothing.
 
     Returns
     -------
@@ -64,38 +63,62 @@ def function_symbols(elf: Elf, debug_directory: Path = DEBUG_DIRECTORY) -> Symbo
     ObjectFormatError
         The symbol table is malformed.
     """
-    symbols = elf.symbols(SHT_SYMTAB)
-    if not len(symbols):
-        symbols = _debug_symbols(elf, debug_directory)
-    if len(symbols):
-        return _table(symbols, elf, plt_symbols(elf), complete=True)
-    return _table(elf.symbols(SHT_DYNSYM), elf, plt_symbols(elf), complete=False)
+    stubs = plt_symbols(elf)
+    found = _Functions(elf.symbols(SHT_SYMTAB), elf)
+    if not len(found.table) and separate is not None:
+        found = _of_helper(separate)
+    if len(found.table):
+        return _table([found], elf, stubs, complete=True)
+    dynamic = _Functions(elf.symbols(SHT_DYNSYM), elf)
+    mini = mini_debuginfo(elf)
+    if mini is not None:
+        with mini:
+            found = _of_helper(mini)
+    if not len(found.table):
+        return _table([dynamic], elf, stubs, complete=False)
+    # It holds what .dynsym does not hold.
+    return _table([found, dynamic], elf, stubs, complete=True)
 
 
-def _debug_symbols(elf: Elf, directory: Path) -> Symbols:
-    """Return the symbols of the separate debug file, none when it is missing or another's."""
-    if len(elf.build_id) < 4:
-        return Symbols()
+class _Functions:
+    """The functions among the symbols of a file.
+
+    Attributes
+    ----------
+    table : numpy.ndarray
+        Rows of the symbol table.
+    strings : bytes
+        Their names.
+    """
+
+    def __init__(self, symbols: Symbols, elf: Elf) -> None:
+        strings = np.frombuffer(symbols.strings + b"\0", np.uint8)
+        self.table = symbols.table[_is_function(symbols, elf.section_list, strings)]
+        self.strings = symbols.strings
+        starts = self.table["name"].astype(np.int64)
+        terminators = np.flatnonzero(strings == 0)
+        ends = terminators[np.searchsorted(terminators, starts)]
+        self.names = starts, np.minimum(ends, starts + _MAX_LENGTH)
+
+
+def _of_helper(elf: Elf) -> _Functions:
     try:
-        with Elf.open(directory / elf.build_id[:2] / f"{elf.build_id[2:]}.debug") as debug:
-            return debug.symbols(SHT_SYMTAB) if debug.build_id == elf.build_id else Symbols()
+        return _Functions(elf.symbols(SHT_SYMTAB), elf)
     except ObjectFormatError:
-        return Symbols()
+        return _Functions(Symbols(), elf)
 
 
 def _table(
-    symbols: Symbols, elf: Elf, stubs: dict[int, tuple[int, str]], *, complete: bool
+    parts: list[_Functions], elf: Elf, stubs: dict[int, tuple[int, str]], *, complete: bool
 ) -> SymbolTable:
-    """Make the sorted table of a symbol table's functions and of PLT stubs."""
-    strings = np.frombuffer(symbols.strings + b"\0", np.uint8)
-    table = symbols.table[_is_function(symbols, elf, strings)]
-    starts, sizes = table["value"], table["size"]
-    ranks = _ranks(table)
-    name_starts = table["name"].astype(np.int64)
-    terminators = np.flatnonzero(strings == 0)
-    name_ends = terminators[np.searchsorted(terminators, name_starts)]
-    name_ends = np.minimum(name_ends, name_starts + _MAX_LENGTH)
-    blob = symbols.strings
+    """Make the sorted table of symbol tables' functions and of PLT stubs."""
+    table = np.concatenate([part.table for part in parts])
+    starts, sizes, ranks = table["value"], table["size"], _ranks(table)
+    blob = b"".join(part.strings for part in parts)
+    sizes_of = np.array([len(part.strings) for part in parts], np.int64)
+    shifts = np.repeat(np.cumsum(sizes_of) - sizes_of, [len(part.table) for part in parts])
+    name_starts = np.concatenate([part.names[0] for part in parts]) + shifts
+    name_ends = np.concatenate([part.names[1] for part in parts]) + shifts
     if stubs:
         blob, extra = _append_stubs(blob, stubs)
         starts, sizes = np.r_[starts, extra[0]], np.r_[sizes, extra[1]]
@@ -107,12 +130,14 @@ def _table(
     return SymbolTable(starts, ends, name_starts[chosen], name_ends[chosen], blob, _readable)
 
 
-def _is_function(symbols: Symbols, elf: Elf, strings: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _is_function(
+    symbols: Symbols, sections: tuple[Section, ...], strings: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
     """Return which symbols name code: functions, and labels in executable sections."""
     table = symbols.table
     kinds = table["info"] & 0xF
     executable = np.zeros(1 << 16, np.bool_)
-    executable[[section.index for section in elf.section_list if section.executable]] = True
+    executable[[section.index for section in sections if section.executable]] = True
     named = (table["name"] > 0) & (table["name"] < len(strings) - 1) & (table["shndx"] > 0)
     first = strings[np.where(named, table["name"], 0)]
     labels = (kinds == STT_NOTYPE) & executable[table["shndx"]]

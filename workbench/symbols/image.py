@@ -8,8 +8,6 @@ privilege), else through ``/proc/PID/root``, else by its path, and must have the
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from mmap import PAGESIZE
 from pathlib import Path
@@ -18,28 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.elf import Elf
-from workbench.elf_format import PF_X, Segment
+from workbench.elf_format import PF_X, SHT_SYMTAB, Segment
 from workbench.errors import ObjectFormatError
+from workbench.symbols.debug_files import DebugFiles, has_lines
 from workbench.symbols.elf_symbols import function_symbols
 from workbench.symbols.mappings import Mapping
+from workbench.symbols.regular import Identity, open_regular
 from workbench.symbols.table import SymbolTable
 
+__all__ = ["Identity", "Image", "open_mapping", "open_regular", "read_vdso"]
+
 MAX_VDSO_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells one version of a file from another."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
-        """Return the identity of a file from its stat(2)."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(eq=False)
@@ -58,6 +45,10 @@ class Image:
         Path for reading the symbols again after :meth:`release`.
     identity : Identity, optional
         Of the file.
+    root : str
+        Root directory of a process that maps it, as it is seen from here.
+    debug_files : DebugFiles, optional
+        Where its separate debug file is looked for.
 
     Attributes
     ----------
@@ -65,6 +56,9 @@ class Image:
         "new", "ok", "malformed" (no ELF file), "unreadable".
     build_id : str
         Hexadecimal, known after :meth:`load`.
+    lines : int
+        Descriptor of the file with its DWARF debug information, the image's own or a separate
+        one; -1 if there is none. Open from :meth:`load` until :meth:`close`.
     """
 
     number: int
@@ -72,8 +66,11 @@ class Image:
     source: int | bytes
     reopen: str = ""
     identity: Identity | None = None
+    root: str = ""
+    debug_files: DebugFiles = field(default_factory=DebugFiles)
     status: str = "new"
     build_id: str = ""
+    lines: int = -1
     symbols: SymbolTable = field(default_factory=SymbolTable.empty)
     _segments: tuple[Segment, ...] = ()
     _loaded: bool = False
@@ -98,15 +95,22 @@ class Image:
                 self.status = "ok"
                 self.build_id = elf.build_id
                 self._segments = elf.loads
-                self.symbols = function_symbols(elf)
+                self._read(elf)
         except ObjectFormatError:
             self.status = "malformed"
 
     def close(self) -> None:
-        """Close the file without reading it; it is opened again by its path when needed."""
+        """Close the files without reading them; they are opened again by path when needed."""
         if isinstance(self.source, int) and self.source >= 0:
             os.close(self.source)
             self.source = -1
+        self.close_lines()
+
+    def close_lines(self) -> None:
+        """Close the file with the debug information."""
+        if self.lines >= 0:
+            os.close(self.lines)
+            self.lines = -1
 
     def release(self) -> None:
         """Forget the symbols to save memory; the next use reads them again."""
@@ -138,6 +142,24 @@ class Image:
             addresses[inside] = offsets[inside] + shift
             open_ &= ~inside
         return addresses
+
+    def _read(self, elf: Elf) -> None:
+        """Read the symbols, and keep the file that has the lines open."""
+        own = has_lines(elf)
+        separate = None if own else self.debug_files.find(elf, self.path, self.root, has_lines)
+        if separate is None and not own and not len(elf.symbols(SHT_SYMTAB)):
+            # One without lines has names at least.
+            separate = self.debug_files.find(elf, self.path, self.root)
+        try:
+            self.symbols = function_symbols(elf, separate)
+            self.close_lines()
+            if own:
+                self.lines = elf.duplicate()
+            elif separate is not None and has_lines(separate):
+                self.lines = separate.duplicate()
+        finally:
+            if separate is not None:
+                separate.close()
 
     def _open_again(self) -> int:
         for descriptor, identity in open_regular(self.reopen):
@@ -178,27 +200,6 @@ def open_mapping(
                 return descriptor, identity, path
             os.close(descriptor)
     return None
-
-
-def open_regular(path: str) -> Iterator[tuple[int, Identity]]:
-    """Yield the open file and its identity if `path` is a regular file that can be read.
-
-    Devices and pipes are not even opened: that alone may have effects.
-    """
-    try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            return
-        descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    finally:
-        os.close(handle)
-    yield descriptor, Identity.of(status)
 
 
 def read_vdso(pid: int, mapping: Mapping, proc: Path = Path("/proc")) -> bytes:

@@ -6,11 +6,15 @@ import itertools
 import os
 from pathlib import Path
 
-from workbench.symbols.image import Identity, Image, open_mapping, open_regular, read_vdso
+from workbench.symbols.debug_files import DebugFiles
+from workbench.symbols.image import Image, open_mapping, read_vdso
 from workbench.symbols.mappings import Mapping
+from workbench.symbols.regular import Identity, open_regular
 
 MAX_OPEN = 256
 """Files held open until their symbols are needed; a user has 1,024 descriptors."""
+MAX_WITH_LINES = 256
+"""Files with debug information held open until their lines are needed."""
 MAX_SYMBOLS = 1 << 24
 """Symbols in memory, about 50 bytes each with their names."""
 
@@ -24,6 +28,8 @@ class ImageCache:
     ----------
     proc : pathlib.Path
         Where procfs is mounted.
+    debug_files : DebugFiles, optional
+        Where separate debug files are looked for.
 
     Attributes
     ----------
@@ -31,11 +37,13 @@ class ImageCache:
         Mappings whose file could not be opened.
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = Path("/proc"), debug_files: DebugFiles | None = None) -> None:
         self._proc = proc
+        self._debug_files = debug_files or DebugFiles()
         self._images: dict[Identity | int, Image] = {}
         self._open: dict[int, Image] = {}
         self._used: dict[int, Image] = {}
+        self._with_lines: dict[int, Image] = {}
         self._numbers = itertools.count(1)
         self.missing = 0
 
@@ -53,7 +61,8 @@ class ImageCache:
             self.missing += 1
             return None
         descriptor, identity, reopen = found
-        return self._file(mapping.path, descriptor, identity, reopen)
+        root = f"{self._proc}/{pid}/root"
+        return self._file(mapping.path, descriptor, identity, reopen, root)
 
     def adopt(self, pid: int, path: str, source: int | bytes | None = None) -> Image | None:
         """Return the image of a file that somebody else found.
@@ -75,16 +84,17 @@ class ImageCache:
         """
         if isinstance(source, bytes):
             return self._content(path, source)
-        outer = f"{self._proc}/{pid}/root{path}"
+        root = f"{self._proc}/{pid}/root"
         if source is not None:
             try:
-                return self._file(path, source, Identity.of(os.fstat(source)), outer)
+                identity = Identity.of(os.fstat(source))
+                return self._file(path, source, identity, root + path, root)
             except OSError:
                 self.missing += 1
                 return None
-        for place in (outer, path):
+        for place in (root + path, path):
             for descriptor, identity in open_regular(place):
-                return self._file(path, descriptor, identity, place)
+                return self._file(path, descriptor, identity, place, root)
         self.missing += 1
         return None
 
@@ -92,6 +102,10 @@ class ImageCache:
         """Read the symbols of an image; those of images not used for long are forgotten."""
         image.load()
         self._open.pop(image.number, None)
+        if image.lines >= 0:
+            self._with_lines[image.number] = image
+            if len(self._with_lines) > MAX_WITH_LINES:
+                self._with_lines.pop(next(iter(self._with_lines))).close_lines()
         self._used.pop(image.number, None)
         self._used[image.number] = image
         total = sum(len(each.symbols) for each in self._used.values())
@@ -109,6 +123,7 @@ class ImageCache:
         for image in self._images.values():
             image.close()
         self._open.clear()
+        self._with_lines.clear()
 
     def _hold(self, image: Image) -> None:
         """Keep the file open, so that it can be read when its process is gone."""
@@ -130,12 +145,15 @@ class ImageCache:
             image = self._images[len(content)] = Image(next(self._numbers), path, content)
         return image
 
-    def _file(self, path: str, descriptor: int, identity: Identity, reopen: str) -> Image:
+    def _file(
+        self, path: str, descriptor: int, identity: Identity, reopen: str, root: str
+    ) -> Image:
         image = self._images.get(identity)
         if image is not None:
             os.close(descriptor)
             return image
-        image = Image(next(self._numbers), path, descriptor, reopen, identity)
+        number = next(self._numbers)
+        image = Image(number, path, descriptor, reopen, identity, root, self._debug_files)
         self._images[identity] = image
         self._hold(image)
         return image
