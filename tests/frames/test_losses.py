@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from fake_recording import FakeRecording
 
-from workbench.frames.losses import loss_summary, lossy, overhead_summary
+from workbench.frames.losses import (
+    incomplete,
+    loss_summary,
+    lossy,
+    overhead_summary,
+    stack_summary,
+)
 
 LOSSES = (
     {"kind": "cpu", "cpu": 0, "produced": 10, "delivered": 10, "dropped": {}},
@@ -60,3 +66,17 @@ def test_hostile_counts_do_not_overflow() -> None:
     }
     table = loss_summary(FakeRecording({"losses": (entry, entry)}))
     assert table["produced"][0] == table["dropped"][0] == 2**64 - 1
+
+
+def test_incomplete_stacks() -> None:
+    counts = ({"complete": 90, "kernel_only": 5, "bad_rule": 1}, {"image_missing": 4}, {})
+    losses = [LOSSES[0] | {"cpu": cpu, "stacks": n} for cpu, n in enumerate(counts)]
+    whole = LOSSES[1] | {"kind": "offcpu", "stacks": {"complete": 7}}
+    rec = FakeRecording({"losses": (*losses, whole, LOSSES[1])})
+    assert stack_summary(rec).rows() == [
+        ("cpu", 100, 5, 0.05, "image_missing 4, bad_rule 1"),
+        ("offcpu", 7, 0, 0.0, ""),
+    ]
+    text = "5 of 100 stacks of cpu are incomplete (5.0%: image_missing 4, bad_rule 1)."
+    assert incomplete(rec) == incomplete(rec, "cpu") == text
+    assert incomplete(rec, "offcpu") == incomplete(FakeRecording()) == ""

@@ -33,3 +33,11 @@ def test_problems_are_shown() -> None:
     assert "wb-banner" in text
     assert "cpu: &lt;img" in text
     assert HOSTILE in repr(Losses(rec))  # type: ignore[arg-type]
+
+
+def test_incomplete_stacks_are_shown() -> None:
+    entry = {"kind": "cpu", "cpu": 0, "produced": 4, "delivered": 4, "dropped": {}}
+    rec = FakeRecording({"losses": (entry | {"stacks": {"complete": 3, HOSTILE: 1}},)})
+    text = Losses(rec).fragment()  # type: ignore[arg-type]
+    assert "1 of 4 stacks of cpu are incomplete (25.0%: &lt;img" in text
+    assert "1 of 4 stacks" in repr(Losses(rec))  # type: ignore[arg-type]

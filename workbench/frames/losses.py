@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.schema import WHOLE_STACKS
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -56,6 +58,59 @@ def loss_summary(rec: Recording) -> pl.DataFrame:
     counts_type = dict.fromkeys(("produced", "delivered", "dropped"), pl.UInt64)
     schema = {"kind": pl.String, **counts_type, "share": pl.Float64, "reasons": pl.String}
     return pl.DataFrame(rows, schema=schema)
+
+
+def stack_summary(rec: Recording) -> pl.DataFrame:
+    """Return how whole the stacks of each kind are, summed over CPUs.
+
+    Returns
+    -------
+    polars.DataFrame
+        kind : str
+        stacks, incomplete : u64
+        share : f64
+            incomplete / stacks.
+        reasons : str
+            Such as "image_missing 12, bad_rule 3", most first; "" when all are whole.
+            Kinds without stacks are left out; in the order of the manifest.
+    """
+    import polars as pl
+
+    counts: dict[str, dict[str, int]] = {}
+    for entry in rec.manifest.losses:
+        mine = counts.setdefault(str(entry["kind"]), {})
+        for status, count in entry.get("stacks", {}).items():
+            mine[status] = min(mine.get(status, 0) + int(count), _MOST)
+    rows = []
+    for kind, mine in counts.items():
+        missing = {status: n for status, n in mine.items() if status not in WHOLE_STACKS}
+        total, part = (min(sum(c.values()), _MOST) for c in (mine, missing))
+        if total:
+            rows.append((kind, total, part, _share(part, total), _reasons(missing)))
+    schema = {"kind": pl.String, "stacks": pl.UInt64, "incomplete": pl.UInt64}
+    return pl.DataFrame(
+        rows, schema=schema | {"share": pl.Float64, "reasons": pl.String}, orient="row"
+    )
+
+
+def incomplete(rec: Recording, *kinds: str) -> str:
+    """Return a sentence per kind with incomplete stacks, "" when all are whole.
+
+    Such as "12 of 400 stacks of cpu are incomplete (3.0%: image_missing 12).".
+
+    Parameters
+    ----------
+    rec : Recording
+        Its manifest holds the counts.
+    *kinds : str
+        Kinds to look at; all of them when none is given.
+    """
+    return " ".join(
+        f"{row['incomplete']:,} of {row['stacks']:,} stacks of {row['kind']} are incomplete"
+        f" ({_percent(row['share'])}: {row['reasons']})."
+        for row in stack_summary(rec).iter_rows(named=True)
+        if row["incomplete"] and (not kinds or row["kind"] in kinds)
+    )
 
 
 def overhead_summary(rec: Recording) -> pl.DataFrame:

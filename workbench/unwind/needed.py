@@ -87,6 +87,9 @@ def _needs(path: str, libraries: dict[str, str]) -> list[str] | None:
         return None
     found = [os.fsdecode(loader.rstrip(b"\0"))] if loader else []
     for name in names:
+        if "/" in name:
+            found.append(name)
+            continue
         own = next((f"{folder}/{name}" for folder in folders if Path(folder, name).is_file()), "")
         if own or name in libraries:
             found.append(own or libraries[name])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.losses import loss_summary, lossy, overhead_summary
+from workbench.frames.losses import incomplete, loss_summary, lossy, overhead_summary
 from workbench.views import units
-from workbench.views.html import css
+from workbench.views.html import css, escape
 from workbench.views.tables import banner, table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def loss_banner(rec: Recording) -> str:
 
 
 def loss_table(rec: Recording) -> str:
-    """Return what each kind produced, delivered and dropped as an HTML table."""
+    """Return what each kind produced, delivered and dropped, and how whole stacks are, as HTML."""
     rows = [
         (
             row["kind"],
@@ -34,7 +34,9 @@ def loss_table(rec: Recording) -> str:
     if not rows:
         return '<p class="wb-muted">The recording counted nothing.</p>'
     head = ("kind", "produced", "delivered", "dropped", "lost", "reasons")
-    return table(head, rows, numeric=(1, 2, 3, 4))
+    found = incomplete(rec)
+    more = f'<p class="wb-muted">{escape(found)}</p>' if found else ""
+    return table(head, rows, numeric=(1, 2, 3, 4)) + more
 
 
 def overhead_table(rec: Recording) -> str:
@@ -94,5 +96,6 @@ class Losses:
         return f"<style>{css()}</style>{self.fragment()}"
 
     def __repr__(self) -> str:
-        texts = (lossy(self.rec) or "nothing was lost.", *self.rec.manifest.problems)
+        lost = (lossy(self.rec) or "nothing was lost.", incomplete(self.rec))
+        texts = (*filter(None, lost), *self.rec.manifest.problems)
         return f"<Losses: {' '.join(texts)}>"
