@@ -42,6 +42,15 @@ CPU: dict[str, Any] = {
     "stack_id": pl.UInt32,
     "weight": pl.UInt32,
 }
+OFFCPU: dict[str, Any] = CPU | {
+    "blocked": pl.Duration("ns"),
+    "runnable": pl.Duration("ns"),
+    "waker_pid": pl.UInt32,
+    "waker_tid": pl.UInt32,
+    "state": pl.Categorical,
+    "waker": pl.Categorical,
+    "waker_stack_id": pl.UInt32,
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -69,6 +78,7 @@ SCHEMAS = {
     "syscalls": SYSCALLS,
     "syscalls_agg": AGGREGATED,
     "cpu": CPU,
+    "offcpu": OFFCPU,
     "stacks": STACKS,
     "frames": FRAMES,
     "processes": PROCESSES,
@@ -120,26 +130,36 @@ def _default(kind: Any) -> Any:
     return 1 if kind == pl.UInt32 else 0
 
 
-def stacks_of(
-    samples: list[tuple[str, list[tuple[str, str, str]], int]], **more: Any
-) -> FakeRecording:
-    """Return a recording of (comm, frames from root to leaf as (name, module, kind), weight)."""
+Path = list[tuple[str, str, str]]
+"""Frames from root to leaf as (name, module, kind)."""
+
+
+def stacks_of(samples: list[tuple[str, Path, int]], **more: Any) -> FakeRecording:
+    """Return a recording of CPU samples: (comm, path, weight)."""
+    rows = [{"comm": comm, "path": path, "weight": weight} for comm, path, weight in samples]
+    return FakeRecording(cpu=rows, **_numbered(rows), **more)
+
+
+def offcpu_of(rows: list[dict[str, Any]], **more: Any) -> FakeRecording:
+    """Return a recording of off-CPU periods: columns, and ``path``."""
+    rows = [{"waker": "none", **row} for row in rows]
+    return FakeRecording(offcpu=rows, **_numbered(rows), **more)
+
+
+def _numbered(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give rows the ``stack_id`` of their path; return the tables ``stacks`` and ``frames``."""
     frames: dict[tuple[str, str, str], int] = {}
     stacks: dict[tuple[int, ...], int] = {}
-    rows = []
-    for comm, path, weight in samples:
-        ids = tuple(frames.setdefault(frame, len(frames)) for frame in reversed(path))
-        number = stacks.setdefault(ids, len(stacks))
-        rows.append({"comm": comm, "stack_id": number, "weight": weight})
-    return FakeRecording(
-        cpu=rows,
-        stacks=[{"stack_id": number, "frame_ids": list(ids)} for ids, number in stacks.items()],
-        frames=[
+    for row in rows:
+        ids = tuple(frames.setdefault(frame, len(frames)) for frame in reversed(row.pop("path")))
+        row["stack_id"] = stacks.setdefault(ids, len(stacks))
+    return {
+        "stacks": [{"stack_id": number, "frame_ids": list(ids)} for ids, number in stacks.items()],
+        "frames": [
             {"frame_id": number, "function": name, "module": module, "kind": kind, "file": None}
             for (name, module, kind), number in frames.items()
         ],
-        **more,
-    )
+    }
 
 
 def wide_tree(nodes: int) -> FlameTree:

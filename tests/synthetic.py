@@ -82,7 +82,29 @@ CPU_SAMPLES = _event(
         "cpu": CPU,
     }
 )
-SCHEMAS = {"syscalls": SYSCALLS, "syscalls_agg": SYSCALLS_AGG, "cpu": CPU_SAMPLES}
+_TEXT = pa.dictionary(pa.int8(), pa.string())
+OFFCPU = _event(
+    {
+        "ts": TS,
+        "blocked": (pa.duration("ns"), "ns", "time until the wake-up"),
+        "runnable": (pa.duration("ns"), "ns", "time from there"),
+        "pid": PID,
+        "tid": TID,
+        "waker_pid": PID,
+        "waker_tid": TID,
+        "cpu": CPU,
+        "state": (_TEXT, "1", "why it left the CPU"),
+        "waker": (_TEXT, "1", "in what the wake-up happened"),
+        "stack_id": (pa.uint32(), "1", "stack"),
+        "weight": (pa.uint32(), "1", "periods"),
+    }
+)
+SCHEMAS = {
+    "syscalls": SYSCALLS,
+    "syscalls_agg": SYSCALLS_AGG,
+    "cpu": CPU_SAMPLES,
+    "offcpu": OFFCPU,
+}
 
 # (seconds, event, pid, tid, ppid, comm, exe, cmdline, exit_code)
 PROCESSES: list[tuple[float, str, int, int, int, str, str, str, int | None]] = [
@@ -181,7 +203,7 @@ def truth(kinds: tuple[str, ...] = ("syscalls", "cpu"), rows: int = 10_000, seed
             columns[kind] = _aggregated(rng)
         else:
             columns[kind] = _common(rng, rows)
-            columns[kind] |= _syscalls(rng, rows) if kind == "syscalls" else _samples(rng, rows)
+            columns[kind] |= _OWN_COLUMNS[kind](rng, rows)
     comm = {}
     for kind, data in columns.items():
         tids = data.get("tid", data["pid"])
@@ -225,6 +247,23 @@ def _samples(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
         "stack_id": rng.integers(0, len(STACKS), rows).astype(np.uint32),
         "weight": rng.integers(1, 4, rows).astype(np.uint32),
     }
+
+
+def _periods(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+    state = rng.choice(["sleeping", "preempted", "uninterruptible"], rows, p=[0.7, 0.2, 0.1])
+    waker = np.where(state == "preempted", "none", rng.choice(["task", "interrupt"], rows))
+    tid = np.where(waker == "task", 1001, 0).astype(np.uint32)
+    return _samples(rng, rows) | {
+        "blocked": np.where(state == "preempted", 0, rng.lognormal(13, 2, rows)).astype(np.int64),
+        "runnable": rng.lognormal(10, 1, rows).astype(np.int64),
+        "waker_pid": np.where(tid == 0, 0, 1000).astype(np.uint32),
+        "waker_tid": tid,
+        "state": state,
+        "waker": waker,
+    }
+
+
+_OWN_COLUMNS = {"syscalls": _syscalls, "cpu": _samples, "offcpu": _periods}
 
 
 def _aggregated(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -382,7 +421,7 @@ def make_session(
     path : path
         Where; the parent directory exists.
     kinds : sequence of str
-        ``syscalls``, ``cpu`` and ``syscalls_agg``.
+        ``syscalls``, ``cpu``, ``offcpu`` and ``syscalls_agg``.
     rows : int
         Rows of each event table.
     seed : int

@@ -103,3 +103,11 @@ def test_exports_that_cannot_be(session, tmp_path):
     with pytest.raises(StorageError):
         session.export("csv", tmp_path / "no" / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_off_cpu_time(tmp_path, session):
+    with wb.open(make_session(tmp_path / "o.wb", kinds=["offcpu"], rows=50)) as rec:
+        assert "off the CPU" in repr(rec.offcpu())
+        assert rec.flamegraph("offcpu", by=("state",)).tree.unit == "ns"
+    with pytest.raises(MissingTableError):
+        session.offcpu()

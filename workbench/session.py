@@ -10,6 +10,7 @@ from workbench.recording import Recording
 
 if TYPE_CHECKING:
     from workbench.views.flamegraph import Flamegraph
+    from workbench.views.offcpu import OffcpuOverview
     from workbench.views.syscalls import SyscallOverview
 
 
@@ -28,7 +29,8 @@ class Session(Recording):
             Table whose stacks are drawn.
         **options
             See :meth:`workbench.views.flamegraph.Flamegraph.of`: ``by=("comm",)`` names the
-            columns that make the frames next to the root, ``icicle``, ``search``, ...
+            columns that make the frames next to the root, ``weight="blocked"`` what widths
+            stand for, ``icicle``, ``search``, ...
 
         Raises
         ------
@@ -48,6 +50,17 @@ class Session(Recording):
         from workbench.views.syscalls import SyscallOverview
 
         return SyscallOverview(self)
+
+    def offcpu(self) -> OffcpuOverview:
+        """Return the overview of off-CPU time: reasons, threads, wakers, the longest periods.
+
+        Raises
+        ------
+        MissingTableError
+        """
+        from workbench.views.offcpu import OffcpuOverview
+
+        return OffcpuOverview(self)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write one HTML file with all views, which needs no network.

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from fake_recording import FakeRecording, stacks_of
+from datetime import UTC, datetime
+
+from fake_recording import FakeRecording, offcpu_of, stacks_of
 
 from workbench.frames.flame import flame_tree
 from workbench.views import findings
+from workbench.views.offcpu import OffcpuOverview
 
 
 def test_profile() -> None:
@@ -20,6 +23,23 @@ def test_profile() -> None:
         ("Kernel", "30.0% of the samples were in the kernel."),
     ]
     assert "No samples" in findings.of_profile(flame_tree(stacks_of([])))[0][1]
+
+
+def test_offcpu() -> None:
+    rows = [
+        {"comm": "x", "state": "sleeping", "blocked": 3_000_000, "runnable": 1_000_000},
+        {"comm": "y", "state": "preempted", "blocked": 0, "runnable": 1_000_000},
+    ]
+    rec = offcpu_of([{**row, "path": []} for row in rows])
+    rec.start = datetime(1970, 1, 1, tzinfo=UTC)
+    assert findings.of_offcpu(OffcpuOverview(rec)) == [  # type: ignore[arg-type]
+        (
+            "Waiting",
+            "5 ms off the CPU over all threads in 2 periods; most: sleeping, preempted.",
+        ),
+        ("Blocked", "3 ms until woken; then 2 ms (40.0%, ready to run) for a CPU."),
+        ("Longest wait", "4 ms: x, sleeping."),
+    ]
 
 
 def test_processes_and_recording() -> None:

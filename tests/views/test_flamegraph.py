@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fake_recording import stacks_of
+from fake_recording import offcpu_of, stacks_of
 
 from workbench.frames.flame import flame_tree
 from workbench.views.flamegraph import Flamegraph
@@ -24,6 +24,18 @@ def test_fallback_names_the_hottest_functions() -> None:
     text = Flamegraph(flame_tree(rec), title="T")._fallback()
     cells = re.findall(r"<td.*?>(.*?)</td>", text)
     assert cells == ["hot", "3", "75.0%", "cold", "1", "25.0%"]
+
+
+def test_times_are_shown_as_times() -> None:
+    row = {"state": "sleeping", "blocked": 1_500_000, "runnable": 500_000}
+    rec = offcpu_of([{**row, "path": [("f", "", "native")]}])
+    graph = Flamegraph.of(rec, "offcpu")
+    assert repr(graph) == "<Flamegraph of 2 ms, 3 nodes>"
+    assert re.findall(r"<td.*?>(.*?)</td>", graph._fallback()) == ["f", "2 ms", "100%"]
+    assert graph.title == "offcpu: time off the CPU"
+    blocked = Flamegraph.of(rec, "offcpu", weight="blocked", stack="waker_stack_id")
+    assert blocked.title == "offcpu: time blocked, by the stack that woke"
+    assert blocked.tree.total == 1_500_000
 
 
 def test_empty_tree_and_single_node() -> None:

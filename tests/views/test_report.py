@@ -27,6 +27,8 @@ ENDS = ["Processes", "Losses", "Overhead"]
     [
         (("syscalls", "cpu"), ["Flamegraph: cpu", "System calls"]),
         (("cpu",), ["Flamegraph: cpu"]),
+        (("offcpu",), ["Flamegraph: offcpu", "Off-CPU time"]),
+        (("cpu", "offcpu"), ["Flamegraph: cpu", "Flamegraph: offcpu", "Off-CPU time"]),
         (("syscalls",), ["System calls"]),
         (("syscalls_agg",), ["System calls"]),
     ],
@@ -42,7 +44,8 @@ def test_sections_follow_the_recording(
 
 
 def test_empty_session(tmp_path: Path) -> None:
-    text = written(tmp_path, "syscalls", "cpu", rows=0)
+    text = written(tmp_path, "syscalls", "cpu", "offcpu", rows=0)
+    assert "No thread left its CPU" in text
     assert "No samples" in text
     assert "None in what was selected" in text
 

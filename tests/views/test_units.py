@@ -60,3 +60,8 @@ def test_duration_is_within_half_a_digit(ns: float) -> None:
     number, unit = units.duration(ns).split()
     size = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}[unit]
     assert float(number.replace(",", "")) * size == pytest.approx(ns, rel=0.0051)
+
+
+def test_amounts_of_flamegraphs() -> None:
+    assert units.amount(1234, "samples") == "1,234 samples"
+    assert units.amount(1.5e9, "ns") == "1.5 s"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.frames.labels import KINDS, Labels
-from workbench.frames.stacks import StackTable, stack_table
+from workbench.frames.stacks import COUNT, DEFAULTS, StackTable, stack_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "FlameTree", "build_tree", "flame_tree"]
 
 ROOT = "all"
+TIME = "ns"
+"""Unit of trees whose weights are times."""
 _UNITS = {"cpu": "samples"}
 
 
@@ -61,7 +63,7 @@ class FlameTree:
     level_offsets : numpy.ndarray
         uint32, length depth + 2: level ``d`` is ``level_offsets[d]:level_offsets[d + 1]``.
     unit : str
-        What weights count, such as "samples".
+        What weights count, such as "samples"; :data:`TIME` where they are nanoseconds.
     period_ns : int or None
         Time that one unit of weight stands for, None where that is not known.
     """
@@ -101,7 +103,13 @@ class FlameTree:
         return result[::-1]
 
 
-def flame_tree(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",)) -> FlameTree:
+def flame_tree(
+    rec: Recording,
+    kind: str = "cpu",
+    by: Sequence[str] = ("comm",),
+    weight: str = "",
+    stack: str = "stack_id",
+) -> FlameTree:
     """Build the call tree of a recording.
 
     Parameters
@@ -112,12 +120,19 @@ def flame_tree(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",))
     kind : str
         Kind of events whose stacks are drawn.
     by : sequence of str
-        Levels between the root and the stacks: any of "comm", "pid", "tid", "cpu".
+        Levels between the root and the stacks: any of "comm", "pid", "tid", "cpu" and, of
+        ``offcpu``, "state".
+    weight : str
+        What widths stand for: "weight" (events), a column of durations such as "blocked" or
+        "runnable", or "off", the sum of these two. By default "off" for ``offcpu``, else
+        "weight".
+    stack : str
+        Column with the stack: "waker_stack_id" draws the stacks of those who woke.
 
     Returns
     -------
     FlameTree
-        Its total equals the weight of all selected events.
+        Its total equals the weight of all selected events, its unit is "ns" for durations.
 
     Raises
     ------
@@ -126,7 +141,10 @@ def flame_tree(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",))
     ParameterError
         ``by`` names a column that cannot group.
     """
-    table = stack_table(rec, kind, by)
+    weight = weight or DEFAULTS.get(kind, COUNT)
+    table = stack_table(rec, kind, by, weight, stack)
+    if weight != COUNT:
+        return build_tree(table, unit=TIME)
     parameters = dict(rec.manifest.kinds.get(kind) or {})
     return build_tree(table, unit=_UNITS.get(kind, "events"), period_ns=_period(parameters))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.frames.stacks import stack_table
+from workbench.frames.stacks import COUNT, DEFAULTS, stack_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 
-def folded(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",)) -> pl.DataFrame:
+def folded(
+    rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",), weight: str = ""
+) -> pl.DataFrame:
     """Return the unique stacks of a recording as text.
 
     Parameters
@@ -28,6 +30,8 @@ def folded(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",)) -> 
         Kind of events whose stacks are folded.
     by : sequence of str
         Levels above the stack: any of "comm", "pid", "tid", "cpu".
+    weight : str
+        What is summed, as in :func:`workbench.frames.flame.flame_tree`.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def folded(rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",)) -> 
     """
     import polars as pl
 
-    table = stack_table(rec, kind, by)
+    table = stack_table(rec, kind, by, weight or DEFAULTS.get(kind, COUNT))
     names = (
         pl.Series(table.labels.names, dtype=pl.String)
         .str.replace_all(";", ":", literal=True)

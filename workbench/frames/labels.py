@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 KINDS = (*FRAME_KINDS, "group")
 """Kinds of nodes: those of frames, then "group" (the root, a thread name, a pid, a CPU)."""
 
-GROUPS = ("comm", "pid", "tid", "cpu")
+GROUPS = ("comm", "pid", "tid", "cpu", "state")
 """Columns that samples can be grouped by, above the stack."""
+
+_TEXTS = ("comm", "state")
 
 NO_STACK = "[no stack]"
 UNKNOWN = "[unknown]"
@@ -83,10 +85,10 @@ def named_frames(rec: Recording) -> pl.DataFrame:
 
 
 def group_texts(values: pl.Series) -> pl.Series:
-    """Return what a group is called: the comm itself, or "pid 12"."""
+    """Return what a group is called: a text itself, or "pid 12"."""
     import polars as pl
 
-    if values.name == "comm":
+    if values.name in _TEXTS:
         return values.cast(pl.String).fill_null("").replace("", NO_NAME)
     return values.cast(pl.String).str.replace("^", f"{values.name} ").fill_null(NO_NAME)
 

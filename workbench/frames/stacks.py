@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ParameterError
-from workbench.frames.labels import GROUPS, Labels, group_texts, make_labels, named_frames, position
+from workbench.frames.labels import (
+    GROUPS,
+    KINDS,
+    Labels,
+    group_texts,
+    make_labels,
+    named_frames,
+    position,
+)
 from workbench.frames.needs import need
 
 if TYPE_CHECKING:
@@ -47,7 +55,26 @@ class StackTable:
     weight: NDArray[np.int64]
 
 
-def stack_table(rec: Recording, kind: str, by: Sequence[str]) -> StackTable:
+COUNT = "weight"
+"""The weight that counts events."""
+
+SUMS = {"off": ("blocked", "runnable")}
+"""Weights that are sums of columns."""
+
+DEFAULTS = {"offcpu": "off"}
+"""What is summed for a kind where nothing is said and it is not events."""
+
+_PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
+"""Kernel functions that stand above the traced one in stacks which a tracepoint's program took."""
+
+
+def stack_table(
+    rec: Recording,
+    kind: str,
+    by: Sequence[str],
+    weight: str = COUNT,
+    stack: str = "stack_id",
+) -> StackTable:
     """Sum the events of a kind per group and stack and name the frames.
 
     Parameters
@@ -59,12 +86,18 @@ def stack_table(rec: Recording, kind: str, by: Sequence[str]) -> StackTable:
         Table of the events.
     by : sequence of str
         Any of :data:`~workbench.frames.labels.GROUPS`, outermost first; may be empty.
+    weight : str
+        What is summed: :data:`COUNT`, a column of durations (in ns, times the event's own
+        weight), or one of :data:`SUMS` of these. Events without any are left out.
+    stack : str
+        Column with the stack.
 
     Returns
     -------
     StackTable
         Events whose stack is not in ``stacks`` have the one frame ``[no stack]``; frames that
-        are not in ``frames`` are called ``[unknown]``.
+        are not in ``frames`` are called ``[unknown]``. The workbench's own program and what
+        called it, at the leaf of stacks from tracepoints, are left out.
 
     Raises
     ------
@@ -82,21 +115,48 @@ def stack_table(rec: Recording, kind: str, by: Sequence[str]) -> StackTable:
             advice=f"Use any of: {', '.join(GROUPS)}.",
         )
     keys = [pl.col(column) for column in by]
+    parts = [] if weight == COUNT else list(SUMS.get(weight, (weight,)))
+    amount = pl.col(COUNT).cast(pl.Int64)
+    if parts:
+        amount *= pl.sum_horizontal(pl.col(part).cast(pl.Int64) for part in parts)
     events = (
-        need(rec, kind, "stack_id", "weight", *by)
-        .group_by(*keys, "stack_id")
-        .agg(pl.col("weight").cast(pl.Int64).sum())
+        need(rec, kind, stack, COUNT, *parts, *by)
+        .group_by(*keys, pl.col(stack).alias("stack_id"))
+        .agg(amount.sum().alias("amount"))
+        .filter(pl.col("amount") > 0)
         .collect()
     )
     stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
     frames = named_frames(rec)
+    flat, offsets = _without_probe(frames, flat, offsets)
     groups = [group_texts(events[column]) for column in by]
     labels, frame_label, group_labels = make_labels(frames, groups)
     return StackTable(
         labels,
         *_paths(frame_label(flat), offsets, stack_of_row, group_labels),
-        events["weight"].to_numpy().astype(np.int64),
+        events["amount"].to_numpy().astype(np.int64),
     )
+
+
+def _without_probe(
+    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take the frames of the probe off the leaves of stacks."""
+    import polars as pl
+
+    pattern = f"^(?:{'|'.join(_PROBE)})"
+    kernel = pl.col("kind") == KINDS.index("kernel")
+    named = frames.select(pl.col("name").str.contains(pattern) & kernel)
+    probe = np.append(named.to_series().to_numpy(), False)  # -1, an unknown frame, is none
+    ours = probe[position(frames["frame_id"].to_numpy(), flat)]
+    if not ours.any():
+        return flat, offsets
+    # A frame goes as long as all before it, in its own stack, go.
+    others = np.concatenate([[0], np.cumsum(~ours)])
+    lengths = np.diff(offsets)
+    goes = ours & (others[:-1] == np.repeat(others[offsets[:-1]], lengths))
+    gone = np.concatenate([[0], np.cumsum(goes)])
+    return flat[~goes], offsets - gone[offsets]
 
 
 def _stacks(
@@ -111,7 +171,7 @@ def _stacks(
     used = wanted.unique().sort()
     found = (
         need(rec, "stacks", "stack_id", "frame_ids")
-        .filter(pl.col("stack_id").is_in(used.implode()))
+        .filter(pl.col("stack_id").is_in(used.drop_nulls().implode()))
         .unique("stack_id", keep="last")
         .sort("stack_id")
         .collect()
@@ -122,7 +182,7 @@ def _stacks(
     inner = full["frame_ids"].explode(empty_as_null=False).fill_null(2**32 - 1)
     flat = np.concatenate([[-1], inner.to_numpy().astype(np.int64)])
     ids = found["stack_id"].to_numpy().astype(np.int64)
-    stack_of_row = 1 + position(ids, wanted.to_numpy().astype(np.int64))
+    stack_of_row = 1 + position(ids, wanted.cast(pl.Int64).fill_null(-1).to_numpy())
     return stack_of_row, flat, offsets
 
 

@@ -15,6 +15,7 @@ from workbench.views.losses import recorder_sentence
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
+    from workbench.views.offcpu import OffcpuOverview
     from workbench.views.syscalls import SyscallOverview
 
 Finding = tuple[str, str]
@@ -46,6 +47,21 @@ def _hottest(tree: FlameTree) -> str:
     return ", ".join(
         f"{tree.names[index]} {units.share(float(weight[index]) / tree.total)}" for index in top
     )
+
+
+def of_offcpu(overview: OffcpuOverview) -> list[Finding]:
+    """Return what off-CPU time shows: how much, for what, and how much of it for a CPU."""
+    total = overview.totals
+    if not total["periods"]:
+        return [("Waiting", "No thread left its CPU in what was selected.")]
+    (off, *_), (blocked, *_), (runnable, _, share), (periods, *_) = overview.figures[:4]
+    reasons = ", ".join(overview.states.head(3)["state"].to_list())
+    found = [
+        ("Waiting", f"{off} off the CPU over all threads in {periods} periods; most: {reasons}."),
+        ("Blocked", f"{blocked} until woken; then {runnable} ({share}) for a CPU."),
+    ]
+    value, _, who = overview.figures[4]
+    return [*found, ("Longest wait", f"{value}: {who}.")]
 
 
 def of_syscalls(overview: SyscallOverview) -> list[Finding]:

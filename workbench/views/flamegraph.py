@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.frames.flame import FlameTree, flame_tree
+from workbench.frames.flame import TIME, FlameTree, flame_tree
 from workbench.frames.losses import lossy
 from workbench.views import html, units
 from workbench.views.payload import payload
@@ -63,13 +63,19 @@ class Flamegraph:
 
     @classmethod
     def of(
-        cls, rec: Recording, kind: str = "cpu", by: Sequence[str] = ("comm",), **options: Any
+        cls,
+        rec: Recording,
+        kind: str = "cpu",
+        by: Sequence[str] = ("comm",),
+        weight: str = "",
+        stack: str = "stack_id",
+        **options: Any,
     ) -> Flamegraph:
         """Draw a recording; say so when it lost events.
 
         Parameters
         ----------
-        rec, kind, by
+        rec, kind, by, weight, stack
             See :func:`workbench.frames.flame.flame_tree`.
         **options
             As of the class.
@@ -79,9 +85,10 @@ class Flamegraph:
         MissingTableError
             The recording has no stacks of that kind.
         """
-        options.setdefault("title", f"{kind}: stacks by weight")
+        tree = flame_tree(rec, kind, by, weight, stack)
+        options.setdefault("title", _title(kind, tree, weight, stack))
         options.setdefault("notice", lossy(rec, kind))
-        return cls(flame_tree(rec, kind, by), **options)
+        return cls(tree, **options)
 
     @cached_property
     def _payload(self) -> bytes:
@@ -105,7 +112,8 @@ class Flamegraph:
         return self.fragment()
 
     def __repr__(self) -> str:
-        return f"<Flamegraph of {self.tree.total:,} {self.tree.unit}, {len(self.tree):,} nodes>"
+        total = units.amount(self.tree.total, self.tree.unit)
+        return f"<Flamegraph of {total}, {len(self.tree):,} nodes>"
 
     def save(self, path: str | Path) -> Path:
         """Write a self-contained HTML file and return its path.
@@ -133,17 +141,25 @@ class Flamegraph:
         rows = (
             (
                 tree.names[name],
-                units.count(int(weight[name])),
+                units.amount(weight[name], tree.unit).removesuffix(f" {tree.unit}"),
                 units.share(weight[name] / tree.total),
             )
             for name in top
         )
         caption = (
-            f"{self.title or 'Flamegraph'}: {tree.total:,} {tree.unit}. The graph itself needs "
-            "scripts (in a notebook: trust it). Functions with most of their own:"
+            f"{self.title or 'Flamegraph'}: {units.amount(tree.total, tree.unit)}. The graph "
+            "itself needs scripts (in a notebook: trust it). Functions with most of their own:"
         )
         head = ("function", "self", "share")
         return banner(self.notice) + table(head, rows, numeric=(1, 2), wide=(0,), caption=caption)
+
+
+def _title(kind: str, tree: FlameTree, weight: str, stack: str) -> str:
+    if tree.unit != TIME:
+        return f"{kind}: stacks by weight"
+    what = {"blocked": "time blocked", "runnable": "time waiting for a CPU"}.get(weight)
+    whose = ", by the stack that woke" if stack != "stack_id" else ""
+    return f"{kind}: {what or 'time off the CPU'}{whose}"
 
 
 @cache

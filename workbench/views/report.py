@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.frames.flame import flame_tree
 from workbench.frames.losses import lossy
 from workbench.frames.needs import has
+from workbench.frames.offcpu import EVENTS as OFFCPU
 from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
 from workbench.views import findings, html, units
 from workbench.views.flamegraph import Flamegraph
 from workbench.views.losses import loss_table, overhead_table, recorder_sentence
+from workbench.views.offcpu import OffcpuOverview
 from workbench.views.syscalls import SyscallOverview
 from workbench.views.tables import banner, table
 
@@ -31,7 +32,7 @@ def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> 
     """Write a report of a recording and return its path.
 
     It holds what the recording allows: findings, a flamegraph for every kind with stacks, the
-    overview of system calls, processes, losses and overhead.
+    overviews of off-CPU time and of system calls, processes, losses and overhead.
 
     Parameters
     ----------
@@ -56,10 +57,14 @@ def render(rec: Recording, title: str) -> str:
     found: list[findings.Finding] = []
     sections: list[tuple[str, str]] = []
     for kind in _kinds_with_stacks(rec):
-        tree = flame_tree(rec, kind)
-        found += findings.of_profile(tree)
-        graph = Flamegraph(tree, notice=lossy(rec, kind))
+        graph = Flamegraph.of(rec, kind, title="")
+        if kind == "cpu":
+            found += findings.of_profile(graph.tree)
         sections.append((f"Flamegraph: {kind}", graph.fragment()))
+    if has(rec, OFFCPU):
+        waits = OffcpuOverview(rec, title="")
+        found += findings.of_offcpu(waits)
+        sections.append(("Off-CPU time", waits.fragment()))
     if has(rec, EVENTS) or has(rec, AGGREGATED):
         overview = SyscallOverview(rec, title="")
         found += findings.of_syscalls(overview)

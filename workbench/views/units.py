@@ -40,6 +40,11 @@ def count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def amount(weight: float, unit: str) -> str:
+    """Return a weight of a flamegraph: "1,234 samples", or a duration where the unit is "ns"."""
+    return duration(weight) if unit == "ns" else f"{round(weight):,} {unit}"
+
+
 def short_count(number: float) -> str:
     """Return a number with three significant digits and k, M, G: 12.3k."""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

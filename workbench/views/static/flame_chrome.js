@@ -10,6 +10,7 @@ const KEYS = [
   ["/", "search (regular expression)"],
   ["c, right click", "copy the name"],
 ];
+const TIME = "ns"; // unit of trees whose weights are times
 const KIND_NAMES = { jit: "JIT", python: "Python", group: "threads" };
 
 // Builds the frame of the view inside `el` and returns its parts by name.
@@ -72,13 +73,15 @@ export function fillLegend(legend, tree, dark) {
     const name = KIND_NAMES[kind] ?? kind;
     item.append(chip, name);
     if (weight > 0) item.append(" ", make("b", "", percent(weight / total)));
-    item.title = `${percent(weight / total)} of all ${tree.unit} were in ${name} code itself`;
+    const all = tree.unit === TIME ? "of the time was" : `of all ${tree.unit} were`;
+    item.title = `${percent(weight / total)} ${all} in ${name} code itself`;
     legend.append(item);
   }
 }
 
-// "1,234 samples" and, where the period is known, the time that they stand for.
+// "1,234 samples" and, where the period is known, the time that they stand for; or a time.
 export function amount(tree, weight) {
+  if (tree.unit === TIME) return humanTime(weight);
   const unit = weight === 1 ? tree.unit.replace(/s$/, "") : tree.unit;
   const text = `${humanCount(weight)} ${unit}`;
   return tree.period_ns && weight > 0 ? `${text} ≈ ${humanTime(weight * tree.period_ns)}` : text;
