@@ -94,8 +94,14 @@ int on_call(void *ctx)
 	return dump(ctx);
 }
 
-SEC("tp/syscalls/sys_enter_clock_nanosleep")
+SEC("raw_tp/sys_enter")
 int on_syscall(void *ctx)
+{
+	return dump(ctx);
+}
+
+SEC("tp/syscalls/sys_enter_nanosleep") /* loaded only: to attach it, tracefs must be mounted */
+int on_tracepoint(void *ctx)
 {
 	return dump(ctx);
 }

@@ -1,11 +1,12 @@
 """Stacks of the kernel side equal those that libdw finds from the same registers and memory."""
 
+import ctypes
 import itertools
-import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import libdw
@@ -14,7 +15,9 @@ import pytest
 from compile_bpf import compile_bpf
 from stack_programs import MODES, chains
 
-from workbench.probe.objects import Object
+from workbench.elf import Elf
+from workbench.probe.clib import lib
+from workbench.probe.objects import Link, Object
 from workbench.probe.perf_event import online_cpus, open_cpu_clock
 from workbench.probe.ringbuf import RingBuffer
 from workbench.recorder.stack_words import IMAGE_MASK, IMAGE_SHIFT, OFFSET_MASK
@@ -122,28 +125,82 @@ def compare(dumps, records, pid):
     return whole, part, other
 
 
-@pytest.mark.parametrize("what", [*MODES, *COMMANDS])
-def test_stacks_are_those_of_libdw(dumper, tmp_path_factory, what):
-    command = COMMANDS.get(what) or [chains(tmp_path_factory), what, "60"]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as running:
+@contextmanager
+def dumped(path, command):
+    """A running command with its dumps; it is stopped and killed at the end."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
             time.sleep(0.5)
-            dumps = Dumps(dumper, running.pid)
+            dumps = Dumps(path, running.pid)
             try:
-                for cpu in online_cpus():
-                    dumps.object.attach_perf_event(
-                        dumps.object.programs["on_clock"], open_cpu_clock(cpu, HZ)
-                    )
-                time.sleep(SECONDS)
-                dumps.object.detach()
-                running.send_signal(signal.SIGSTOP)
-                whole, part, other = compare(dumps, dumps.drain(), running.pid)
+                yield running, dumps
             finally:
                 dumps.close()
         finally:
-            os.killpg(running.pid, signal.SIGKILL)
+            running.kill()
+
+
+def compared(running, dumps, links):
+    """Record for a while; return what :func:`compare` does."""
+    time.sleep(SECONDS)
+    for link in links:
+        link.close()
+    running.send_signal(signal.SIGSTOP)
+    return compare(dumps, dumps.drain(), running.pid)
+
+
+@pytest.mark.parametrize("what", [*MODES, *COMMANDS])
+def test_samples_are_those_of_libdw(dumper, tmp_path_factory, what):
+    command = COMMANDS.get(what) or [chains(tmp_path_factory), what, "60"]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    with dumped(dumper, command) as (running, dumps):
+        program = dumps.object.programs["on_clock"]
+        clocks = [open_cpu_clock(cpu, HZ) for cpu in online_cpus()]
+        links = [dumps.object.attach_perf_event(program, fd) for fd in clocks]
+        whole, part, other = compared(running, dumps, links)
     print(f"{what}: {whole} equal, {part} equal as far as libdw had memory, {len(other)} not")
     assert not other, other[:3]
-    assert (part if what == "alternate" else whole) > 50  # it lies in the stack that was left
+    # A handler's caller lies in the stack that was left.
+    assert (part if what == "alternate" else whole) > 50
+
+
+CALLS = "import time\ndef f(n): time.sleep(0.001) if n == 0 else f(n - 1)\nwhile True: f(5)"
+
+
+@pytest.mark.parametrize("program", ["on_switch", "on_syscall", "on_call"])
+def test_stacks_at_other_hooks_are_those_of_libdw(dumper, tmp_path_factory, program):
+    busy = chains(tmp_path_factory)
+    command = (
+        [busy, "exceptions", "60"] if program == "on_call" else ["/usr/bin/python3", "-c", CALLS]
+    )
+    with dumped(dumper, command) as (running, dumps):
+        attached = dumps.object.programs[program]
+        if called:
+            link = attach_uprobe(attached, running.pid, busy, "catching")
+        else:
+            link = dumps.object.attach(attached)
+        whole, part, other = compared(running, dumps, [link])
+    print(f"{program}: {whole} equal, {part} equal as far as libdw had memory, {len(other)} not")
+    assert not other, other[:3]
+    assert whole > 50
+
+
+def attach_uprobe(program, pid, path, function):
+    """Attach to a function of a running program by its symbol."""
+    with Elf.open(path) as elf:
+        symbols = elf.symbols()
+        (value,) = (
+            int(row["value"])
+            for row in symbols.table
+            if symbols.strings[row["name"] :].split(b"\0", 1)[0] == function.encode()
+        )
+        (segment,) = (s for s in elf.loads if s.vaddr <= value < s.vaddr + s.memsz)
+    attach = lib().bpf_program__attach_uprobe
+    attach.restype = ctypes.c_void_p
+    attach.argtypes = [*[ctypes.c_void_p], ctypes.c_bool, ctypes.c_int, ctypes.c_char_p,
+                       ctypes.c_size_t]  # fmt: skip
+    offset = value - segment.vaddr + segment.offset
+    link = attach(program.handle, False, pid, path.encode(), offset)
+    assert link
+    return Link(link)

@@ -1,0 +1,131 @@
+"""Whole stacks of known programs: every function down to main, and how many are whole."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+from stack_programs import MODES, chains
+
+import workbench as wb
+from workbench.frames.losses import stack_summary
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+WHOLE = ["complete", "kernel_only"]
+ROOT = ["_start", "__libc_start_main", "__libc_start_call_main", "main"]
+CHAIN = ["one", "two", "three"]
+# What lies above `work` in the samples of each mode, root first.
+ABOVE = {
+    "plain": ["work", "spin"],
+    "exceptions": ["work", "catching", *["throwing"] * 10, "throwing.cold", "__cxa_throw"],
+    "threads": ["work", "spin"],
+    "signals": ["work", "interrupted", "raise", "__pthread_kill_implementation", "handler", "spin"],
+    "alternate": ["work", "interrupted", "raise", "handler", "spin"],
+    "aligned": ["work", "aligned", "spin"],
+    "large": ["work", "large", "spin"],
+    "deep": ["work", *["deep"] * 81, "spin"],
+    "vdso": ["work", "now", "__vdso_clock_gettime"],
+    "plt": ["work", "far_away@plt"],
+}
+BUSY = """
+import json, re, time
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    json.dumps(sorted(str(i) for i in range(2000))); re.findall("[0-9]+", "12 34 " * 500)
+"""
+
+
+def stacks_of(session):
+    """Samples with their status and the names of their frames, root first."""
+    names = session["frames"].polars().unique("frame_id", keep="last")
+    flat = session["stacks"].polars().explode("frame_ids")
+    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
+    stacks = named.group_by("stack_id", maintain_order=True).agg(
+        pl.col("function").reverse().fill_null("?").alias("names")
+    )
+    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
+    return samples.join(stacks, on="stack_id", how="left")
+
+
+def holds(names, wanted):
+    """Whether the wanted names come in that order among the names."""
+    rest = iter(names)
+    return all(name in rest for name in wanted)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deeper"])
+def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
+    session = wb.capture(
+        {"cpu": {"hz": 499}}, command=[chains(tmp_path_factory), mode, "2"],
+        output=tmp_path / "s.wb",
+    )  # fmt: skip
+    samples = stacks_of(session)
+    whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
+    assert len(whole) >= 0.995 * len(samples) > 200
+    root = ["start_thread", "thread_main"] if mode == "threads" else ROOT
+    known = [names for names in whole["names"].to_list() if names and "one" in names]
+    assert len(known) >= 0.95 * len(samples)  # the others load the program
+    assert all(holds(names, [*root, *CHAIN]) for names in known)
+    if mode != "threads":
+        assert all(names[:7] == [*ROOT, *CHAIN] for names in known)
+    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 10
+
+
+def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
+    command = [chains(tmp_path_factory), "deeper", "1"]
+    session = wb.capture({"cpu": {"hz": 499}}, command=command, output=tmp_path / "s.wb")
+    samples = stacks_of(session)
+    deep = samples.filter(pl.col("stack_status") == "truncated")
+    assert len(deep) > 0.5 * len(samples)
+    assert {len([n for n in names if n in ("deep", "spin")]) for names in deep["names"]} == {127}
+    (row,) = stack_summary(session).iter_rows(named=True)
+    assert row["incomplete"] >= len(deep)
+    assert "truncated" in row["reasons"]
+
+
+@pytest.mark.skipif(shutil.which("/usr/bin/python3") is None, reason="no Python of the system")
+def test_python_of_the_system(tmp_path):
+    command = ["/usr/bin/python3", "-c", BUSY]
+    session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / "s.wb")
+    samples = stacks_of(session)
+    whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
+    assert len(whole) >= 0.995 * len(samples) > 500
+    assert all(names[0] == "_start" for names in whole["names"].to_list() if names)
+
+
+def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_path_factory):
+    with subprocess.Popen([chains(tmp_path_factory), "threads", "60"]) as running:
+        session = wb.capture(
+            {"cpu": {"hz": 499}, "offcpu": {}}, pid=running.pid, duration=1.5,
+            output=tmp_path / "s.wb",
+        )  # fmt: skip
+        running.kill()
+    for row in stack_summary(session).iter_rows(named=True):
+        assert row["incomplete"] <= 0.005 * row["stacks"], row
+    assert set(session["cpu"].polars()["stack_status"].cast(pl.String)) <= set(WHOLE)
+
+
+def test_nothing_is_left_of_a_recorder_that_is_killed(tmp_path, tmp_path_factory):
+    program = chains(tmp_path_factory)
+    code = f"import workbench as wb; wb.capture('cpu', command=[{program!r}, 'plain', '30'],"
+    code += f" output={str(tmp_path / 's.wb')!r})"
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as client:
+        deadline = time.monotonic() + 20
+        while not (recorder := child_of(client.pid, "workbench.recorder")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(2)
+        subprocess.run(["kill", "-9", str(recorder)], check=True)
+        client.send_signal(signal.SIGINT)
+        client.wait(20)
+
+
+def child_of(pid, word):
+    """Process id of the child with a word in its command line, or 0."""
+    listed = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", word], capture_output=True, text=True, check=False
+    )
+    return int(listed.stdout.split()[0]) if listed.stdout.split() else 0
