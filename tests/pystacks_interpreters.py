@@ -34,8 +34,10 @@ def interpreters() -> dict[str, list[str]]:
     """Commands by version and folder: those in WORKBENCH_TEST_PYTHONS, ";" between, and others."""
     commands = [text.split() for text in os.environ.get("WORKBENCH_TEST_PYTHONS", "").split(";")]
     home = Path.home()
-    for pattern in (".pyenv/versions/*/bin/python3", ".local/share/uv/python/*/bin/python3"):
-        commands += [[str(path)] for path in sorted(home.glob(pattern))]
+    for folder in (".pyenv", ".local/share/uv"):
+        paths = [*home.glob(f"{folder}/versions/*/bin/python3")]
+        paths += home.glob(f"{folder}/python/*/bin/python3")
+        commands += [[str(path)] for path in sorted(paths)]
     commands += [[f"/usr/{place}bin/python{v}"] for place in ("", "local/") for v in VERSIONS]
     found = {}
     for command in filter(None, commands):

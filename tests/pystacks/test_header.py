@@ -4,13 +4,14 @@ import re
 from dataclasses import fields
 
 import pytest
+from compile_bpf import HEADERS
 from pystacks_interpreters import compiled_stacks
 
 from workbench.probe.objects import Object
 from workbench.pystacks import frames, layout, objects
 from workbench.pystacks.layout import TABLE, record
 
-HEADER = (compiled_stacks.__globals__["HERE"].parent.parent / "bpf/python.bpf.h").read_text()
+HEADER = "".join(path.read_text() for path in sorted(HEADERS.glob("python*.bpf.h")))
 
 
 @pytest.fixture(scope="module")
