@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
-from pystacks_interpreters import Workload, interpreters
+from pystacks_interpreters import VERSIONS, Workload, interpreters
 from pystacks_memory import Memory
 
 from workbench.elf_format import SYMBOL, Segment, Symbols
@@ -45,21 +46,31 @@ def test_interpreters_of_this_machine(python):
     assert found.layout.is_sound()
 
 
-def test_virtual_environments_and_other_names(tmp_path):
-    """The name of the executable does not matter where it is the interpreter itself."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "v"], check=True)
-    code = "print(1, flush=True); input()"
-    static = shutil.copy(os.path.realpath(sys.executable), tmp_path / "service")
-    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
-    for command, options in (
-        ([tmp_path / "v/bin/python"], {}),
-        ([static], {"env": environment}),
-    ):
-        with process(*command, "-c", code, **options) as running:
-            assert running.stdout.read(1) == b"1"
-            found = find_interpreter(running.pid)
-        assert found.status == PythonStatus.OK
-        assert found.version == ".".join(map(str, sys.version_info[:3]))
+WAIT = "print(1, flush=True); input()"
+
+
+def test_virtual_environments(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    with process(tmp_path / "bin/python", "-c", WAIT) as running:
+        assert running.stdout.read(1) == b"1"
+        found = find_interpreter(running.pid)
+    assert found.status == PythonStatus.OK
+    assert found.version == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_the_name_of_the_executable_does_not_matter(tmp_path):
+    """Nor whether it still has one, where it is the interpreter itself."""
+    version = next((v for v in VERSIONS if Path(f"/usr/bin/python{v}").exists()), None)
+    if version is None:
+        pytest.skip("no Python of the system")
+    copy = shutil.copy(f"/usr/bin/python{version}", tmp_path / "service")
+    with process(copy, "-c", WAIT, env={**os.environ, "PYTHONHOME": "/usr"}) as running:
+        assert running.stdout.read(1) == b"1"
+        found = [find_interpreter(running.pid)]
+        copy.unlink()
+        found.append(find_interpreter(running.pid))
+    assert [each.status for each in found] == [PythonStatus.OK] * 2
+    assert found[0].version.startswith(version)
 
 
 def test_processes_without_python():
@@ -95,7 +106,8 @@ def test_candidates():
         Mapping(at << 12, (at + 1) << 12, False, 0, (8, 1), at + 1, name, False)
         for at, name in enumerate(names, 1)
     ]
-    found = module._candidates(mappings * 2, (4, "/usr/bin/app"))
+    found = module._candidates(mappings * 2, (99, "/usr/bin/app"))
+    assert found == module._candidates(mappings, (4, "/other"))
     assert [each.path for each in found] == [names[1], names[0], names[2]]
     many = [Mapping(n, n + 1, False, 0, (8, 1), n, f"/python{n}", False) for n in range(1, 99)]
     assert len(module._candidates(many, (0, ""))) == module.MAX_CANDIDATES

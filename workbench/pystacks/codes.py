@@ -18,7 +18,7 @@ from workbench.pystacks.lines import LineTable, decode_lines
 from workbench.pystacks.memory import ProcessMemory
 from workbench.pystacks.objects import CodeText, decode_text, read_code
 
-MAX_CODES = 1 << 20
+MAX_CODES = 1 << 18
 """Most code objects that are remembered; then the oldest is forgotten."""
 UNKNOWN = "[unknown]"
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}

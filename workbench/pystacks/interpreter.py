@@ -124,7 +124,7 @@ def _executable(pid: int, proc: Path) -> tuple[int, str]:
     """Inode and path of the executable."""
     link = proc / str(pid) / "exe"
     try:
-        return link.stat().st_ino, str(link.readlink())
+        return link.stat().st_ino, str(link.readlink()).removesuffix(" (deleted)")
     except OSError:
         return 0, ""
 
@@ -135,7 +135,8 @@ def _candidates(mappings: Iterable[Mapping], executable: tuple[int, str]) -> lis
     for mapping in mappings:
         if not mapping.is_file:
             continue
-        own = mapping.inode == executable[0] and mapping.path == executable[1]
+        # Overlays show one inode here and another one there.
+        own = mapping.path == executable[1] or mapping.inode == executable[0]
         named = _NAME.search(mapping.path) and not _EXTENSION.search(mapping.path)
         if own or named:
             first.setdefault((mapping.device, mapping.inode), mapping)
