@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench import kinds as kinds
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
+    from workbench.profiling import profile as profile
     from workbench.session import Session as Session
     from workbench.session import open_session as open
 
@@ -32,9 +33,22 @@ _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "open": ("workbench.session", "open_session"),
+    "profile": ("workbench.profiling", "profile"),
     "Session": ("workbench.session", "Session"),
+    # What `%load_ext workbench` and `%unload_ext workbench` call.
+    "load_ipython_extension": ("workbench.magics", "load_ipython_extension"),
+    "unload_ipython_extension": ("workbench.magics", "unload_ipython_extension"),
 }
-__all__ = ["Session", "WorkbenchError", "__version__", "capture", "doctor", "kinds", "open"]
+__all__ = [
+    "Session",
+    "WorkbenchError",
+    "__version__",
+    "capture",
+    "doctor",
+    "kinds",
+    "open",
+    "profile",
+]
 
 
 def __getattr__(name: str) -> Any:
