@@ -29,6 +29,7 @@ from workbench.errors import ObjectFormatError
 from workbench.symbols.demangle import demangled
 from workbench.symbols.mini_debuginfo import mini_debuginfo
 from workbench.symbols.plt import plt_symbols
+from workbench.symbols.python_loop import loop_symbols
 from workbench.symbols.table import SymbolTable, one_per_start
 
 _BINDING_RANK = {STB_GLOBAL: 0, STB_WEAK: 1, STB_LOCAL: 2}
@@ -75,7 +76,7 @@ def function_symbols(elf: Elf, separate: Elf | None = None) -> SymbolTable:
         with mini:
             found = _of_helper(mini)
     if not len(found.table):
-        return _table([dynamic], elf, stubs, complete=False)
+        return _table([dynamic], elf, stubs | loop_symbols(elf), complete=False)
     # It holds what .dynsym does not hold.
     return _table([found, dynamic], elf, stubs, complete=True)
 
