@@ -35,7 +35,8 @@ enum wb_off_state *wb_enum_off_state __attribute__((unused));
 enum wb_waker_context {
 	WB_WAKER_NONE,      /* nobody woke it, or it was not seen */
 	WB_WAKER_TASK,
-	WB_WAKER_SOFTIRQ,   /* on top of the waker, often on its behalf: a packet to this machine */
+	WB_WAKER_SOFTIRQ,   /* on top of the waker: on its behalf (a packet to this machine), or it was
+			     * interrupted by a device */
 	WB_WAKER_INTERRUPT, /* a timer or a device: the task that it interrupted is no waker */
 };
 enum wb_waker_context *wb_enum_waker_context __attribute__((unused));

@@ -232,3 +232,13 @@ def test_a_packet_to_this_machine_is_the_senders_wake_up(tmp_path):
     wakes = dict(found.group_by("waker", "waker_tid").len().select("waker", "len").iter_rows())
     assert wakes["softirq"] >= 45
     assert os.getpid() in found.filter(waker="softirq")["waker_pid"]
+
+
+def test_direct_writes_wait_for_the_device(tmp_path, capfd):
+    command = ["dd", "if=/dev/zero", f"of={tmp_path / 'x'}", "bs=1M", "count=20", "oflag=direct"]
+    if subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no direct writes to this file system")
+    found = periods(capture(tmp_path, command))
+    waits = found.filter(state="io_wait")
+    assert 10 <= waits.height <= 60
+    assert waits["blocked"].sum() > 0.5 * found["blocked"].sum()

@@ -60,14 +60,15 @@ def test_nothing_selected(rec: Recording) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waker", "comm", "shown"),
+    ("waker", "tid", "comm", "shown"),
     [
-        ("task", "x", "x"),
-        ("task", None, "thread 7"),
-        ("softirq", "x", "x (softirq)"),
-        ("interrupt", None, "timer or device"),
-        ("none", None, "–"),
+        ("task", 7, "x", "x"),
+        ("task", 7, None, "thread 7"),
+        ("softirq", 7, "x", "x (softirq)"),
+        ("softirq", 0, None, "timer or device"),  # on top of an idle CPU
+        ("interrupt", 0, None, "timer or device"),
+        ("none", 0, None, "–"),
     ],
 )
-def test_wakers_by_name(waker: str, comm: str | None, shown: str) -> None:
-    assert _waker({"waker": waker, "waker_comm": comm, "waker_tid": 7}) == shown
+def test_wakers_by_name(waker: str, tid: int, comm: str | None, shown: str) -> None:
+    assert _waker({"waker": waker, "waker_comm": comm, "waker_tid": tid}) == shown

@@ -195,7 +195,7 @@ def _waker(row: dict[str, Any]) -> str:
     """Return who woke, for people."""
     if row["waker"] == "none":
         return "–"
-    if row["waker"] == "interrupt":
+    if not row["waker_tid"]:
         return "timer or device"
     name = row["waker_comm"] or f"thread {row['waker_tid']}"
     return f"{name} (softirq)" if row["waker"] == "softirq" else name
