@@ -52,7 +52,6 @@ struct path___wb {
 } __attribute__((preserve_access_index));
 
 struct file___wb {
-	__u32 f_mode;
 	struct inode___wb *f_inode;
 } __attribute__((preserve_access_index));
 
@@ -66,7 +65,6 @@ struct vm_area_struct___wb {
 } __attribute__((preserve_access_index));
 
 #define VM_EXEC 4                  /* include/linux/mm.h */
-#define FMODE_BACKING (1U << 25)   /* include/linux/fs.h */
 #define MAPLE_NODE_WORDS 32        /* nodes are 256 bytes, aligned so: lib/maple_tree.c */
 #define MAPLE_LEVELS 8
 
@@ -119,35 +117,34 @@ static __always_inline __u64 wb_find_leaf(struct wb_mapping *m, __u64 address)
 	return 0;
 }
 
-/* Inode that /proc/PID/maps shows: of overlayfs' own file, not of the layer's (file_user_inode()
- * in include/linux/fs.h). */
-static __always_inline struct inode___wb *wb_inode(struct file___wb *file)
+static __always_inline struct wb_image *wb_image_of(struct inode___wb *inode)
 {
-	struct backing_file___wb *backing = (void *)file;
+	struct wb_image_key key = {};
 
-	if (bpf_core_type_exists(struct backing_file___wb) &&
-	    BPF_CORE_READ(file, f_mode) & FMODE_BACKING)
-		return BPF_CORE_READ(backing, user_path.dentry, d_inode);
-	return BPF_CORE_READ(file, f_inode);
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.size = BPF_CORE_READ(inode, i_size);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return bpf_map_lookup_elem(&wb_images, &key);
 }
 
 static __always_inline void wb_find_image(struct wb_mapping *m, struct file___wb *file)
 {
-	struct wb_image_key key = {};
+	struct backing_file___wb *backing = (void *)file;
+	struct wb_image_key vdso = {.size = m->end - m->start};
 	struct wb_image *image;
 
-	if (file) {
-		struct inode___wb *inode = wb_inode(file);
-
-		key.inode = BPF_CORE_READ(inode, i_ino);
-		key.size = BPF_CORE_READ(inode, i_size);
-		key.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	} else {
-		key.size = m->end - m->start;
-		m->offset = 0;
-	}
 	m->is_file = 1;
-	image = bpf_map_lookup_elem(&wb_images, &key);
+	if (file) {
+		image = wb_image_of(BPF_CORE_READ(file, f_inode));
+		/* On overlayfs, /proc/PID/maps shows the inode that users see and not that of the
+		 * layer (file_user_inode(), include/linux/fs.h). The flag that tells such files,
+		 * FMODE_BACKING, has had several values; of others this reads nothing that is one. */
+		if (!image && bpf_core_type_exists(struct backing_file___wb))
+			image = wb_image_of(BPF_CORE_READ(backing, user_path.dentry, d_inode));
+	} else {
+		m->offset = 0;
+		image = bpf_map_lookup_elem(&wb_images, &vdso);
+	}
 	if (!image || image->number >= WB_MAX_IMAGES) {
 		m->missing = 1;
 		return;
