@@ -196,10 +196,8 @@ CALLS = "import time\ndef f(n): time.sleep(0.001) if n == 0 else f(n - 1)\nwhile
 
 @pytest.mark.parametrize("program", ["on_switch", "on_syscall", "on_call"])
 def test_stacks_at_other_hooks_are_those_of_libdw(dumper, tmp_path_factory, program):
-    busy = chains(tmp_path_factory)
-    command = (
-        [busy, "exceptions", "60"] if program == "on_call" else ["/usr/bin/python3", "-c", CALLS]
-    )
+    busy, called = chains(tmp_path_factory), program == "on_call"
+    command = [busy, "exceptions", "60"] if called else ["/usr/bin/python3", "-c", CALLS]
     with dumped(dumper, command) as (running, dumps):
         attached = dumps.object.programs[program]
         if called:
