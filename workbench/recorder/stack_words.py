@@ -98,8 +98,9 @@ class Parts:
 
 def word_counts(records: NDArray[Any]) -> NDArray[np.int64]:
     """Return how many words each record has."""
-    counts: NDArray[np.int64] = records["python_depth"].astype(np.int64) * 2
-    return counts + records["kernel_depth"] + records["user_depth"]
+    python = records["python_depth"].astype(np.int64) * 2
+    counts: NDArray[np.int64] = python + records["kernel_depth"] + records["user_depth"]
+    return counts
 
 
 def split(samples: Samples) -> Parts:

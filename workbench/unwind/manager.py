@@ -34,6 +34,9 @@ ROWS_BUDGET = 8 << 20
 AGAIN_S = (0.005, 0.02, 0.1, 0.5)
 """When the mappings of a process that has called execve are read again: its loader maps the
 libraries meanwhile."""
+EAGER_SHARE, EAGER_S = 0.1, 0.5
+"""Most of the time that goes into readings that find nothing new, before a stack lacks a table: a
+share of it, after a first half second. A busy build starts a thousand processes a second."""
 MISSING_S = 0.02
 """Least time between two readings of a process's mappings because of stacks that lacked a table;
 doubled each time that this finds nothing, up to :data:`MAX_MISSING_S`."""
@@ -108,6 +111,7 @@ class UnwindManager:
         self._later: list[tuple[float, int, int]] = []
         self._order = itertools.count()
         self._missing: dict[int, tuple[float, float]] = {}
+        self._allowance, self._allowed = EAGER_S, time.monotonic()
         self._in: queue.SimpleQueue[tuple[Callable[..., object], object] | None]
         self._in = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="unwind", daemon=True)
@@ -143,7 +147,7 @@ class UnwindManager:
                 task = self._in.get(timeout=wait)
             except queue.Empty:
                 _, _, pid = heapq.heappop(self._later)
-                task = (self._look, pid)
+                task = (self._look_ahead, pid)
             if task is None:
                 return
             what, value = task
@@ -153,10 +157,18 @@ class UnwindManager:
                 self._failed(error)
 
     def _started(self, pid: int) -> None:
-        self._look(pid)
+        self._look_ahead(pid)
         now = time.monotonic()
-        for delay in AGAIN_S if len(self._later) < MAX_PROCESSES else ():
+        for delay in AGAIN_S if self._allowance > 0 and len(self._later) < MAX_PROCESSES else ():
             heapq.heappush(self._later, (now + delay, next(self._order), pid))
+
+    def _look_ahead(self, pid: int) -> None:
+        """Load what a process runs before a stack lacks it, as long as that is worth its time."""
+        now = time.monotonic()
+        earned = EAGER_SHARE * (now - self._allowed)
+        self._allowance, self._allowed = min(EAGER_S, self._allowance + earned), now
+        if self._allowance > 0 and not self._look(pid):
+            self._allowance -= time.monotonic() - now
 
     def _look_again(self, pids: list[int]) -> None:
         for pid in pids:
