@@ -54,6 +54,11 @@ class TestProfile:
         mine = stacks.filter(pl.col("stack").str.contains(";burn"))["weight"].sum()
         assert mine / 999 == pytest.approx(used, rel=0.1)
         assert mine > 0.9 * stacks["weight"].sum()
+        tree = p.flamegraph().tree
+        (root,) = {tree.label(node) for node in range(len(tree)) if tree.depth[node] == 2} - {
+            "[no stack]"
+        }
+        assert root == "TestProfile.test_a_block"
         waits = p.flamegraph("offcpu")
         assert waits.tree.total / 1e9 == pytest.approx(p.seconds - used, abs=0.05)
         assert "offcpu" in waits.title

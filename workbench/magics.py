@@ -40,6 +40,7 @@ class WorkbenchMagics(Magics):  # type: ignore[misc]
         steps = compiled(self.shell, cell)
         try:
             recording = profile(arguments.kinds, hz=arguments.hz, children=arguments.children)
+            recording.begin_with = ("<module>", steps[0][0].co_filename)
             recording.start()
         except WorkbenchError as error:
             raise UsageError(f"The cell was not run. {error}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 import time
 import weakref
@@ -21,6 +22,7 @@ from workbench.client import Capture, capture
 from workbench.errors import ParameterError
 
 if TYPE_CHECKING:
+    from workbench.frames.stacks import Start
     from workbench.session import Session
     from workbench.views.flamegraph import Flamegraph
 
@@ -48,6 +50,8 @@ class Profile:
         self._capture = recording
         if not kept:
             weakref.finalize(self, shutil.rmtree, recording.spec.output, ignore_errors=True)
+        self.begin_with: Start = ""
+        """Function with which its flamegraphs begin: the one with the block."""
         self._others: frozenset[int] = frozenset()
         self._begin = self._end = 0
         self._session: Session | None = None
@@ -74,6 +78,8 @@ class Profile:
         return self.session
 
     def __enter__(self) -> Self:
+        code = sys._getframe(1).f_code
+        self.begin_with = (code.co_qualname, code.co_filename)
         return self.start()
 
     def __exit__(
@@ -119,7 +125,8 @@ class Profile:
             Whether to show threads that were there before the block and are not the one that
             ran it. By default not for ``offcpu``: they wait for something else.
         **options
-            See :meth:`workbench.session.Session.flamegraph`.
+            See :meth:`workbench.session.Session.flamegraph`. What calls the block is left out
+            unless ``start`` says otherwise.
 
         Raises
         ------
@@ -132,6 +139,7 @@ class Profile:
             import polars as pl
 
             session = session.where(expr=~pl.col("tid").is_in(sorted(self._others)))
+        options.setdefault("start", self.begin_with)
         options.setdefault("title", f"{kind}: {self.seconds:.3g} s of this process")
         return session.flamegraph(kind, **options)
 

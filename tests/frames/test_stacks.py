@@ -46,3 +46,16 @@ def test_what_is_not_there_has_a_name_and_loses_no_weight():
 def test_only_known_groups():
     with pytest.raises(ParameterError, match="stack_id"):
         stack_table(stacks_of([("x", [], 1)]), "cpu", ("comm", "stack_id"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(SAMPLES, NAME, st.sampled_from(["a", ""]))
+def test_stacks_that_begin_with_a_function(samples, name, module):
+    wanted = {}
+    for comm, path, weight in samples:
+        at = [i for i, (n, m, _) in enumerate(path) if n == name and module in ("", m)]
+        cut = path[at[0] :] if at else path
+        key = ((comm, ""), *((n, m) for n, m, _ in cut))
+        wanted[key] = wanted.get(key, 0) + weight
+    start = (name, module) if module else name
+    assert paths(stack_table(stacks_of(samples), "cpu", ("comm",), start=start)) == wanted

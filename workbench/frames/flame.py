@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.frames.labels import KINDS, Labels
-from workbench.frames.stacks import COUNT, DEFAULTS, StackTable, stack_table
+from workbench.frames.stacks import COUNT, DEFAULTS, StackTable, Start, stack_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +109,7 @@ def flame_tree(
     by: Sequence[str] = ("comm",),
     weight: str = "",
     stack: str = "stack_id",
+    start: Start = "",
 ) -> FlameTree:
     """Build the call tree of a recording.
 
@@ -128,6 +129,9 @@ def flame_tree(
         "weight".
     stack : str
         Column with the stack: "waker_stack_id" draws the stacks of those who woke.
+    start : str or (str, str)
+        A function, or one of a module (of Python functions: a source file): stacks that contain
+        it begin with it, so that all its calls are drawn as one.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def flame_tree(
         ``by`` names a column that cannot group.
     """
     weight = weight or DEFAULTS.get(kind, COUNT)
-    table = stack_table(rec, kind, by, weight, stack)
+    table = stack_table(rec, kind, by, weight, stack, start)
     if weight != COUNT:
         return build_tree(table, unit=TIME)
     parameters = dict(rec.manifest.kinds.get(kind) or {})

@@ -55,6 +55,9 @@ class StackTable:
     weight: NDArray[np.int64]
 
 
+Start = str | tuple[str, str]
+"""A function, or a function and its module."""
+
 COUNT = "weight"
 """The weight that counts events."""
 
@@ -74,6 +77,7 @@ def stack_table(
     by: Sequence[str],
     weight: str = COUNT,
     stack: str = "stack_id",
+    start: Start = "",
 ) -> StackTable:
     """Sum the events of a kind per group and stack and name the frames.
 
@@ -91,6 +95,9 @@ def stack_table(
         weight), or one of :data:`SUMS` of these. Events without any are left out.
     stack : str
         Column with the stack.
+    start : str or (str, str)
+        A function, or one of a module (of Python functions: a source file). Stacks that contain
+        it begin with it, at the place that is nearest to the root; others stay whole.
 
     Returns
     -------
@@ -129,6 +136,8 @@ def stack_table(
     stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
     frames = named_frames(rec)
     flat, offsets = _without_probe(frames, flat, offsets)
+    if start:
+        flat, offsets = _begun(frames, flat, offsets, start)
     groups = [group_texts(events[column]) for column in by]
     labels, frame_label, group_labels = make_labels(frames, groups)
     return StackTable(
@@ -153,10 +162,36 @@ def _without_probe(
         return flat, offsets
     # A frame goes as long as all before it, in its own stack, go.
     others = np.concatenate([[0], np.cumsum(~ours)])
-    lengths = np.diff(offsets)
-    goes = ours & (others[:-1] == np.repeat(others[offsets[:-1]], lengths))
-    gone = np.concatenate([[0], np.cumsum(goes)])
-    return flat[~goes], offsets - gone[offsets]
+    goes = ours & (others[:-1] == np.repeat(others[offsets[:-1]], np.diff(offsets)))
+    return _kept(flat, offsets, ~goes)
+
+
+def _begun(
+    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64], start: Start
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take the callers of a function off the roots of stacks."""
+    import polars as pl
+
+    name, *module = (start,) if isinstance(start, str) else start
+    wanted = pl.col("name") == name
+    if module:
+        wanted &= pl.col("module") == module[0]
+    named = np.append(frames.select(wanted).to_series().to_numpy(), False)
+    found = named[position(frames["frame_id"].to_numpy(), flat)]
+    # A frame stays if, in its own stack, the function is still to come or is nowhere.
+    before = np.concatenate([[0], np.cumsum(found)])
+    first, last = (
+        np.repeat(before[ends], np.diff(offsets)) for ends in (offsets[:-1], offsets[1:])
+    )
+    return _kept(flat, offsets, (before[:-1] < last) | (first == last))
+
+
+def _kept(
+    flat: NDArray[np.int64], offsets: NDArray[np.int64], keep: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the frames that are kept, and the offsets of their stacks."""
+    before = np.concatenate([[0], np.cumsum(keep)])
+    return flat[keep], before[offsets]
 
 
 def _stacks(

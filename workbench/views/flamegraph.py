@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.frames.flame import TIME, FlameTree, flame_tree
 from workbench.frames.losses import lossy
+from workbench.frames.stacks import Start
 from workbench.views import html, units
 from workbench.views.payload import payload
 from workbench.views.tables import banner, table
@@ -69,13 +70,14 @@ class Flamegraph:
         by: Sequence[str] = ("comm",),
         weight: str = "",
         stack: str = "stack_id",
+        start: Start = "",
         **options: Any,
     ) -> Flamegraph:
         """Draw a recording; say so when it lost events.
 
         Parameters
         ----------
-        rec, kind, by, weight, stack
+        rec, kind, by, weight, stack, start
             See :func:`workbench.frames.flame.flame_tree`.
         **options
             As of the class.
@@ -85,7 +87,7 @@ class Flamegraph:
         MissingTableError
             The recording has no stacks of that kind.
         """
-        tree = flame_tree(rec, kind, by, weight, stack)
+        tree = flame_tree(rec, kind, by, weight, stack, start)
         options.setdefault("title", _title(kind, tree, weight, stack))
         options.setdefault("notice", lossy(rec, kind))
         return cls(tree, **options)
