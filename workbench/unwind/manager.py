@@ -48,6 +48,9 @@ MAX_PROCESSES = 1 << 16
 
 LoadTable = Callable[[Elf], "NDArray[np.uint64]"]
 Announce = Callable[[int, FoundImage], None]
+_Task = tuple[Callable[..., object], object]
+_NEEDED, _AHEAD, _LAST = range(3)
+"""What is done first: what stacks lack, what they may lack soon, telling that all is done."""
 
 
 @dataclass
@@ -112,39 +115,41 @@ class UnwindManager:
         self._order = itertools.count()
         self._missing: dict[int, tuple[float, float]] = {}
         self._allowance, self._allowed = EAGER_S, time.monotonic()
-        self._in: queue.SimpleQueue[tuple[Callable[..., object], object] | None]
-        self._in = queue.SimpleQueue()
+        self._in: queue.PriorityQueue[tuple[int, int, _Task | None]] = queue.PriorityQueue()
         self._thread = threading.Thread(target=self._run, name="unwind", daemon=True)
         self._thread.start()
 
     def process_started(self, pid: int) -> None:
         """Load what a process runs: at the start of the capture, after fork and execve."""
-        self._in.put((self._started, pid))
+        self._ask(_AHEAD, self._started, pid)
 
     def image_missing(self, pids: NDArray[np.uint32]) -> None:
         """Look for new images of processes whose stacks lacked one."""
-        self._in.put((self._look_again, np.unique(pids).tolist()))
+        self._ask(_NEEDED, self._look_again, np.unique(pids).tolist())
 
     def prepare(self, paths: list[str]) -> None:
         """Load files that a process is going to run."""
-        self._in.put((self._prepare, paths))
+        self._ask(_NEEDED, self._prepare, paths)
 
     def wait(self, timeout: float) -> bool:
         """Wait until all that was asked for so far is loaded; False when that takes longer."""
         idle = threading.Event()
-        self._in.put((lambda _: idle.set(), None))
+        self._ask(_LAST, lambda _: idle.set(), None)
         return idle.wait(timeout)
 
     def close(self, timeout: float = 1.0) -> None:
         """End the thread, which may be busy for longer than the wait. Safe to call twice."""
-        self._in.put(None)
+        self._in.put((_NEEDED, -next(self._order), None))
         self._thread.join(timeout)
+
+    def _ask(self, when: int, what: Callable[..., object], value: object) -> None:
+        self._in.put((when, next(self._order), (what, value)))
 
     def _run(self) -> None:
         while True:
             try:
                 wait = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
-                task = self._in.get(timeout=wait)
+                _, _, task = self._in.get(timeout=wait)
             except queue.Empty:
                 _, _, pid = heapq.heappop(self._later)
                 task = (self._look_ahead, pid)
