@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_recording import stacks_of, wide_tree
+from fake_recording import offcpu_of, stacks_of, wide_tree
 
 from workbench.frames.flame import FlameTree, flame_tree
 from workbench.views.flamegraph import Flamegraph
@@ -308,3 +308,20 @@ def test_many_nodes_are_painted_in_time(show: Callable[..., Any]) -> None:
 
 def at_bottom(page: Any, depth: int) -> dict[str, float]:
     return {"x": 40, "y": page.locator("canvas").bounding_box()["height"] - (depth + 0.5) * ROW}
+
+
+def test_times_are_shown_as_times(show: Callable[..., Any]) -> None:
+    row = {"comm": "t", "state": "sleeping", "blocked": 1_500_000, "runnable": 500_000}
+    tree = flame_tree(offcpu_of([{**row, "path": [NATIVE, KERNEL]}]), "offcpu")
+    page = show(tree)
+    assert page.locator(".wb-flame-where").inner_text() == "all 2 ms"
+    page.mouse.move(*centre(page, tree, 2))
+    assert "2 ms" in page.locator(".wb-tip").inner_text()
+    assert " ns" not in page.locator(".wb-tip-figures dd").first.inner_text()
+    title = page.locator(".wb-legend-item").first.get_attribute("title")
+    assert title == "100% of the time was in kernel code itself"
+
+
+def centre(page: Any, tree: FlameTree, node: int) -> tuple[float, float]:
+    box, where = page.locator("canvas").bounding_box(), at(page, tree, node)
+    return box["x"] + where["x"], box["y"] + where["y"]
