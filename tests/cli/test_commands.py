@@ -154,7 +154,8 @@ def test_record(capsys, fake, tmp_path):
     assert out == ""
     assert "the target ended" in err
     asked = fake()
-    assert asked["kinds"]["cpu"] == {"hz": 7, "kernel_stacks": True, "user_stacks": True}
+    taken = dict.fromkeys(("kernel_stacks", "user_stacks", "python_stacks"), True)
+    assert asked["kinds"]["cpu"] == {"hz": 7, **taken}
     assert asked["kinds"]["syscalls"]["syscalls"] == ["read", "write"]
     assert asked["target"]["follow"] is False
     assert asked["target"]["command"] == ["sh", "-c", "exit 3"]
