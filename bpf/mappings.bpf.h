@@ -12,6 +12,7 @@ struct maple_tree___wb {
 } __attribute__((preserve_access_index));
 
 struct mm_struct___wb {
+	unsigned long start_stack;
 	struct maple_tree___wb mm_mt;
 	struct {
 		void *vdso;

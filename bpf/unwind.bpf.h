@@ -35,11 +35,12 @@ enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
 #define USER32_CS 0x23 /* arch/x86/include/asm/segment.h */
 
 struct pt_regs___wb {
-	unsigned long bp, ip, cs, sp;
+	unsigned long bp, di, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
 struct wb_walk {
-	__u64 pc, sp, bp;
+	__u64 pc, sp, bp, di;
+	__u64 start_stack; /* of the process: rsp at its first instruction */
 	__u32 returned; /* 1: pc is a return address */
 	__u32 depth;
 	__u32 status;
@@ -90,35 +91,68 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 }
 
 #define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn), and of syscall 0f */
+#define CODE_VFORK 0x050f0000003ab85f     /* pop %rdi; mov $58,%eax (vfork); syscall */
 #define CODE_SYSCALL 0x050f
-#define CODE_ADD_RSP 0xc48348 /* add $imm8,%rsp */
+#define CODE_ENDBR 0xfa1e0ff3
+#define CODE_SUB_RSP 0x08ec8348 /* sub $8,%rsp */
+#define CODE_ADD_RSP 0xc48348   /* add $imm8,%rsp */
 #define CODE_RET 0xc3
 
-/* Caller of code without a table. Mostly it has frame pointers; pieces of code that have not are
- * told by their instructions:
- * - behind a call: the return from a signal handler, of C libraries without tables; and
- *   `add $n,%rsp; ret`, as in CPython's perf trampolines (Python/asm_trampoline.S);
- * - a thread in a system call: that return from a signal handler, whose table ends before the
- *   system call returns, as that of clone() does, which like all bare stubs pushes nothing. */
-static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
+/* Behind a call: the return from a signal handler of C libraries without tables; `add $n,%rsp;
+ * ret`, as in CPython's perf trampolines (Python/asm_trampoline.S). */
+static __always_inline long wb_code_of_caller(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code[2];
+	__u64 code;
 
-	if (wb_read_user(w->returned ? w->pc : w->pc - 9, code, sizeof(code)))
+	if (wb_read_user(w->pc, &code, sizeof(code)))
 		return WB_RULE_FP;
-	if (code[0] == CODE_SIGRETURN)
+	if (code == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
-	if (!w->returned && w->map.is_file &&
-	    ((code[0] >> 56) | (code[1] & 0xff) << 8) == CODE_SYSCALL) {
-		*cfa = w->sp + 8;
-		return WB_RULE_RSP;
-	}
-	if (w->returned && (code[0] & 0xffffff) == CODE_ADD_RSP &&
-	    (code[0] >> 32 & 0xff) == CODE_RET) {
-		*cfa = w->sp + (code[0] >> 24 & 0x7f) + 8;
+	if ((code & 0xffffff) == CODE_ADD_RSP && (code >> 32 & 0xff) == CODE_RET) {
+		*cfa = w->sp + (code >> 24 & 0x7f) + 8;
 		return WB_RULE_RSP;
 	}
 	return WB_RULE_FP;
+}
+
+/* Where a thread runs or waits. At the entry of a function, as of .init and .fini, which have no
+ * tables: what is to run there, or cannot be read as it is being faulted in. Or in system calls of
+ * stubs whose tables end before them: that return from a handler, clone(). Bare stubs push
+ * nothing. */
+static __always_inline long wb_code_of_leaf(struct wb_walk *w, __u64 *cfa)
+{
+	__u64 code[2];
+	__u32 next;
+
+	*cfa = w->sp + 8;
+	if (wb_read_user(w->pc, &next, sizeof(next)) || next == CODE_ENDBR || next == CODE_SUB_RSP)
+		return w->map.is_file ? WB_RULE_RSP : WB_RULE_FP;
+	if (wb_read_user(w->pc - 9, code, sizeof(code)))
+		return WB_RULE_FP;
+	if (code[0] == CODE_SIGRETURN)
+		return WB_RULE_SIGNAL;
+	if (w->map.is_file && (code[0] >> 56 | (code[1] & 0xff) << 8) == CODE_SYSCALL)
+		return WB_RULE_RSP;
+	return WB_RULE_FP;
+}
+
+/* Caller of code without a table. Mostly it has frame pointers; some pieces that have not are told
+ * by their instructions. */
+static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
+{
+	return w->returned ? wb_code_of_caller(w, cfa) : wb_code_of_leaf(w, cfa);
+}
+
+/* In vfork(), the parent waits with its return address in rdi (the child uses the stack). */
+static __always_inline long wb_step_vfork(struct wb_walk *w)
+{
+	__u64 code;
+
+	if (w->returned || wb_read_user(w->pc - 8, &code, sizeof(code)) || code != CODE_VFORK)
+		return wb_end(w, WB_STACK_BAD_RULE);
+	w->pc = w->di;
+	w->returned = 1;
+	return 0;
 }
 
 /* Take the return address at CFA - 8 and the caller's rbp, which lies `saved` below the CFA. */
@@ -175,6 +209,9 @@ static __always_inline long wb_step(struct wb_walk *w, __u64 row)
 	__u64 cfa = WB_ROW_CFA(row) * 8, saved = WB_ROW_RBP(row) * 8;
 	__u32 rule = WB_ROW_RULE(row);
 
+	/* Where the kernel began the program: in code without a table. */
+	if (w->sp == w->start_stack)
+		return wb_end(w, WB_STACK_COMPLETE);
 	if (rule == WB_RULE_FP) {
 		rule = wb_code_rule(w, &cfa);
 		if (rule == WB_RULE_FP)
@@ -196,7 +233,7 @@ static __always_inline long wb_step(struct wb_walk *w, __u64 row)
 	case WB_RULE_END:
 		return wb_end(w, WB_STACK_COMPLETE);
 	}
-	return wb_end(w, WB_STACK_BAD_RULE);
+	return wb_step_vfork(w);
 }
 
 static long wb_walk_step(__u32 i, struct wb_walk_context *context)
@@ -209,13 +246,8 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 		return 1;
 	if (!w->pc && w->returned) /* a root that no table tells */
 		return wb_end(w, WB_STACK_COMPLETE);
-	if (wb_find_mapping(&w->map, address)) {
-		if (!i) {
-			context->words[0] = (w->pc & WB_WORD_OFFSET) | exact;
-			w->depth = 1;
-		}
-		return wb_end(w, WB_STACK_NO_MAPPING);
-	}
+	if (wb_find_mapping(&w->map, address)) /* the first time: in execve() or at its exit */
+		return wb_end(w, i ? WB_STACK_NO_MAPPING : WB_STACK_KERNEL_ONLY);
 	offset = address - w->map.start + w->map.offset;
 	word = w->map.number ? (__u64)w->map.number << WB_WORD_IMAGE_SHIFT |
 				   ((offset + w->returned) & WB_WORD_OFFSET)
@@ -239,6 +271,8 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	w->pc = BPF_CORE_READ(registers, ip);
 	w->sp = BPF_CORE_READ(registers, sp);
 	w->bp = BPF_CORE_READ(registers, bp);
+	w->di = BPF_CORE_READ(registers, di);
+	w->start_stack = BPF_CORE_READ(mm, start_stack);
 	if (!w->pc) /* a worker of io_uring: user memory, but no user code */
 		return -1;
 	w->status = WB_STACK_UNSUPPORTED;
