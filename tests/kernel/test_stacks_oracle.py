@@ -24,11 +24,11 @@ from workbench.probe.ringbuf import RingBuffer
 from workbench.recorder.stack_words import IMAGE_MASK, IMAGE_SHIFT, OFFSET_MASK
 from workbench.schema import STACK_STATUSES
 from workbench.symbols.mappings import Snapshot, read_maps
+from workbench.unwind.eh_frame import table_of
 from workbench.unwind.images import place_of
 from workbench.unwind.loader import TableMaps
 from workbench.unwind.manager import UnwindManager
 
-load = pytest.importorskip("workbench.unwind.table_cache").load
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.usefixtures("nothing_left"),
@@ -67,7 +67,7 @@ class Dumps:
         tables = TableMaps(maps["wb_rows"], maps["wb_images"])
         self.manager = UnwindManager(
             tables,
-            lambda elf: load(elf, elf.build_id).rows,
+            lambda elf: table_of(elf).rows,
             lambda number, found: self.keys.update({number: place_of(found.mapping)}),
         )
         self.manager.process_started(pid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +37,6 @@ MISSING = STACK_STATUSES.index("image_missing")
 
 def can_walk(vmlinux: Path = VMLINUX) -> bool:
     """Whether this kernel has what bpf/unwind.bpf.h needs: names in its BTF tell."""
-    if not any(find_spec(f"workbench.unwind.{name}") for name in ("table_cache", "_standin")):
-        return False  # tables are made in a later commit
     try:
         names = vmlinux.read_bytes()
     except OSError:
@@ -147,10 +144,12 @@ class StackService:
         self._namer.add_image(number, found.pid, found.mapping.path, source)
 
 
-def _rows(elf: Elf) -> NDArray[Any]:
+def _rows(elf: Elf) -> NDArray[np.uint64]:
     try:
         from workbench.unwind.table_cache import load
-    except ImportError:
-        from workbench.unwind._standin import load
+    except ImportError:  # until that module is there
+        from workbench.unwind.eh_frame import table_of
 
-    return load(elf, elf.build_id).rows
+        return table_of(elf).rows
+    rows: NDArray[np.uint64] = load(elf, elf.build_id).rows
+    return rows
