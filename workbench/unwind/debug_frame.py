@@ -1,0 +1,67 @@
+"""``.debug_frame``: unwind information of code that has no ``.eh_frame``, plain or compressed.
+
+Go writes nothing else; C has it with ``-g -fno-asynchronous-unwind-tables``. Compressed sections:
+System V gABI, chapter 4, "Compression Header" (SHF_COMPRESSED), and the older ``.zdebug_*`` of
+GNU binutils: "ZLIB", the size as eight bytes, big end first, and the stream.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from workbench.elf import Elf
+from workbench.elf_format import SHT_NOBITS, Section
+from workbench.unwind.encodings import malformed
+from workbench.unwind.entries import FrameSection
+
+MAX_BYTES = 1 << 26
+"""Of the section, as it is in the file and unpacked."""
+ELFCOMPRESS_ZLIB = 1
+_HEADER = struct.Struct("<IIQQ")  # Elf64_Chdr: type, reserved, size, alignment
+_OLD_HEADER = struct.Struct(">4sQ")
+
+
+def debug_frame(elf: Elf) -> FrameSection | None:
+    """Return ``.debug_frame`` of a file, unpacked, or None if it has none.
+
+    Raises
+    ------
+    ObjectFormatError
+        It is damaged, larger than :data:`MAX_BYTES`, or has not the size that it claims.
+    """
+    section = elf.sections.get(".debug_frame") or elf.sections.get(".zdebug_frame")
+    if section is None or section.type == SHT_NOBITS:
+        return None
+    if section.size > MAX_BYTES:
+        raise malformed(f"{section.name} has more than {MAX_BYTES} bytes")
+    data = _unpacked(section, elf.section_bytes(section))
+    return None if data is None else FrameSection(data, eh=False)
+
+
+def _unpacked(section: Section, data: bytes) -> bytes | None:
+    """Return the content of a section; None for a compression that is not known."""
+    if section.compressed:
+        if len(data) < _HEADER.size:
+            raise malformed("a compressed section has no header")
+        kind, _, size, _ = _HEADER.unpack_from(data)
+        return _inflated(data[_HEADER.size :], size) if kind == ELFCOMPRESS_ZLIB else None
+    if section.name == ".zdebug_frame":
+        if len(data) < _OLD_HEADER.size:
+            raise malformed("a compressed section has no header")
+        magic, size = _OLD_HEADER.unpack_from(data)
+        return _inflated(data[_OLD_HEADER.size :], size) if magic == b"ZLIB" else None
+    return data
+
+
+def _inflated(data: bytes, size: int) -> bytes:
+    """Unpack exactly `size` bytes; a stream that holds more is given up there."""
+    if size > MAX_BYTES:
+        raise malformed(f"a section claims to have {size} bytes unpacked")
+    try:
+        found = zlib.decompressobj().decompress(data, size + 1)
+    except zlib.error as error:
+        raise malformed(f"a section cannot be unpacked: {error}") from error
+    if len(found) != size:
+        raise malformed("a section has not the size unpacked that it claims")
+    return found

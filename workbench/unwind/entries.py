@@ -1,0 +1,256 @@
+"""Records of ``.eh_frame`` and ``.debug_frame``: which instructions hold for which code.
+
+Sources: Linux Standard Base Core 5.0, sections 10.6.1 (``.eh_frame``); DWARF 5, section 6.4.1
+(``.debug_frame``). In a CIE is what functions have in common, in an FDE what is one function's.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from dataclasses import dataclass, field
+
+from workbench.errors import ObjectFormatError
+from workbench.unwind.cfi import RETURN, Factors, run
+from workbench.unwind.encodings import (
+    ADDRESS_MASK,
+    PAIRS,
+    PE_ABSPTR,
+    PE_FORMAT,
+    PE_INDIRECT,
+    PE_OMIT,
+    PE_PCREL,
+    PE_RELATIVE,
+    malformed,
+    pointer,
+    sleb,
+    uleb,
+)
+
+MAX_ADDRESS = 1 << 62
+"""No user program is above; below it, sums of addresses and lengths fit signed 64 bits."""
+_LONG = 0xFFFFFFFF
+"""The length of a record whose length has 64 bits."""
+_WORD, _LONG_WORD = struct.Struct("<I"), struct.Struct("<Q")
+
+
+@dataclass(frozen=True)
+class FrameSection:
+    """Content of ``.eh_frame`` or ``.debug_frame``.
+
+    Parameters
+    ----------
+    data : bytes
+    address : int
+        Where the section is in memory.
+    eh : bool
+        Whether it is ``.eh_frame``, whose records differ in details.
+    limit : int, optional
+        FDEs that are read, where the section's own end is not known.
+    """
+
+    data: bytes
+    address: int = 0
+    eh: bool = True
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Cie:
+    """What a CIE says about its FDEs.
+
+    Parameters
+    ----------
+    factors : Factors
+    pointers : int
+        How addresses are encoded, DW_EH_PE_*.
+    augmented : bool
+        Whether FDEs have augmentation data.
+    """
+
+    factors: Factors
+    pointers: int
+    augmented: bool
+
+
+@dataclass
+class Entries:
+    """FDEs, with each different program of instructions once.
+
+    Parameters
+    ----------
+    starts, lengths : array of signed 64-bit numbers
+        Addresses and bytes of code, one for each FDE.
+    programs : array of 32-bit numbers
+        Index in `distinct`, one for each FDE.
+    distinct : list of (Cie, bytes)
+        The instructions.
+    left_out : int
+        FDEs of which nothing can be told, as their CIE has a form that is not known.
+    """
+
+    starts: array[int] = field(default_factory=lambda: array("q"))
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    programs: array[int] = field(default_factory=lambda: array("I"))
+    distinct: list[tuple[Cie, bytes]] = field(default_factory=list)
+    left_out: int = 0
+
+
+def read_entries(section: FrameSection) -> Entries:
+    """Return the FDEs of a section.
+
+    Time and memory grow with the size of the section and with nothing else.
+
+    Raises
+    ------
+    ObjectFormatError
+        Records reach beyond the section.
+    """
+    return _Reader(section).read()
+
+
+class _Reader:
+    def __init__(self, section: FrameSection) -> None:
+        self._section = section
+        self._data = section.data
+        self._entries = Entries()
+        self._cies: dict[int, Cie | None] = {}
+        self._known: dict[tuple[int, bytes], int] = {}
+
+    def read(self) -> Entries:
+        data, size, count = self._data, len(self._data), 0
+        limit = self._section.limit
+        at = 0
+        while at + 4 <= size and count != limit:
+            (length,) = _WORD.unpack_from(data, at)
+            if not length:
+                # A terminator. The linker leaves those of its input in the midst of a section.
+                if limit is not None:
+                    break
+                at += 4
+                continue
+            wide = length == _LONG
+            content, end = self._bounds(at, length)
+            if self._record(at, content, end, wide=wide and not self._section.eh):
+                count += 1
+            at = end
+        return self._entries
+
+    def _bounds(self, at: int, length: int) -> tuple[int, int]:
+        content = at + 4
+        if length == _LONG and content + 8 <= len(self._data):
+            (length,) = _LONG_WORD.unpack_from(self._data, content)
+            content += 8
+        if length < 4 or content + length > len(self._data):
+            raise malformed("a record reaches beyond the end of its section")
+        return content, content + length
+
+    def _record(self, at: int, content: int, end: int, *, wide: bool) -> bool:
+        """Take a record; return whether it is an FDE.
+
+        The CIE pointer of ``.eh_frame`` has 32 bits, even where lengths have 64.
+        """
+        data, eh = self._data, self._section.eh
+        body = content + (8 if wide else 4)
+        if body > end:
+            raise malformed("a record is too short")
+        (identity,) = (_LONG_WORD if wide else _WORD).unpack_from(data, content)
+        if identity == (0 if eh else ADDRESS_MASK if wide else _LONG):
+            self._cies[at] = read_cie(data[body:end], self._section.address + body)
+            return False
+        # Only CIEs that were met are known: each is read once, whatever FDEs point to.
+        cie_at = content - identity if eh else identity
+        cie = self._cies.get(cie_at)
+        if cie is None or not self._fde(cie_at, cie, body, end):
+            self._entries.left_out += 1
+        return True
+
+    def _fde(self, cie_at: int, cie: Cie, body: int, end: int) -> bool:
+        data, entries = self._data, self._entries
+        pair = PAIRS.get(cie.pointers & PE_FORMAT)
+        if pair is None or body + pair.size + cie.augmented > end:
+            return False
+        start, length = pair.unpack_from(data, body)
+        if cie.pointers & PE_PCREL:
+            start = self._section.address + body + start & ADDRESS_MASK
+        code = body + pair.size
+        if cie.augmented:
+            skipped = data[code]
+            code += 1
+            if skipped >= 0x80:
+                skipped, code = uleb(data, code - 1)
+            code += skipped
+        if not (0 < start < MAX_ADDRESS and length < MAX_ADDRESS and code <= end):
+            return not start or not length  # of a function that the linker has left out
+        if length:
+            entries.starts.append(start)
+            entries.lengths.append(length)
+            entries.programs.append(self._program(cie_at, cie, data[code:end]))
+        return True
+
+    def _program(self, cie_at: int, cie: Cie, code: bytes) -> int:
+        known = self._known.get((cie_at, code))
+        if known is None:
+            known = self._known[cie_at, code] = len(self._entries.distinct)
+            self._entries.distinct.append((cie, code))
+        return known
+
+
+def read_cie(data: bytes, address: int) -> Cie | None:
+    """Return what a CIE says; None if it is damaged, or has a form that is not known.
+
+    Parameters
+    ----------
+    data : bytes
+        The record behind its length and mark.
+    address : int
+        Of `data`.
+    """
+    try:
+        return _read_cie(data, address)
+    except (ObjectFormatError, IndexError):
+        return None
+
+
+def _read_cie(data: bytes, address: int) -> Cie | None:
+    version, text_end = data[0], data.find(b"\0", 1)
+    if version not in (1, 3, 4) or text_end < 0:
+        return None
+    augmentation, at = data[1:text_end], text_end + 1
+    if version == 4:
+        if data[at : at + 2] != b"\x08\0":  # size of an address, of a segment selector
+            return None
+        at += 2
+    code_factor, at = uleb(data, at)
+    data_factor, at = sleb(data, at)
+    register, at = (data[at], at + 1) if version == 1 else uleb(data, at)
+    pointers: int | None = PE_ABSPTR
+    if augmentation[:1] == b"z":
+        size, at = uleb(data, at)
+        if at + size > len(data):
+            return None
+        pointers = _pointers(data[: at + size], at, augmentation[1:], address)
+        at += size
+    elif augmentation:
+        return None
+    if pointers is None or register != RETURN:
+        return None
+    initial = run(data[at:], Factors(code_factor, data_factor))[-1][1]
+    return Cie(Factors(code_factor, data_factor, initial), pointers, bool(augmentation))
+
+
+def _pointers(data: bytes, at: int, letters: bytes, address: int) -> int | None:
+    """Return how addresses are encoded, as augmentation data says it letter by letter."""
+    found = PE_ABSPTR
+    for letter in letters.decode("latin-1"):
+        if letter in "SBG":  # signal frame; of aarch64: signed with key B, tagged stack
+            continue
+        if letter not in "RLP" or at >= len(data):
+            return None
+        encoding, at = data[at], at + 1
+        if letter == "R":
+            found = encoding
+        elif letter == "P" and encoding != PE_OMIT:  # of no use here, but it is to be skipped
+            _, at = pointer(data, at, encoding, address, data_base=0)
+    known = found & PE_RELATIVE in (PE_ABSPTR, PE_PCREL) and found < PE_INDIRECT
+    return found if known else None

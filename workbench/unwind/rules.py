@@ -1,0 +1,97 @@
+"""From what call frame instructions say to the rule of a row (:mod:`workbench.unwind.rows`).
+
+Expressions are DWARF 5, section 2.5. Of all that they could say, those are told apart that
+linkers, compilers and C libraries write.
+"""
+
+from __future__ import annotations
+
+import re
+
+from workbench.errors import ObjectFormatError
+from workbench.unwind.cfi import RBP, RSP, State, Undefined
+from workbench.unwind.encodings import sleb
+from workbench.unwind.rows import MAX_CFA, MAX_RBP, RULE_SHIFT, UNIT, Rule, pack
+
+_DEREF = 0x06  # DW_OP_deref
+_BREG = 0x70  # DW_OP_breg0: the register's value and a signed offset
+# elf_x86_64_eh_frame_plt of GNU ld: breg7 8; breg16 0; lit15; and; litN; ge; lit3; shl; plus
+_PLT = re.compile(rb"\x77\x08\x80\x00\x3f\x1a([\x30-\x40])\x2a\x33\x24\x22", re.DOTALL)
+# Where the frame of a signal handler has rsp, rip and rbp, from its ucontext on: 40 bytes up to
+# uc_mcontext, then struct sigcontext_64, arch/x86/include/uapi/asm/sigcontext.h.
+_SIGNAL_RSP, _SIGNAL_RIP, _SIGNAL_RBP = 160, 168, 120
+_RETURN_BELOW_CFA = -8
+
+
+def rule_bits(state: State) -> int:
+    """Return a row at offset 0 that says what a state says.
+
+    A row of :attr:`~workbench.unwind.rows.Rule.BAD` where no rule does.
+    """
+    if state.returns == Undefined.UNDEFINED:
+        return pack(0, Rule.END)
+    if isinstance(state.cfa, bytes):
+        found = _of_expression(state.cfa, state)
+    elif state.returns == _RETURN_BELOW_CFA and state.cfa in (RSP, RBP):
+        rule = Rule.RSP if state.cfa == RSP else Rule.RBP
+        found = _packed(rule, state.offset, _below(state))
+    else:
+        found = None
+    return pack(0, Rule.BAD) if found is None else found
+
+
+def is_bad(bits: int) -> bool:
+    """Whether a row's rule is :attr:`~workbench.unwind.rows.Rule.BAD`."""
+    return bits >> RULE_SHIFT & 15 == Rule.BAD
+
+
+def _packed(rule: Rule, cfa: int, below: int | None) -> int | None:
+    if below is None or cfa % UNIT or not 0 <= cfa // UNIT <= MAX_CFA:
+        return None
+    return pack(0, rule, cfa // UNIT, below)
+
+
+def _below(state: State) -> int | None:
+    """Return the field `rbp` of a row, None where the caller's rbp cannot be told."""
+    if state.rbp is None or state.rbp == Undefined.UNDEFINED:
+        return 0
+    if not isinstance(state.rbp, int) or state.rbp % UNIT:
+        return None
+    below = -state.rbp // UNIT
+    return below if 0 < below <= MAX_RBP else None
+
+
+def _of_expression(code: bytes, state: State) -> int | None:
+    match = _PLT.fullmatch(code)
+    if match:
+        usual = state.returns == _RETURN_BELOW_CFA and state.rbp is None
+        return pack(0, Rule.PLT, match[1][0] - 0x30) if usual else None
+    place = _place(code[:-1]) if code[-1:] == bytes([_DEREF]) else None
+    if place is None:
+        return None
+    register, offset = place
+    if register == RBP and state.returns == _RETURN_BELOW_CFA:
+        if state.rbp is None:
+            return _packed(Rule.DRAP, -offset, 0)
+        return _packed(Rule.DRAP, -offset, 1) if _is_at(state.rbp, RBP, 0) else None
+    signal = (
+        place == (RSP, _SIGNAL_RSP)
+        and _is_at(state.returns, RSP, _SIGNAL_RIP)
+        and _is_at(state.rbp, RSP, _SIGNAL_RBP)
+    )
+    return pack(0, Rule.SIGNAL) if signal else None
+
+
+def _is_at(where: object, register: int, offset: int) -> bool:
+    return isinstance(where, bytes) and _place(where) == (register, offset)
+
+
+def _place(code: bytes) -> tuple[int, int] | None:
+    """Return (register, offset) of an expression that is nothing but DW_OP_breg."""
+    if not code or not _BREG <= code[0] < _BREG + 32:
+        return None
+    try:
+        offset, end = sleb(code, 1)
+    except ObjectFormatError:
+        return None
+    return (code[0] - _BREG, offset) if end == len(code) else None
