@@ -53,16 +53,34 @@ def table_of(elf: Elf) -> UnwindTable:
     ObjectFormatError
         The unwind information is damaged or too large.
     """
-    if elf.machine != EM_X86_64 or elf.bits != 64 or elf.byteorder != "little":
+    if not is_supported(elf):
         return UnwindTable(status="unsupported_machine")
+    return make_table(elf, [section for section in (eh_frame(elf), debug_frame(elf)) if section])
+
+
+def is_supported(elf: Elf) -> bool:
+    """Whether there are rules for the machine of a file: x86-64."""
+    return elf.machine == EM_X86_64 and elf.bits == 64 and elf.byteorder == "little"
+
+
+def make_table(elf: Elf, sections: list[FrameSection]) -> UnwindTable:
+    """Make a table of sections that were read; of two, the first has precedence.
+
+    Parameters
+    ----------
+    elf : Elf
+        The file, whose program headers place code.
+    sections : list of FrameSection
+
+    Raises
+    ------
+    ObjectFormatError
+        As in :func:`table_of`.
+    """
     placed: list[Functions] = []
     parts: list[NDArray[np.uint64]] = []
     sources: list[Source] = []
-    found: tuple[tuple[Source, FrameSection | None], ...]
-    found = ("eh_frame", eh_frame(elf)), ("debug_frame", debug_frame(elf))
-    for source, section in found:
-        if section is None:
-            continue
+    for section in sections:
         entries = read_entries(section)
         functions = functions_of(entries, elf.loads)
         if placed:
@@ -70,7 +88,7 @@ def table_of(elf: Elf) -> UnwindTable:
         if len(functions):
             placed.append(functions)
             parts.append(rows_of(functions, entries.distinct))
-            sources.append(source)
+            sources.append("eh_frame" if section.eh else "debug_frame")
     if not parts:
         return UnwindTable()
     rows = merged(*parts) if len(parts) > 1 else parts[0]
