@@ -80,7 +80,8 @@ def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
     samples = stacks_of(session)
     deep = samples.filter(pl.col("stack_status") == "truncated")
     assert len(deep) > 0.5 * len(samples)
-    assert {len([n for n in names if n in ("deep", "spin")]) for names in deep["names"]} == {127}
+    assert all(names.to_list().count("deep") > 100 for names in deep["names"])
+    assert not any("main" in names.to_list() for names in deep["names"])
     (row,) = stack_summary(session).iter_rows(named=True)
     assert row["incomplete"] >= len(deep)
     assert "truncated" in row["reasons"]

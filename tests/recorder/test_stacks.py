@@ -47,6 +47,10 @@ class Fake:
         self.asked.append((pid, addresses.tolist(), leaf.tolist()))
         return (addresses % 1000).astype(np.uint32)
 
+    def expand(self, frames):
+        self._try(("expand", 0))
+        return frames, np.ones(len(frames), np.int64)
+
     def new_frames(self):
         self._try(("new", 0))
         row = {"frame_id": 1, "function": "f", "module": "", "build_id": "", "offset": 0}
@@ -128,6 +132,7 @@ def test_which_addresses_are_where_it_was(worker, fake):
     [
         (("user", 7), {0: [5, 6, 0, 0, 0], 1: [1], 2: [5], 3: [], 4: [5, 6, 0, 0, 0]}),
         ("kernel", {0: [0, 0, 1, 2, 3], 1: [1], 2: [0], 3: [], 4: [0, 0, 1, 2, 3]}),
+        ("expand", {0: [5, 6, 1, 2, 3], 1: [1], 2: [5], 3: [], 4: [5, 6, 1, 2, 3]}),
         ("new", {0: [5, 6, 1, 2, 3], 1: [1], 2: [5], 3: [], 4: [5, 6, 1, 2, 3]}),
         ("add", {0: [5, 6, 1, 2, 3], 1: [1], 2: [5], 3: [], 4: [5, 6, 1, 2, 3]}),
         ("exited", {0: [5, 6, 1, 2, 3], 1: [1], 2: [5], 3: [], 4: [5, 6, 1, 2, 3]}),
@@ -154,6 +159,17 @@ def test_the_recorder_never_waits_for_it(worker, fake, monkeypatch):
     go.set()
     assert collected(worker.finish(5)) != {}
     assert not worker.unfinished("cpu").any()
+
+
+def test_inlined_functions_lengthen_stacks(worker, fake):
+    def expand(frames):
+        counts = np.where(frames == 2, 2, np.where(frames == 5, 3, 1))
+        return np.repeat(frames, counts), counts
+
+    fake.expand = expand
+    worker.submit(samples())
+    deep = [5, 5, 5, 6, 1, 2, 2, 3]
+    assert collected(worker.finish(5)) == {0: deep, 1: [1], 2: [5, 5, 5], 3: [], 4: deep}
 
 
 def test_nothing_at_all(worker):

@@ -138,11 +138,12 @@ class StackWorker:
     def _symbolise(self, samples: Samples) -> None:
         parts, records = split(samples), samples.records
         frames, depths = self.frames(parts, records["pid"]), parts.depths
-        self._give_frames()
         if self.python is not None and len(parts.python):
+            self._give_frames()  # from which it learns what they are
             complete = np.isin(records["stack_status"], WHOLE)
             frames, depths = self.python.merge(frames, parts, records["pid"], complete)
-            self._give_frames()
+        frames, depths = self._expand(frames, depths)
+        self._give_frames()
         numbers = self._stacks.ids(frames, depths)
         stacks = self._stacks.take()
         if stacks is not None:
@@ -173,6 +174,19 @@ class StackWorker:
             ask = partial(self._symbolizer.frames_for, int(one))
             frames[mine] = self._named(ask, places[mine], exact[mine])
         return frames
+
+    def _expand(
+        self, frames: NDArray[np.uint32], depths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Put inlined functions into stacks; where that fails the stacks stay as they are."""
+        try:
+            expanded, counts = self._symbolizer.expand(frames)
+        except Exception:
+            self.failure = traceback.format_exc(limit=3)
+            return frames, depths
+        before = np.concatenate([[0], np.cumsum(counts)])
+        ends = np.cumsum(depths)
+        return expanded, before[ends] - before[ends - depths]
 
     def _named(
         self,
