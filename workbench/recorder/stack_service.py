@@ -15,6 +15,7 @@ from workbench.schema import STACK_STATUSES
 from workbench.unwind.loader import TableMaps
 from workbench.unwind.manager import UnwindManager
 from workbench.unwind.needed import files_of
+from workbench.unwind.table_cache import load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,11 +146,4 @@ class StackService:
 
 
 def _rows(elf: Elf) -> NDArray[np.uint64]:
-    try:
-        from workbench.unwind.table_cache import load
-    except ImportError:  # until that module is there
-        from workbench.unwind.eh_frame import table_of
-
-        return table_of(elf).rows
-    rows: NDArray[np.uint64] = load(elf, elf.build_id).rows
-    return rows
+    return load(elf, elf.build_id).rows
