@@ -51,6 +51,9 @@ class Fake:
         self._try(("expand", 0))
         return frames, np.ones(len(frames), np.int64)
 
+    def close(self):
+        self.told.append(("close", 0))
+
     def new_frames(self):
         self._try(("new", 0))
         row = {"frame_id": 1, "function": "f", "module": "", "build_id": "", "offset": 0}
@@ -75,6 +78,7 @@ def worker(fake):
     made = StackWorker()
     yield made
     made.close(5)
+    assert fake.told[-1] == ("close", 0)
     assert not made._thread.is_alive()
 
 

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_a_deleted_file(tmp_path):
     shutil.copy(shutil.which("sleep"), copy)
     with subprocess.Popen([copy, "60"]) as process:
         inode = copy.stat().st_ino
+        while str(copy) not in found(process.pid):  # it is still being mapped
+            time.sleep(0.01)
         copy.unlink()
         image = found(process.pid)[str(copy)]
         assert image.key.inode == inode

@@ -121,6 +121,7 @@ class StackWorker:
         while True:
             what, value = self._in.get()
             if what is None:
+                self._symbolizer.close()
                 return
             try:
                 what(value)
