@@ -81,7 +81,7 @@ def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
     deep = samples.filter(pl.col("stack_status") == "truncated")
     assert len(deep) > 0.5 * len(samples)
     assert all(names.to_list().count("deep") > 100 for names in deep["names"])
-    assert not any("main" in names.to_list() for names in deep["names"])
+    assert not any("_start" in names.to_list() for names in deep["names"])
     (row,) = stack_summary(session).iter_rows(named=True)
     assert row["incomplete"] >= len(deep)
     assert "truncated" in row["reasons"]
