@@ -167,6 +167,7 @@ enum wb_drop {
 	WB_DROP_RING_FULL,
 	WB_DROP_MAP_FULL,
 	WB_DROP_STACK,
+	WB_DROP_UNSEEN, /* the kernel did not run the program where the event began or ended */
 	WB_DROP_REASONS = 6,
 };
 
