@@ -11,7 +11,7 @@ import re
 from workbench.errors import ObjectFormatError
 from workbench.unwind.cfi import RBP, RSP, State, Undefined
 from workbench.unwind.encodings import sleb
-from workbench.unwind.rows import MAX_CFA, MAX_RBP, RULE_SHIFT, UNIT, Rule, pack
+from workbench.unwind.rows import MAX_CFA, MAX_RBP, UNIT, Rule, pack
 
 _DEREF = 0x06  # DW_OP_deref
 _BREG = 0x70  # DW_OP_breg0: the register's value and a signed offset
@@ -38,11 +38,6 @@ def rule_bits(state: State) -> int:
     else:
         found = None
     return pack(0, Rule.BAD) if found is None else found
-
-
-def is_bad(bits: int) -> bool:
-    """Whether a row's rule is :attr:`~workbench.unwind.rows.Rule.BAD`."""
-    return bits >> RULE_SHIFT & 15 == Rule.BAD
 
 
 def _packed(rule: Rule, cfa: int, below: int | None) -> int | None:

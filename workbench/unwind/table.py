@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from workbench.elf_format import PF_X, Segment
 from workbench.unwind.cfi import run
+from workbench.unwind.cie import Cie
 from workbench.unwind.encodings import malformed
-from workbench.unwind.entries import Cie, Entries
+from workbench.unwind.entries import Entries
 from workbench.unwind.rows import MAX_OFFSET, RULE_SHIFT, Rule, pack, unpack
 from workbench.unwind.rules import rule_bits
 
