@@ -31,7 +31,8 @@ def expected(found):
     else:
         plain = rbp[0][0] == CALL_FRAME_CFA and rbp[1][0] == PLUS_UCONST
         below = -rbp[1][1] // 8 if plain else None
-    if cfa[0][0] == BREGX and len(cfa) == 1 and cfa[0][1] in (RSP, RBP) and below is not None:
+    fits = below is not None and cfa[0][2] < 8 << 16
+    if cfa[0][0] == BREGX and len(cfa) == 1 and cfa[0][1] in (RSP, RBP) and fits:
         return Rule.RSP if cfa[0][1] == RSP else Rule.RBP, cfa[0][2] // 8, below
     if len(cfa) == 9 and cfa[0] == (BREG, 8, 0):
         return Rule.PLT, cfa[4][0] - 0x30, 0
