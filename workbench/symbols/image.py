@@ -80,6 +80,11 @@ class Image:
         """Whether the image holds an open file."""
         return isinstance(self.source, int) and self.source >= 0
 
+    @property
+    def base(self) -> int:
+        """Address of the first loaded segment, in the file's own address space."""
+        return self._segments[0].vaddr if self._segments else 0
+
     def load(self) -> None:
         """Read the file unless it was read; what fails is told by `status`, never raised."""
         if self._loaded:

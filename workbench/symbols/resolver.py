@@ -40,6 +40,8 @@ class UserResolver:
         Where files are found.
     failed : callable
         Is told errors; the addresses of the mapping that one came from have no names.
+    made : callable
+        Is told new frames of files that were read: their number, what they are, and their image.
 
     Attributes
     ----------
@@ -48,8 +50,13 @@ class UserResolver:
     """
 
     def __init__(
-        self, frames: FrameTable, images: ImageCache, failed: Callable[[Exception], None]
+        self,
+        frames: FrameTable,
+        images: ImageCache,
+        failed: Callable[[Exception], None],
+        made: Callable[[int, Frame, Image], None],
     ) -> None:
+        self._made = made
         self._frames = frames
         self._images = images
         self._failed = failed
@@ -167,6 +174,7 @@ class UserResolver:
                 name = symbols.name(symbol) if symbol >= 0 else self._unnamed(image.path)
                 frame = Frame(name, image.path, image.build_id, address, "native")
                 known = frames.intern(key, frame)
+                self._made(known, frame, image)
             ids.append(known)
         return np.array(ids, np.int64)
 

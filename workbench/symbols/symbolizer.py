@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.symbols.debug_files import DebugFiles
+from workbench.symbols.expansion import Expander
 from workbench.symbols.frame_table import FrameTable
 from workbench.symbols.image import Image
 from workbench.symbols.image_cache import ImageCache
 from workbench.symbols.kallsyms import KALLSYMS
+from workbench.symbols.lines import LineReader
 from workbench.symbols.process import Status, TracedProcess
 from workbench.symbols.resolver import UNKNOWN_ID, KernelResolver, UserResolver
 
@@ -52,6 +55,11 @@ class SymbolizerStats:
         Lines of perf maps, of processes that are gone, that made no sense.
     failures : int
         Errors that were caught; `last_failure` is the last one's text.
+    inlined : int
+        Frames of inlined functions.
+    line_failures : int
+        Debug files that could not be read; `line_status` is that of
+        :class:`~workbench.symbols.lines.LineReader`.
     kernel : str
         Status of the kernel's symbols: "", "ok", "hidden" or "missing".
     """
@@ -66,6 +74,9 @@ class SymbolizerStats:
     perfmap_bad_lines: int = 0
     failures: int = 0
     last_failure: str = ""
+    inlined: int = 0
+    line_failures: int = 0
+    line_status: str = "new"
     kernel: str = ""
 
 
@@ -78,13 +89,24 @@ class Symbolizer:
         Where procfs is mounted.
     kallsyms : pathlib.Path
         The kernel's symbols.
+    debug_files : DebugFiles, optional
+        Where separate debug files are looked for.
+    lines : LineReader, optional
+        What reads debug information.
     """
 
-    def __init__(self, proc: Path = Path("/proc"), kallsyms: Path = KALLSYMS) -> None:
+    def __init__(
+        self,
+        proc: Path = Path("/proc"),
+        kallsyms: Path = KALLSYMS,
+        debug_files: DebugFiles | None = None,
+        lines: LineReader | None = None,
+    ) -> None:
         self._proc = proc
         self._frames = FrameTable()
-        self._images = ImageCache(proc)
-        self._user = UserResolver(self._frames, self._images, self._failed)
+        self._images = ImageCache(proc, debug_files)
+        self._expander = Expander(self._frames, lines)
+        self._user = UserResolver(self._frames, self._images, self._failed, self._expander.remember)
         self._kernel = KernelResolver(self._frames, kallsyms)
         self._processes: dict[int, TracedProcess] = {}
         self._numbered: dict[int, Image] = {}
@@ -102,6 +124,9 @@ class Symbolizer:
         self._stats.images = len(self._images)
         self._stats.images_missing = self._images.missing
         self._stats.unnamed = self._user.unnamed + self._kernel.unnamed
+        self._stats.inlined = self._expander.inlined
+        self._stats.line_failures = self._expander.lines.failures
+        self._stats.line_status = self._expander.lines.status
         self._stats.kernel = self._kernel.status
         return self._stats
 
@@ -255,6 +280,35 @@ class Symbolizer:
             self._failed(error)
             return np.zeros(len(places), np.uint32)
 
+    def expand(self, frame_ids: FrameIds) -> tuple[FrameIds, NDArray[np.int64]]:
+        """Put the functions that the compiler inlined into stacks.
+
+        Parameters
+        ----------
+        frame_ids : numpy.ndarray of uint32
+            Frames of any number of stacks, leaf first, one stack after the other.
+
+        Returns
+        -------
+        ids : numpy.ndarray of uint32
+            The same frames, each after the ones of kind "inlined" that were running in it.
+        counts : numpy.ndarray of int64
+            How many ids each frame became, at least 1: the depth of a stack is the sum of its
+            frames' counts.
+
+        Notes
+        -----
+        Frames get their file and line here: :meth:`new_frames` tells them again. Files whose
+        debug information is met for the first time are read now, which takes up to
+        :data:`workbench.symbols.lines.MAKE_SECONDS` each.
+        """
+        ids = np.asarray(frame_ids, np.uint32)
+        try:
+            return self._expander.expand(ids)
+        except Exception as error:
+            self._failed(error)
+            return ids, np.ones(len(ids), np.int64)
+
     def new_frames(self) -> Any:
         """Return the frames that are new or renamed since the last call.
 
@@ -287,7 +341,8 @@ class Symbolizer:
         return renamed
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, and end the process that reads debug information."""
+        self._expander.close()
         self._images.close()
         for process in self._processes.values():
             process.perfmap.close()

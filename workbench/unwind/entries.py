@@ -22,6 +22,8 @@ from workbench.unwind.encodings import (
 
 MAX_ADDRESS = 1 << 62
 """No user program is above; below it, sums of addresses and lengths fit signed 64 bits."""
+MAX_CIES = 1 << 16
+"""Linkers leave a handful in ``.eh_frame``; ``.debug_frame`` has one for each source file."""
 _LONG = 0xFFFFFFFF
 """The length of a record whose length has 64 bits."""
 _WORD, _LONG_WORD = struct.Struct("<I"), struct.Struct("<Q")
@@ -131,6 +133,8 @@ class _Reader:
             raise malformed("a record is too short")
         (identity,) = (_LONG_WORD if wide else _WORD).unpack_from(data, content)
         if identity == (0 if eh else ADDRESS_MASK if wide else _LONG):
+            if len(self._cies) >= MAX_CIES:
+                raise malformed(f"it has more than {MAX_CIES} CIEs")
             self._cies[at] = read_cie(data[body:end], self._section.address + body)
             return False
         # Only CIEs that were met are known: each is read once, whatever FDEs point to.

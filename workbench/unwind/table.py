@@ -16,8 +16,9 @@ from workbench.unwind.entries import Entries
 from workbench.unwind.rows import MAX_OFFSET, RULE_SHIFT, Rule, pack, unpack
 from workbench.unwind.rules import rule_bits
 
-MAX_ROWS = 1 << 25
-"""Rows of a table: what the BPF side can search (WB_SEARCH_STEPS, bpf/tables.bpf.h)."""
+MAX_ROWS = 1 << 24
+"""Rows of a table; those of the largest browsers have some 5 million. The BPF side can search
+twice as many (WB_SEARCH_STEPS, bpf/tables.bpf.h)."""
 MAX_INSTRUCTION_BYTES = 1 << 24
 """Bytes of different programs of a file; that of node has 1.5 MB."""
 
