@@ -53,3 +53,17 @@ def test_selection_is_named(tmp_path: Path) -> None:
     assert "<dt>selection</dt>" in text
     assert "&lt;b&gt;T&lt;/b&gt;" in text
     assert "<b>T" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [
+        (["/opt/app/run", "demo", "--seconds", "5"], "cpu: run demo"),
+        (["sh", "a b", "-x", "y"], "cpu: sh &#x27;a b&#x27;"),
+    ],
+)
+def test_the_title_is_short(tmp_path: Path, command: list[str], title: str) -> None:
+    with Recording.open(make_session(tmp_path / "x.wb", kinds=("cpu",), rows=30)) as rec:
+        rec.manifest.target["command"] = command  # type: ignore[index]
+        text = report(rec, tmp_path / "x.html").read_text()
+    assert f"<h1>{title}</h1>" in text

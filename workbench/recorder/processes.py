@@ -11,6 +11,8 @@ from workbench.recorder import procfs
 from workbench.schema import PROCESS_EVENTS, PROCESSES, arrow_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SNAPSHOT, FORK, EXEC, RENAME, EXIT = range(5)
@@ -35,6 +37,8 @@ class ProcessTable:
     """
 
     def __init__(self, clock_offset: int) -> None:
+        self.catch_up: Callable[[], None] = _nothing
+        """Takes the process events that wait: asked before /proc is, as they tell more."""
         self._offset = clock_offset
         self._images: dict[int, _Image] = {}
         self._rows: list[tuple[Any, ...]] = []
@@ -54,6 +58,10 @@ class ProcessTable:
         if len(tids) and self._seen[tids[0]] and (tids == tids[0]).all():
             return  # the rule while one thread is busy: a third of the price of asking for each
         new = ~self._seen[tids]
+        if new.any():
+            # A thread's fork was sent before its first call: it waits in its own buffer.
+            self.catch_up()
+            new = ~self._seen[tids]
         if not new.any():
             return
         for tid, at in zip(*np.unique(tids[new], return_index=True), strict=True):
@@ -125,3 +133,7 @@ class ProcessTable:
                 arrays.append(pa.array(values, field.type))
         self._rows = []
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _nothing() -> None:
+    """Catch up with nothing."""
