@@ -124,14 +124,13 @@ def test_threads_are_seen_once():
 
 
 def test_a_fork_that_waits_is_taken_before_proc_is_asked(event):
-    table = ProcessTable(0)
     asked = []
 
     def catch_up():
         asked.append(1)
         table.events(event(FORK, GONE, 1))
 
-    table.catch_up = catch_up
+    table = ProcessTable(0, catch_up)
     table.see(numbers(GONE, GONE), numbers(GONE, GONE), 7)
     table.see(numbers(GONE), numbers(GONE), 8)
     assert [(row["event"], row["tid"]) for row in table.take().to_pylist()] == [("fork", GONE)]

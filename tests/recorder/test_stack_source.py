@@ -74,9 +74,11 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     source._stats["produced"] = (7, 5)
     source._stats["dropped"][0, 0] = 1
     source.delivered = np.array([6, 5])
+    source.buffer = None
     source._worker.unfinished = np.array([2, 0, 0])
     source._worker.failure = "Traceback\nValueError: odd name"
-    assert [row["delivered"] for row in source.losses()] == [6, 5]
+    source._worker.finish = lambda: ["late"]
+    assert source.finish(ProcessTable(0), 0) == ["done", "late"]
     first, second = source.losses(final=True)
     assert first["delivered"] == 4
     assert first["dropped"] == {"ring_full": 1, "unaccounted": 2}

@@ -110,8 +110,7 @@ class CaptureLoop:
             source = make_source(kind, setup, parameters, machine, spec.ring_bytes or 0)
             cleanup.callback(source.close)
             self._sources.append(source)
-        self._processes = ProcessTable(self._clock_start)
-        self._processes.catch_up = self._take_process_events
+        self._processes = ProcessTable(self._clock_start, self._take_process_events)
 
     def _attach(self) -> None:
         targets.set_cgroup(self.spec.target, [self._tree, *self._sources])

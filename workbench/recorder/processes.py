@@ -34,11 +34,17 @@ class ProcessTable:
 
     Process events are rare (a busy build makes a thousand a second), and each is mostly text, so
     they are handled one by one.
+
+    Parameters
+    ----------
+    clock_offset : int
+        Nanoseconds from the boot clock to UTC.
+    catch_up : callable
+        Takes the process events that wait: asked before /proc is, as they tell more.
     """
 
-    def __init__(self, clock_offset: int) -> None:
-        self.catch_up: Callable[[], None] = _nothing
-        """Takes the process events that wait: asked before /proc is, as they tell more."""
+    def __init__(self, clock_offset: int, catch_up: Callable[[], None] = lambda: None) -> None:
+        self._catch_up = catch_up
         self._offset = clock_offset
         self._images: dict[int, _Image] = {}
         self._rows: list[tuple[Any, ...]] = []
@@ -60,7 +66,7 @@ class ProcessTable:
         new = ~self._seen[tids]
         if new.any():
             # A thread's fork was sent before its first call: it waits in its own buffer.
-            self.catch_up()
+            self._catch_up()
             new = ~self._seen[tids]
         if not new.any():
             return
@@ -133,7 +139,3 @@ class ProcessTable:
                 arrays.append(pa.array(values, field.type))
         self._rows = []
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _nothing() -> None:
-    """Catch up with nothing."""

@@ -64,19 +64,10 @@ class StackSource(EventSource):
         return super().batches(processes, now) + self._worker.batches()
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain, and wait for the symbolizing thread."""
-        return self.batches(processes, now) + self._worker.finish()
-
-    def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Rows for the manifest; samples that the thread did not finish are not delivered."""
-        if not final:
-            return super().losses()
-        drained = self.delivered
-        self.delivered = drained - self._worker.unfinished[: len(drained)]
-        try:
-            return super().losses(final=True)
-        finally:
-            self.delivered = drained
+        """Drain, and wait for the symbolizing thread; what it has not finished is not delivered."""
+        found = self.batches(processes, now) + self._worker.finish()
+        self.delivered -= self._worker.unfinished[: len(self.delivered)]
+        return found
 
     def problems(self) -> list[str]:
         """Return what the symbolizing thread stumbled over."""

@@ -16,7 +16,7 @@ from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
 from workbench.views import findings, html, units
 from workbench.views.flamegraph import Flamegraph
-from workbench.views.losses import loss_table, overhead_table, recorder_sentence
+from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
 from workbench.views.syscalls import SyscallOverview
 from workbench.views.tables import banner, table
 
@@ -68,7 +68,8 @@ def render(rec: Recording, title: str) -> str:
     found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
-    sections.append(("Losses", f'<div class="wb">{loss_table(rec)}</div>'))
+    losses = f'<div class="wb">{problem_list(rec)}{loss_table(rec)}</div>'
+    sections.append(("Losses", losses))
     cost = f"<p>{html.escape(recorder_sentence(rec))}</p>"
     sections.append(("Overhead", f'<div class="wb">{overhead_table(rec)}{cost}</div>'))
     return (
