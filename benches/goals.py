@@ -96,11 +96,12 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
         return min((v for v in found if v is not None), default=None)
 
     best = (drain.BCC_BEST, drain.BCC_RING)
-    rate, bench = max(
+    lossless = [
         (figures.get(bench, drain.WORKBENCH, "delivered_per_s") or 0.0, bench)
         for bench in RATES
         if not figures.get(bench, drain.WORKBENCH, "dropped_share")
-    )
+    ]
+    rate, bench = max(lossless, default=(0.0, "none"))
     found = [Goal("events/s, nothing lost, where the machine makes them", 2e6, rate or None)]
     cpu = figures.get(bench, drain.WORKBENCH, "consumer_cpu")
     found.append(Goal(f"of a core for the recorder then ({bench})", 0.25, cpu, False))

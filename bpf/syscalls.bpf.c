@@ -24,7 +24,7 @@ struct task_struct___x86 {
 } __attribute__((preserve_access_index));
 
 #define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
-#define NO_CALL 0x7fff   /* stands for all numbers above */
+#define MAX_NR 0x7fff    /* stands for all higher numbers */
 #define COMPAT_NR 0x1000 /* added to the number of a 32-bit call: its numbers are others */
 
 const volatile __u32 aggregate = 0;   /* 1: counts and histograms in the kernel, no events */
@@ -66,18 +66,18 @@ WB_EVENT(aggregate_value);
 struct call {
 	__u64 ts;
 	__u64 args[6];
-	__u32 tid; /* of the thread that owns the slot, 0: free; in task storage see is_exec() */
+	__u32 tid; /* who owns the slot, 0: nobody; in task storage: the slot to give back */
 	__s16 nr; /* -1: no call that is to be reported */
 	__u8 active;
 	__u8 elsewhere; /* of a slot: the call that runs is in task storage */
 };
 
 /* The call that each thread is in. A slot is found without a helper, which saves 60 ns a hook
- * against task storage. A thread keeps the slot of its number until it exits; who finds his taken
- * (there are more numbers than slots) uses task storage. Only its owner touches a slot, and
+ * against task storage. A thread keeps the slot of its number until it exits; if another one has
+ * it (there are more numbers than slots) it uses task storage. Only its owner touches a slot, and
  * programs on system call tracepoints are not preempted (include/trace/bpf_probe.h; Linux < 6.13:
  * the tracepoint itself). */
-#define SLOTS 8192
+#define SLOTS 8192 /* of one cache line each */
 struct call slots[SLOTS] __attribute__((aligned(64)));
 
 struct {
@@ -250,12 +250,15 @@ static __always_inline void release(__u32 tid)
 		return;
 	slot->active = slot->elsewhere = false;
 	slot->nr = -1;
-	slot->tid = 0; /* last: from here on another may take it */
+	/* Atomic, so that it comes last: from here on another thread may take it. */
+	__sync_val_compare_and_swap(&slot->tid, tid, 0);
 }
 
-static __always_inline bool is_exec(__u32 nr)
+/* Whether the thread may have another number when the call returns: execve gives it its leader's,
+ * and so another slot. 32-bit execve has other numbers: all 32-bit calls count as such. */
+static __always_inline bool may_renumber(__u32 nr)
 {
-	return nr == nr_execve || nr == nr_execveat;
+	return nr & COMPAT_NR || nr == nr_execve || nr == nr_execveat;
 }
 
 SEC("tp_btf/sys_enter")
@@ -290,8 +293,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		call->nr = -1;
 		return 0;
 	}
-	/* A thread that calls execve takes its leader's number, and so another slot. */
-	if (is_exec(nr) && slot->tid == task->pid) {
+	if (may_renumber(nr) && slot->tid == task->pid) {
 		call = stored(task, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!call) {
 			slot->nr = -1;
@@ -302,7 +304,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		call->active = slot->active;
 		call->tid = slot->tid;
 	}
-	call->nr = nr < NO_CALL ? nr : NO_CALL;
+	call->nr = nr < MAX_NR ? nr : MAX_NR;
 	if (!aggregate)
 		read_args(call, regs, nr);
 	call->ts = bpf_ktime_get_boot_ns();
@@ -319,8 +321,10 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 
 	if (call->tid != task->pid) {
 		call = stored(task, 0);
-		if (call && call->tid && is_exec(call->nr))
-			release(call->tid); /* the number that it had */
+		if (call && call->tid) { /* it had another number when it called */
+			release(call->tid);
+			call->tid = 0;
+		}
 	} else if (call->elsewhere) {
 		call->elsewhere = false;
 		call = stored(task, 0);

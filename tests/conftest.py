@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -31,6 +32,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("WORKBENCH_REQUIRE_KERNEL") == "1":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where the recorder is a fake one, with a temporary directory of its own."""
+    from fake_recorder import python_of
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(sys, "executable", python_of(tmp_path))
+    monkeypatch.setenv("FAKE_RECORDER_LOG", str(tmp_path / "spec.json"))
+    return tmp_path
 
 
 @cache

@@ -21,6 +21,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def python_of(folder: Path) -> str:
@@ -29,6 +30,12 @@ def python_of(folder: Path) -> str:
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$@"\n')
     path.chmod(0o755)
     return str(path)
+
+
+def told_spec(folder: Path) -> dict[str, Any]:
+    """Return what the client asked for, as the fixture ``place`` keeps it."""
+    spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
+    return spec
 
 
 def tell(**message) -> None:

@@ -1,14 +1,11 @@
 """`wb.capture` without a kernel: what it refuses, what it hands over, what it leaves behind."""
 
-import json
 import os
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from fake_recorder import python_of
+from fake_recorder import told_spec
 
 from workbench import client as module
 from workbench.client import CaptureProblemWarning, RecorderDiedWarning, capture
@@ -23,21 +20,7 @@ from workbench.errors import (
 )
 from workbench.session import Session
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """A recorder that is none, and a temporary directory of the test's own."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(sys, "executable", python_of(tmp_path))
-    monkeypatch.setenv("FAKE_RECORDER_LOG", str(tmp_path / "spec.json"))
-    return tmp_path
-
-
-def spec(place):
-    return json.loads((place / "spec.json").read_text())
-
-
+pytestmark = pytest.mark.usefixtures("place")
 ME = {"pid": os.getpid()}
 SLEEP = {"command": ["sleep", "0.1"]}
 
@@ -116,14 +99,14 @@ def test_parameters_go_to_the_kinds_that_have_them(place):
 def test_a_command_runs_to_its_end(place):
     words = f"sh -c 'echo x > {place}/ran; exit 7'"
     made = capture("syscalls", command=words, output=place / "s.wb", wait=False).start()
-    pid = spec(place)["target"]["pid"]
+    pid = told_spec(place)["target"]["pid"]
     session = made.wait()
     assert made.exit_code == 7
     assert (place / "ran").read_text() == "x\n"
     assert isinstance(session, Session)
     assert session["syscalls"].num_rows == 300
-    assert spec(place)["target"] | {"pid": pid, "held": True} == spec(place)["target"]
-    assert spec(place)["target"]["command"] == ["sh", "-c", f"echo x > {place}/ran; exit 7"]
+    assert told_spec(place)["target"] | {"pid": pid, "held": True} == told_spec(place)["target"]
+    assert told_spec(place)["target"]["command"] == ["sh", "-c", f"echo x > {place}/ran; exit 7"]
     assert made.stop() is made.wait() is session  # once more: nothing happens
 
 
@@ -179,7 +162,7 @@ def test_a_failing_start_leaves_nothing(place, monkeypatch, how, error):
     monkeypatch.setenv("FAKE_RECORDER", how)
     with pytest.raises(error):
         capture("syscalls", command=["sleep", "60"])
-    ended(spec(place)["target"]["pid"])
+    ended(told_spec(place)["target"]["pid"])
     assert list((place / "tmp").rglob("*.wb")) == []
 
 

@@ -1,12 +1,9 @@
 """Where `wb.capture` puts a session, and that it overwrites nothing else."""
 
-import json
 import os
-import sys
-import tempfile
 
 import pytest
-from fake_recorder import python_of
+from fake_recorder import told_spec
 from synthetic import make_session
 
 from workbench.client import Capture, capture
@@ -14,21 +11,7 @@ from workbench.errors import StorageError, WorkbenchError
 from workbench.output import OldSession
 from workbench.session import Session
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """A recorder that is none, and a temporary directory of the test's own."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(sys, "executable", python_of(tmp_path))
-    monkeypatch.setenv("FAKE_RECORDER_LOG", str(tmp_path / "spec.json"))
-    return tmp_path
-
-
-def spec(place):
-    return json.loads((place / "spec.json").read_text())
-
-
+pytestmark = pytest.mark.usefixtures("place")
 ME = {"pid": os.getpid()}
 
 
@@ -39,7 +22,7 @@ def test_without_output_the_session_is_a_private_directory(place):
     assert session.path.is_dir()
     assert session.path.name.endswith(".wb")
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert not spec(place)["pack"]
+    assert not told_spec(place)["pack"]
 
 
 @pytest.mark.parametrize("trap", ["link", "file"])
@@ -114,6 +97,16 @@ def test_the_old_session_stays_until_the_new_one_has_begun(place):
     with made:
         assert path.is_dir()
     assert [p.name for p in place.iterdir() if "s.wb" in p.name] == ["s.wb"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_comes_to_be_there_before_the_start_is_kept(place, overwrite):
+    made = capture("syscalls", **ME, output=place / "s.wb", overwrite=overwrite)
+    (place / "s.wb").mkdir()
+    (place / "s.wb" / "thesis.tex").write_text("mine")
+    with pytest.raises(StorageError):
+        made.start()
+    assert (place / "s.wb" / "thesis.tex").read_text() == "mine"
 
 
 def test_what_cannot_be_moved_is_named(place):

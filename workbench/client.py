@@ -43,11 +43,18 @@ class Capture:
         session.syscalls()
     """
 
-    def __init__(self, spec: Spec, command: Sequence[str] | None, progress: bool | None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        command: Sequence[str] | None,
+        progress: bool | None,
+        overwrite: bool = False,
+    ) -> None:
         self.spec = spec
         self.exit_code: int | None = None
         self._command = tuple(command) if command else None
         self._progress = progress
+        self._overwrite = overwrite
         self._held: HeldCommand | None = None
         self._old: OldSession | None = None
         self._client: RecorderClient | None = None
@@ -77,6 +84,7 @@ class Capture:
             self._held = HeldCommand(self._command)
             target = Target(**{**spec.target.__dict__, "pid": self._held.pid, "held": True})
             spec = Spec(**{**spec.__dict__, "target": target})
+        check_room(Path(spec.output), self._overwrite)  # again: time has passed since it was made
         self._old = OldSession(Path(spec.output))
         self._client = RecorderClient(spec)
         self._client.wait_ready()
@@ -291,7 +299,7 @@ def capture(
     ).checked()
     spec = replace(spec, output=choose(output, list(chosen)))
     check_room(Path(spec.output), overwrite)
-    made = Capture(spec, words or None, progress)
+    made = Capture(spec, words or None, progress, overwrite)
     if wait if wait is not None else bool(words) or duration is not None:
         return made.start().wait()
     return made

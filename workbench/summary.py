@@ -38,6 +38,7 @@ def facts(rec: Recording) -> dict[str, str]:
         "target": target or str(manifest.target.get("pid", "")),
         "rows": ", ".join(f"{name} {count}" for name, count in rows.items()),
         "lost": f"{lost:.2%} of the events" if lost else "",
+        "problems": " ".join(manifest.problems),
         "selection": rec.selection.describe(),
     }
     return {label: value.strip() for label, value in found.items() if value.strip()}

@@ -1,6 +1,4 @@
 /* What entry.bpf.c does, as a BCC program: one hook, the same record. */
-#include <uapi/linux/ptrace.h>
-
 struct event {
 	u64 ts;
 	u64 first;
@@ -10,13 +8,6 @@ struct event {
 	u16 nr;
 	u16 cpu;
 };
-
-BPF_PERCPU_ARRAY(dropped, u64, 1);
-#ifdef RING_PAGES
-BPF_RINGBUF_OUTPUT(events, RING_PAGES);
-#else
-BPF_PERF_OUTPUT(events);
-#endif
 
 static inline __attribute__((always_inline)) void fill(struct event *e, struct pt_regs *regs, u64 id, u16 nr)
 {

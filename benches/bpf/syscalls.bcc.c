@@ -1,8 +1,6 @@
 /* What bpf/syscalls.bpf.c does, as a BCC program: the same events with the same fields.
  * BCC compiles it at run time; WANTED(pid) and the transport come as -D options.
  */
-#include <uapi/linux/ptrace.h>
-
 struct event {
 	u64 ts;
 	u64 latency;
@@ -21,13 +19,6 @@ struct call {
 };
 
 BPF_HASH(calls, u32, struct call);
-BPF_PERCPU_ARRAY(dropped, u64, 1);
-#ifdef RING_PAGES
-BPF_RINGBUF_OUTPUT(events, RING_PAGES);
-#else
-BPF_PERF_OUTPUT(events);
-#endif
-
 RAW_TRACEPOINT_PROBE(sys_enter)
 {
 	u64 id = bpf_get_current_pid_tgid();

@@ -30,7 +30,8 @@ def program(
     flags = [f"-DWANTED(p)=({wanted})", "-Wno-everything"]
     if transport == "ring":
         flags += [f"-DRING_PAGES={pages}", f"-DRING_FLAGS={setting}"]
-    return bcc.BPF(text=(SOURCES / f"{name}.bcc.c").read_text(), cflags=flags)
+    texts = [(SOURCES / file).read_text() for file in ("output.bcc.h", f"{name}.bcc.c")]
+    return bcc.BPF(text="".join(texts), cflags=flags)
 
 
 def listen(bpf: Any, transport: str, setting: int, pages: int, callback: Any) -> Any:

@@ -109,12 +109,13 @@ def results():
 
 def test_goals_are_told_with_what_was_measured():
     by_text = {goal.text: goal for goal in goals.goals(results())}
-    default = by_text["× BCC's default callbacks, delivered"]
+    default = by_text["× BCC's default callbacks, syscalls, one dd"]
     assert (default.value, default.reached) == (pytest.approx(24), True)
-    best = by_text["× BCC's best setting, delivered"]
+    best = by_text["× BCC's best setting, syscalls, one dd"]
     assert (best.value, best.reached) == (pytest.approx(2.4e6 / 0.9e6), False)
     assert by_text["× bpftrace into a CSV reader, delivered"].reached is None
-    assert by_text["of a core for the recorder, Arrow and disk included"].reached is True
+    assert by_text["of a core for the recorder then (drain)"].reached is True
+    assert by_text["× BCC's best setting, one hook, one dd"].reached is None
 
 
 def test_lossy_run_reaches_no_rate():
@@ -122,6 +123,10 @@ def test_lossy_run_reaches_no_rate():
     lossy["drain"].rows[0]["dropped_share"] = 0.01
     rate = next(g for g in goals.goals(lossy) if "nothing lost" in g.text)
     assert rate.value is None
+    for bench in goals.RATES:
+        row = {"name": drain.WORKBENCH, "delivered_per_s": 1.0, "dropped_share": 0.5}
+        lossy[bench] = Result(bench, "", {}, [row])
+    assert next(g for g in goals.goals(lossy) if "nothing lost" in g.text).value is None
 
 
 def test_json_holds_rows_ratios_and_goals(tmp_path):

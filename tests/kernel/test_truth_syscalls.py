@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from programs import compiled
 
 import workbench as wb
 from workbench.demo import program
@@ -246,6 +248,54 @@ for _ in range(50):
     os.waitpid(child, 0)
 os.waitpid(child, 0)
 """
+
+
+# System calls of 32-bit programs, from a 64-bit one: pointers have to lie below 4 GiB, as those
+# of a program that is not position independent do. arch/x86/entry/syscalls/syscall_32.tbl
+COMPAT = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static char path[] = "/bin/dd", in[] = "if=/dev/zero", out[] = "of=/dev/null", bs[] = "bs=1";
+static char count[] = "count=100";
+static unsigned arguments[6], none[1];
+static long call(long nr, long a, long b, long c)
+{
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory");
+    return result;
+}
+static void *run(void *unused)
+{
+    for (int i = 0; i < 1000; i++)
+        call(20 /* getpid */, 0, 0, 0);
+    call(11 /* execve */, (long)path, (long)arguments, (long)none);
+    return 0;
+}
+int main(void)
+{
+    char *words[] = {path, in, out, bs, count};
+    for (int i = 0; i < 5; i++)
+        arguments[i] = (unsigned)(long)words[i];
+    pthread_t thread;
+    pthread_create(&thread, 0, run, 0);
+    pause();
+}
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is x86")
+def test_calls_of_32_bit_programs_have_numbers_of_their_own(tmp_path, capfd):
+    program = compiled(tmp_path, "compat", COMPAT, "gcc", "-no-pie", "-pthread")
+    session = capture([program], tmp_path)
+    calls = session["syscalls"].polars()
+    assert calls.filter(pl.col("nr") == 4096 + 20).height == 1000
+    # The thread that calls it has its leader's number when it returns.
+    execve = calls.filter(pl.col("nr") == 4096 + 11)
+    assert (execve["ret"].to_list(), execve["tid"].to_list()) == ([0], execve["pid"].to_list())
+    written = (pl.col("nr") == 1) & (pl.col("args").arr.get(0) == 1) & (pl.col("ret") == 1)
+    assert calls.filter(written).height == 100
+    assert session.losses["dropped"].sum() == 0
 
 
 def test_threads_whose_numbers_share_a_slot(tmp_path, capfd):

@@ -123,6 +123,20 @@ def test_threads_are_seen_once():
     assert table.take() is None
 
 
+def test_a_fork_that_waits_is_taken_before_proc_is_asked(event):
+    asked = []
+
+    def catch_up():
+        asked.append(1)
+        table.events(event(FORK, GONE, 1))
+
+    table = ProcessTable(0, catch_up)
+    table.see(numbers(GONE, GONE), numbers(GONE, GONE), 7)
+    table.see(numbers(GONE), numbers(GONE), 8)
+    assert [(row["event"], row["tid"]) for row in table.take().to_pylist()] == [("fork", GONE)]
+    assert asked == [1]
+
+
 def test_one_thread_is_no_reason_to_miss_another():
     table = ProcessTable(0)
     me = os.getpid()

@@ -82,8 +82,10 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     source._stats["produced"] = (7, 5)
     source._stats["dropped"][0, 0] = 1
     source.delivered = np.array([6, 5])
+    source.buffer = None
     source._worker.unfinished = lambda _table: np.array([2, 0, 0])
-    assert [row["delivered"] for row in source.losses()] == [6, 5]
+    source._worker.finish = lambda: ["late"]
+    assert source.finish(ProcessTable(0), 0) == ["done", "late"]
     source._ended[1, [0, 6]] = 3, 2
     first, second = source.losses(final=True)
     assert (first["stacks"], second["stacks"]) == ({}, {"complete": 3, "image_missing": 2})

@@ -40,6 +40,15 @@ BLUE = """() => {
         return n > 500;
     });
 }"""
+# Labels of the latency axis, and the pixels between two of them.
+LABELS = """() => {
+    const plot = Bokeh.documents[0].get_model_by_name("wb-plot");
+    const {start, end} = plot.x_range;
+    const ticks = plot.below[0].ticker.ticks;
+    const shown = ticks.filter(tick => tick >= start && tick <= end);
+    const decade = plot.inner_width / Math.log10(end / start);
+    return [shown.length, shown.slice(1).map((tick, i) => decade * Math.log10(tick / shown[i]))];
+}"""
 AMD = "<script>window.define = () => { throw new Error('define'); }; define.amd = {};</script>"
 
 
@@ -102,6 +111,21 @@ def test_choosing_a_call_changes_histogram_and_errors(page: Any) -> None:
     assert heights(page) == {"1.02 µs to 2.05 µs": 8}
     page.locator(".wb-sortable tbody tr", has_text="read").click()
     assert page.get_by_text("Latency of all calls").is_visible()
+
+
+@pytest.mark.parametrize("width", [1300, 700, 380])
+def test_labels_of_the_latency_have_room(
+    open_page: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
+    latencies = [1, 10**10]  # ten decades
+    calls = [{"name": "read", "latency": ns, "errno": None} for ns in latencies]
+    page = open_page(SyscallOverview(recording(calls)).save(tmp_path / "x.html"))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_selector(".wb-plot canvas")
+    page.wait_for_timeout(300)  # the plot follows the new width
+    count, gaps = page.evaluate(LABELS)
+    assert count >= 3
+    assert min(gaps) >= 50
 
 
 def test_bars_are_really_drawn(page: Any) -> None:

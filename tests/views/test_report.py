@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,24 @@ def test_selection_is_named(tmp_path: Path) -> None:
     assert "<dt>selection</dt>" in text
     assert "&lt;b&gt;T&lt;/b&gt;" in text
     assert "<b>T" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [
+        (["/opt/app/run", "demo", "--seconds", "5"], "cpu: run demo"),
+        (["sh", "a b", "-x", "y"], "cpu: sh &#x27;a b&#x27;"),
+    ],
+)
+def test_the_title_is_short(tmp_path: Path, command: list[str], title: str) -> None:
+    with Recording.open(make_session(tmp_path / "x.wb", kinds=("cpu",), rows=30)) as rec:
+        rec.manifest.target["command"] = command  # type: ignore[index]
+        text = report(rec, tmp_path / "x.html").read_text()
+    assert f"<h1>{title}</h1>" in text
+
+
+def test_problems_are_told(tmp_path: Path) -> None:
+    with Recording.open(make_session(tmp_path / "x.wb", rows=30)) as rec:
+        rec._store.manifest = replace(rec.manifest, problems=("<b>one frame</b> has no name",))
+        text = report(rec, tmp_path / "x.html").read_text()
+    assert "&lt;b&gt;one frame&lt;/b&gt; has no name" in text

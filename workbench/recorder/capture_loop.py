@@ -110,7 +110,7 @@ class CaptureLoop:
             source = make_source(kind, setup, parameters, machine, spec.ring_bytes or 0)
             cleanup.callback(source.close)
             self._sources.append(source)
-        self._processes = ProcessTable(self._clock_start)
+        self._processes = ProcessTable(self._clock_start, self._take_process_events)
 
     def _attach(self) -> None:
         targets.set_cgroup(self.spec.target, [self._tree, *self._sources])
@@ -211,6 +211,10 @@ class CaptureLoop:
         self._write_processes()
 
     def _drain_processes(self) -> None:
+        self._take_process_events()
+        self._write_processes()
+
+    def _take_process_events(self) -> None:
         for _, records in self._tree.drain():
             for event, pid in self._processes.events(records):
                 for source in self._sources:
@@ -218,7 +222,6 @@ class CaptureLoop:
                         source.process_started(pid)
                     elif event == EXIT:
                         source.process_ended(pid)
-        self._write_processes()
 
     def _write_processes(self) -> None:
         batch = self._processes.take()

@@ -38,7 +38,7 @@ class Overhead:
         self._since = 0
         self._sampled = 0
         self._start = time.monotonic_ns()
-        self._startup_cpu = _cpu_ns()
+        self._startup_cpu = time.process_time_ns()
         self.unavailable = ""
         if mode != "off":
             self._on()
@@ -97,7 +97,7 @@ class Overhead:
         """What the recorder itself used since this was made, and before (``startup_cpu_ns``)."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
-            "cpu_ns": _cpu_ns() - self._startup_cpu,
+            "cpu_ns": time.process_time_ns() - self._startup_cpu,
             "startup_cpu_ns": self._startup_cpu,
             "wall_ns": time.monotonic_ns() - self._start,
             "max_rss_bytes": usage.ru_maxrss * 1024,
@@ -106,11 +106,6 @@ class Overhead:
     def close(self) -> None:
         """Turn the statistics off."""
         self._off()
-
-
-def _cpu_ns() -> int:
-    """CPU time of this process and its threads."""
-    return time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)
 
 
 def program_info(fd: int) -> dict[str, int]:

@@ -11,6 +11,8 @@ from workbench.recorder import procfs
 from workbench.schema import PROCESS_EVENTS, PROCESSES, arrow_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SNAPSHOT, FORK, EXEC, RENAME, EXIT = range(5)
@@ -32,9 +34,17 @@ class ProcessTable:
 
     Process events are rare (a busy build makes a thousand a second), and each is mostly text, so
     they are handled one by one.
+
+    Parameters
+    ----------
+    clock_offset : int
+        Nanoseconds from the boot clock to UTC.
+    catch_up : callable
+        Takes the process events that wait: asked before /proc is, as they tell more.
     """
 
-    def __init__(self, clock_offset: int) -> None:
+    def __init__(self, clock_offset: int, catch_up: Callable[[], None] = lambda: None) -> None:
+        self._catch_up = catch_up
         self._offset = clock_offset
         self._images: dict[int, _Image] = {}
         self._rows: list[tuple[Any, ...]] = []
@@ -54,6 +64,10 @@ class ProcessTable:
         if len(tids) and self._seen[tids[0]] and (tids == tids[0]).all():
             return  # the rule while one thread is busy: a third of the price of asking for each
         new = ~self._seen[tids]
+        if new.any():
+            # A thread's fork was sent before its first call: it waits in its own buffer.
+            self._catch_up()
+            new = ~self._seen[tids]
         if not new.any():
             return
         for tid, at in zip(*np.unique(tids[new], return_index=True), strict=True):

@@ -111,21 +111,14 @@ class StackSource(EventSource):
         return super().batches(processes, now) + self._worker.batches()
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain, and wait for the symbolizing thread."""
-        return self.batches(processes, now) + self._worker.finish()
+        """Drain, and wait for the symbolizing thread; what it has not finished is not delivered."""
+        found = self.batches(processes, now) + self._worker.finish()
+        self.delivered -= self._worker.unfinished(self.table)[: len(self.delivered)]
+        return found
 
     def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Rows for the manifest, with the statuses of the stacks.
-
-        Samples that the thread did not finish are not delivered.
-        """
-        drained = self.delivered
-        if final:
-            self.delivered = drained - self._worker.unfinished(self.table)[: len(drained)]
-        try:
-            rows = super().losses(final=final)
-        finally:
-            self.delivered = drained
+        """Rows for the manifest, with the statuses of the stacks."""
+        rows = super().losses(final=final)
         for row in rows:
             counts = zip(STACK_STATUSES, self._ended[row["cpu"]].tolist(), strict=True)
             row["stacks"] = {status: n for status, n in counts if n}

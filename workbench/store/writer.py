@@ -16,6 +16,7 @@ from workbench.store.guard import writing
 from workbench.store.lock import remove_lock, write_lock
 from workbench.store.manifest import MANIFEST_NAME, Manifest
 from workbench.store.stream import Stream
+from workbench.store.write_behind import WriteBehind
 
 
 class SessionWriter:
@@ -32,7 +33,7 @@ class SessionWriter:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self._streams: dict[str, tuple[Any, Any]] = {}
+        self._streams: dict[str, tuple[Any, Any, WriteBehind]] = {}
         self._rows: dict[str, int] = {}
         self._failed: WorkbenchError | None = None
 
@@ -80,8 +81,9 @@ class SessionWriter:
         if not NAME.fullmatch(table):
             raise ValueError(f"{table!r} is no name of a table")
         with writing(self.path):
-            sink = pa.OSFile(str(self._file(table)), "wb")
-            self._streams[table] = (pa.ipc.new_stream(sink, schema), sink)
+            path = str(self._file(table))
+            sink = pa.OSFile(path, "wb")
+            self._streams[table] = (pa.ipc.new_stream(sink, schema), sink, WriteBehind(path))
         self._rows[table] = 0
 
     def append(self, table: str, batch: Any) -> None:
@@ -106,7 +108,9 @@ class SessionWriter:
             self.add_table(table, batch.schema)
         try:
             with writing(self.path):
-                self._streams[table][0].write_batch(batch)
+                writer, sink, behind = self._streams[table]
+                writer.write_batch(batch)
+                behind.grown(sink.tell())
         except StorageError as error:
             self._failed = error
             raise
@@ -153,7 +157,8 @@ class SessionWriter:
 
     def close(self) -> None:
         """Close the streams and leave them as they are."""
-        for writer, sink in self._streams.values():
+        for writer, sink, behind in self._streams.values():
+            behind.close()
             try:
                 with writing(self.path):
                     if not self._failed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from workbench.frames.losses import lossy
@@ -15,7 +16,7 @@ from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
 from workbench.views import findings, html, units
 from workbench.views.flamegraph import Flamegraph
-from workbench.views.losses import loss_table, overhead_table, recorder_sentence
+from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
 from workbench.views.offcpu import OffcpuOverview
 from workbench.views.syscalls import SyscallOverview
 from workbench.views.tables import banner, table
@@ -72,7 +73,8 @@ def render(rec: Recording, title: str) -> str:
     found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
-    sections.append(("Losses", f'<div class="wb">{loss_table(rec)}</div>'))
+    losses = f'<div class="wb">{problem_list(rec)}{loss_table(rec)}</div>'
+    sections.append(("Losses", losses))
     cost = f"<p>{html.escape(recorder_sentence(rec))}</p>"
     sections.append(("Overhead", f'<div class="wb">{overhead_table(rec)}{cost}</div>'))
     return (
@@ -82,19 +84,26 @@ def render(rec: Recording, title: str) -> str:
 
 
 def _title(rec: Recording) -> str:
-    target = _target(rec)
+    target = _target(rec, short=True)
     kinds = " and ".join(rec.kinds) or "Recording"
     return f"{kinds}: {target}" if target else kinds
 
 
-def _target(rec: Recording) -> str:
-    """Return what was traced: the command, else the filters."""
+def _target(rec: Recording, *, short: bool = False) -> str:
+    """Return what was traced: the command (its name and no options if ``short``) or filters."""
     target = rec.manifest.target
     command = target.get("command")
     if isinstance(command, list | tuple) and command:
-        return shlex.join(map(str, command))
+        words = [str(word) for word in command]
+        return _short(words) if short else shlex.join(words)
     known = {key: value for key, value in target.items() if value not in (None, "", [], {})}
     return ", ".join(f"{key} {value}" for key, value in known.items())
+
+
+def _short(words: list[str]) -> str:
+    name = PurePath(words[0]).name
+    plain = itertools.takewhile(lambda word: not word.startswith("-"), words[1:])
+    return shlex.join([name, *plain])
 
 
 def _head(rec: Recording, title: str) -> str:

@@ -19,6 +19,9 @@ export function loadBokeh(bytes, version) {
   return window[LOADING];
 }
 
+const LABEL_WIDTH = 56; // px of "100 ms" at 11 px, with a gap
+const MIN_WIDTH = 300;
+
 const low = (bucket) => (bucket === 0 ? 0 : 2 ** bucket);
 
 // Sums [bucket, calls] lists to contiguous columns for the plot's source.
@@ -50,6 +53,19 @@ export class LatencyPlot {
   constructor(plot) {
     this.plot = plot;
     this.find = (name) => plot.document.get_model_by_name(name);
+    plot.properties.inner_width.change.connect(() => this.thinOut());
+  }
+
+  // Labels only at as many decades as fit beside each other.
+  thinOut() {
+    const { start, end } = this.plot.x_range;
+    const first = Math.ceil(Math.log10(start));
+    const last = Math.floor(Math.log10(end));
+    const room = Math.max(2, Math.floor((this.plot.inner_width || MIN_WIDTH) / LABEL_WIDTH));
+    const step = Math.ceil((Math.log10(end) - Math.log10(start)) / room);
+    const ticks = [];
+    for (let power = first; power <= last; power += step) ticks.push(10 ** power);
+    this.plot.below[0].ticker.setv({ ticks });
   }
 
   fill(buckets, { p50 = null, p99 = null } = {}) {
@@ -58,6 +74,7 @@ export class LatencyPlot {
     this.find("wb-calls").data = columns;
     const n = columns.left.length;
     plot.x_range.setv({ start: columns.left[0] / 1.5, end: columns.right[n - 1] * 1.5 });
+    this.thinOut();
     plot.y_range.setv({ start: 0, end: Math.max(...columns.calls) * 1.08 || 1 });
     for (const [name, at] of Object.entries({ p50, p99 })) {
       this.find(`wb-${name}`).setv({ location: at || 1, visible: Boolean(at) });
