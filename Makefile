@@ -27,7 +27,8 @@ WORKLOAD_SOURCES := $(wildcard workbench/demo/*.c)
 # Frame pointers everywhere (shrink-wrapping would spare leaf functions theirs) and no tail calls:
 # the workload is there to be looked at.
 WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
-	-fno-shrink-wrap -fno-optimize-sibling-calls -Wall -Wextra -pthread
+	-fno-shrink-wrap -fno-optimize-sibling-calls -Wall -Wextra -pthread \
+	-ffile-prefix-map=$(CURDIR)=.
 
 # Stamps: the environment for the demo, and the one for tests, which has everything.
 VENV_DEMO := $(VENV)/.workbench-demo

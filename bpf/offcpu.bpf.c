@@ -55,7 +55,7 @@ struct offcpu_event {
 	wb_cpu cpu WB_DOC("CPU on which it ran again; that it left, if it did not");
 	wb_off_state state WB_DOC("why it left the CPU");
 	wb_waker_context waker WB_DOC("in what the wake-up happened: task, softirq, interrupt");
-	__u16 open WB_DOC("1: it was still off when the capture ended, which is the end of the times");
+	wb_flag open WB_DOC("1: it was still off when the capture ended, which is the end of the times");
 	__u16 waker_kernel_depth WB_DOC("kernel addresses at the start of the waker's words");
 	__u16 waker_user_depth WB_DOC("user words behind them");
 	__u16 waker_python_depth WB_DOC("Python frames behind them, two words each");

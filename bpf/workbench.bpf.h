@@ -25,6 +25,7 @@ typedef __u64 wb_duration_ns;
 typedef __u32 wb_pid;         /* thread group id, what user space calls pid */
 typedef __u32 wb_tid;         /* what the kernel calls pid */
 typedef __u16 wb_cpu;
+typedef __u16 wb_flag;
 typedef __u16 wb_syscall_nr;
 typedef __s64 wb_retval;
 typedef __u64 wb_arg;

@@ -53,6 +53,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_stack_status": Meaning("dict8", "1", "whether the user's part of the stack is whole"),
     "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
+    "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
 

@@ -26,7 +26,9 @@ class Scene:
         self.contents = list(contents)
         self.failures = []
         self.frames = FrameTable()
-        self.resolver = UserResolver(self.frames, ImageCache(self.proc), self.failures.append)
+        self.resolver = UserResolver(
+            self.frames, ImageCache(self.proc), self.failures.append, lambda *_: None
+        )
         self.process = TracedProcess.open(1, Status(1, frozenset({os.getuid()}), 1), self.proc)
         self.process.is_current = lambda: True
         self.process.perfmap = PerfMap([str(tmp_path / "perf.map")], (os.getuid(),))

@@ -134,7 +134,7 @@ def test_mutated_records():
         frames = mutated(eh.data, rng, 0, len(eh.data))
         debugs = mutated(debug.data, rng, 0, len(debug.data))
         made += attempt(f.elf(frames, named=[f.EH_FRAME, (".debug_frame", 0, debugs)]))
-    assert turns / 10 < made < turns * 0.95
+    assert turns / 20 < made < turns * 0.95
 
 
 def many_overlapping():
@@ -218,11 +218,13 @@ LIMITS_S, LIMITS_MB = 15, 1000
 def test_large_and_made_to_hurt(make):
     """In a process of its own, whose memory and time are limited."""
     code = (
-        "import resource, sys, time; sys.path[:0] = ['tests', 'tests/unwind']\n"
+        "import sys, time; sys.path[:0] = ['tests', 'tests/unwind']\n"
         f"import test_fuzz; content = test_fuzz.{make.__name__}()\n"
         "started = time.process_time(); made = test_fuzz.attempt(content)\n"
         "print(made, time.process_time() - started)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(content) >> 20)"
+        # Not ru_maxrss: it begins with what the process that forked this one had.
+        "peak = next(row for row in open('/proc/self/status') if row.startswith('VmHWM'))\n"
+        "print(int(peak.split()[1]) // 1024, len(content) >> 20)"
     )
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -84,7 +84,8 @@ def open_cache(source: int, target: int, made: bool) -> Any:
     limit_memory(len(content))
     buffer = ffi.from_buffer(content)
     if made:
-        return SymCache.from_bytes(buffer)
+        from_bytes: Any = SymCache.from_bytes  # the library has no types
+        return from_bytes(buffer)
     cache: Any = next(Archive.from_bytes(buffer).iter_objects()).make_symcache()
     with cache.open_stream() as stream:
         while part := stream.read(1 << 20):
