@@ -34,7 +34,7 @@ class Maps:
             del self.loaded[number]
 
     def used(self):
-        return {number: self.times.get(number, 0) for number in self.loaded}
+        return {number: self.times.get(number, 1 << 31) for number in self.loaded}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,10 @@ class TableMaps:
         finally:
             for fd in arrays.values():
                 os.close(fd)
+        # As if it had just been met: what was loaded last is not to be the first to go again.
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) >> 20 & 0xFFFFFFFF
         for table, count in zip(tables, counts, strict=True):
-            value = struct.pack("<IIII", table.number, count, 0, 0)
+            value = struct.pack("<IIII", table.number, count, now, 0)
             self._images.update(table.key.packed(), value)
 
     def remove(self, tables: Sequence[tuple[int, ImageKey]]) -> None:
@@ -86,7 +89,7 @@ class TableMaps:
                 continue
 
     def used(self) -> dict[int, int]:
-        """Return when each loaded image was last met, by its number; 0 for never.
+        """Return when each loaded image was last met or loaded, by its number.
 
         The time is CLOCK_BOOTTIME in units of 2**20 ns, cut to 32 bits (50 days).
         """
