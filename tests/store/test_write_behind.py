@@ -77,15 +77,15 @@ def test_old_pages_leave_memory_and_the_end_stays(small, place):
 def test_a_session_gives_up_old_pages_and_no_rows(small, place):
     writer = SessionWriter.create(place / "a.wb", synthetic.manifest(("cpu",), 0, 0))
     stream = place / "a.wb" / "cpu.arrows"
-    batch = synthetic.batch_of("cpu", synthetic.truth(("cpu",), 20_000).columns["cpu"])
-    for _ in range(6):
+    batch = synthetic.batch_of("cpu", synthetic.truth(("cpu",), 1_000).columns["cpu"])
+    for _ in range(60):
         writer.append("cpu", batch)
         written_out(stream)
     pages = resident(stream)
     assert len(pages) > 200
     assert not any(pages[: len(pages) // 4])
     writer.finish()
-    assert open_store(place / "a.wb").sources["cpu"].num_rows == 6 * batch.num_rows
+    assert open_store(place / "a.wb").sources["cpu"].num_rows == 60 * batch.num_rows
 
 
 def test_each_piece_is_named_when_new_and_when_old(small, tmp_path, monkeypatch):
