@@ -7,9 +7,12 @@ import mmap
 import os
 
 import pytest
+import synthetic
 
 from workbench.store import write_behind
+from workbench.store.reader import open_store
 from workbench.store.write_behind import WriteBehind
+from workbench.store.writer import SessionWriter
 
 PAGE = mmap.PAGESIZE
 
@@ -36,42 +39,61 @@ def resident(path):
     return [bool(page & 1) for page in found]
 
 
-def grow(path, pages, behind):
-    with open(path, "ab", buffering=0) as file:
-        for _ in range(pages):
-            file.write(os.urandom(PAGE))
-            behind.grown(file.tell())
-            if file.tell() % (16 * PAGE) == 0:
-                os.fsync(file.fileno())  # stands for the time that the kernel's writers take
-
-
-def gives_pages_up(path):
-    """Whether this file system can drop pages at all: tmpfs and ramfs have nowhere else."""
-    path.write_bytes(bytes(PAGE))
-    with path.open("rb+") as file:
+@pytest.fixture
+def place(tmp_path):
+    """A folder whose file system can drop pages: tmpfs and ramfs have nowhere else for them."""
+    probe = tmp_path / "probe"
+    probe.write_bytes(bytes(PAGE))
+    with probe.open("rb+") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, PAGE, os.POSIX_FADV_DONTNEED)
-    return not any(resident(path))
-
-
-def test_old_pages_leave_memory_and_the_end_stays(small, tmp_path):
-    if not gives_pages_up(tmp_path / "probe"):
+    if any(resident(probe)):
         pytest.skip("the file system of the temporary folder keeps its files in memory")
-    path = tmp_path / "t.arrows"
+    return tmp_path
+
+
+def written_out(path):
+    """Stand for the time that the kernel's writers take."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def test_old_pages_leave_memory_and_the_end_stays(small, place):
+    path, content = place / "t.arrows", os.urandom(160 * PAGE)
     path.touch()
     behind = WriteBehind(str(path))
-    grow(path, 160, behind)
+    with open(path, "ab", buffering=0) as file:
+        for start in range(0, len(content), 16 * PAGE):
+            file.write(content[start : start + 16 * PAGE])
+            behind.grown(file.tell())
+            written_out(path)
     behind.close()
     pages = resident(path)
     assert not any(pages[: 160 - 64 - 16])
     assert all(pages[-16:])
+    assert path.read_bytes() == content
 
 
-def test_each_piece_is_named_when_new_and_when_old(small, tmp_path):
+def test_a_session_gives_up_old_pages_and_no_rows(small, place):
+    writer = SessionWriter.create(place / "a.wb", synthetic.manifest(("cpu",), 0, 0))
+    stream = place / "a.wb" / "cpu.arrows"
+    batch = synthetic.batch_of("cpu", synthetic.truth(("cpu",), 1_000).columns["cpu"])
+    for _ in range(60):
+        writer.append("cpu", batch)
+        written_out(stream)
+    pages = resident(stream)
+    assert len(pages) > 200
+    assert not any(pages[: len(pages) // 4])
+    writer.finish()
+    assert open_store(place / "a.wb").sources["cpu"].num_rows == 60 * batch.num_rows
+
+
+def test_each_piece_is_named_when_new_and_when_old(small, tmp_path, monkeypatch):
     told = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *given: told.append(given[1:3]))
     path = tmp_path / "t"
     path.touch()
-    behind = WriteBehind(str(path), lambda _, offset, length, __: told.append((offset, length)))
+    behind = WriteBehind(str(path))
     behind.grown(15 * PAGE)
     assert told == []
     behind.grown(6 * 16 * PAGE)
@@ -83,16 +105,13 @@ def test_each_piece_is_named_when_new_and_when_old(small, tmp_path):
     assert offsets.index(5) > offsets.index(4)
 
 
-def test_advice_that_is_refused_and_two_closes(small, tmp_path):
-    def refuse(*_):
-        raise OSError(22, "refused")
-
-    path = tmp_path / "t"
-    path.touch()
-    behind = WriteBehind(str(path), refuse)
+def test_files_that_take_no_advice(small):
+    reading, writing = os.pipe()  # posix_fadvise(2): ESPIPE
+    behind = WriteBehind(f"/proc/self/fd/{reading}")
     behind.grown(1 << 24)
     behind.close()
-    behind.close()
+    os.close(reading)
+    os.close(writing)
 
 
 def test_a_file_that_is_not_there(tmp_path):

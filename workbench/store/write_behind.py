@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 
-#: Bytes after which a piece of the file is handed to the kernel's writers.
 STEP = 8 << 20
-#: Bytes of the end of the file that stay in memory, for readers that follow it.
+"""Bytes after which a piece of the file is handed to the kernel's writers."""
 KEPT = 64 << 20
-
-Advise = Callable[[int, int, int, int], None]
+"""Bytes of the end of the file that stay in memory, for readers that follow it."""
 
 
 class WriteBehind:
@@ -33,8 +30,6 @@ class WriteBehind:
     ----------
     path : str
         The file; it exists.
-    advise : callable, optional
-        Called with descriptor, offset, length and advice.
 
     Raises
     ------
@@ -42,9 +37,8 @@ class WriteBehind:
         The file cannot be opened.
     """
 
-    def __init__(self, path: str, advise: Advise = os.posix_fadvise) -> None:
+    def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._advise = advise
         self._written = 0
         self._dropped = 0
 
@@ -57,12 +51,10 @@ class WriteBehind:
                 self._dont_need(self._dropped)
                 self._dropped += STEP
 
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)
+
     def _dont_need(self, offset: int) -> None:
         with contextlib.suppress(OSError):
-            self._advise(self._descriptor, offset, STEP, os.POSIX_FADV_DONTNEED)
-
-    def close(self) -> None:
-        """Close the descriptor. May be called again."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            os.posix_fadvise(self._descriptor, offset, STEP, os.POSIX_FADV_DONTNEED)
