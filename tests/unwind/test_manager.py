@@ -137,7 +137,8 @@ def test_many_short_processes_do_not_keep_it_busy(make, monkeypatch, sleeper):
 
 
 def test_the_least_used_make_room(make, maps, monkeypatch, sleeper):
-    monkeypatch.setattr(module, "TOGETHER_S", 60)  # else a slow machine makes room in steps
+    monkeypatch.setattr(module, "TOGETHER_S", 60)  # else a slow machine makes room in steps,
+    monkeypatch.setattr(module, "AGAIN_S", ())  # and again for the sleeper meanwhile
     manager, names = make(budget=100 * 100)
     manager.process_started(sleeper)
     assert manager.wait(10)
