@@ -10,6 +10,7 @@ from workbench.recording import Recording
 
 if TYPE_CHECKING:
     from workbench.views.flamegraph import Flamegraph
+    from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
     from workbench.views.syscalls import SyscallOverview
 
@@ -39,6 +40,29 @@ class Session(Recording):
         from workbench.views.flamegraph import Flamegraph
 
         return Flamegraph.of(self, kind, **options)
+
+    def hotspots(self, kind: str = "cpu", *, weight: str = "") -> Hotspots:
+        """Return the functions and source lines in which the time is spent.
+
+        Parameters
+        ----------
+        kind : str
+            Table whose stacks are looked at.
+        weight : str
+            What is summed: by default events, of ``offcpu`` the time.
+
+        Returns
+        -------
+        Hotspots
+            Its ``functions`` and ``lines`` are polars frames with self and total of each.
+
+        Raises
+        ------
+        MissingTableError
+        """
+        from workbench.views.hotspots import Hotspots
+
+        return Hotspots(self, kind, weight=weight)
 
     def syscalls(self) -> SyscallOverview:
         """Return the overview of the system calls: table, latency histogram, errors.

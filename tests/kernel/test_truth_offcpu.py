@@ -99,7 +99,7 @@ def test_every_switch_is_an_event(tmp_path, capfd, pingpong):
     session = capture(tmp_path, [pingpong, "20000"])
     told = told_by(capfd)
     found = periods(session)
-    # The kernel does not run the program at each switch: it misses a few in a million.
+    # Where programs may not run in the context of init, its switches to a thread are not seen.
     unseen = session.losses.filter(kind="offcpu")["dropped"].sum()
     assert unseen < 20
     for tid, (voluntary, involuntary) in told.items():

@@ -26,10 +26,19 @@ ENDS = ["Processes", "Losses", "Overhead"]
 @pytest.mark.parametrize(
     ("kinds", "expected"),
     [
-        (("syscalls", "cpu"), ["Flamegraph: cpu", "System calls"]),
-        (("cpu",), ["Flamegraph: cpu"]),
-        (("offcpu",), ["Flamegraph: offcpu", "Off-CPU time"]),
-        (("cpu", "offcpu"), ["Flamegraph: cpu", "Flamegraph: offcpu", "Off-CPU time"]),
+        (("syscalls", "cpu"), ["Flamegraph: cpu", "Hot spots: cpu", "System calls"]),
+        (("cpu",), ["Flamegraph: cpu", "Hot spots: cpu"]),
+        (("offcpu",), ["Flamegraph: offcpu", "Hot spots: offcpu", "Off-CPU time"]),
+        (
+            ("cpu", "offcpu"),
+            [
+                "Flamegraph: cpu",
+                "Hot spots: cpu",
+                "Flamegraph: offcpu",
+                "Hot spots: offcpu",
+                "Off-CPU time",
+            ],
+        ),
         (("syscalls",), ["System calls"]),
         (("syscalls_agg",), ["System calls"]),
     ],

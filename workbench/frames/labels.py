@@ -54,7 +54,7 @@ class Labels:
 
 
 def named_frames(rec: Recording) -> pl.DataFrame:
-    """Return frame_id, name, module and kind (number), ordered by frame_id.
+    """Return frame_id, name, module, kind (number), file and line, ordered by frame_id.
 
     The module of a Python frame is its source file: all of them run in the same interpreter.
     """
@@ -63,7 +63,7 @@ def named_frames(rec: Recording) -> pl.DataFrame:
     source = pl.col("file").fill_null("")
     kind = pl.col("kind").cast(pl.String).fill_null("unknown")
     return (
-        need(rec, "frames", "frame_id", "function", "module", "file", "kind")
+        need(rec, "frames", "frame_id", "function", "module", "file", "line", "kind")
         .unique("frame_id", keep="last")
         .sort("frame_id")
         .select(
@@ -79,6 +79,8 @@ def named_frames(rec: Recording) -> pl.DataFrame:
                 default=_UNKNOWN_KIND,
                 return_dtype=pl.UInt8,
             ).alias("kind"),
+            "file",
+            "line",
         )
         .collect()
     )

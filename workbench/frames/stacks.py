@@ -55,6 +55,31 @@ class StackTable:
     weight: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class StackSums:
+    """Stacks and what was summed for them.
+
+    Parameters
+    ----------
+    frames : polars.DataFrame
+        See :func:`workbench.frames.labels.named_frames`.
+    flat : numpy.ndarray
+        int64, frame ids of all stacks one after the other, leaf first; -1 stands for no stack.
+    offsets : numpy.ndarray
+        int64: stack ``i`` is ``flat[offsets[i]:offsets[i + 1]]``.
+    stack : numpy.ndarray
+        int64, number of the stack of each row.
+    amount : numpy.ndarray
+        int64, sum of each row.
+    """
+
+    frames: pl.DataFrame
+    flat: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    stack: NDArray[np.int64]
+    amount: NDArray[np.int64]
+
+
 Start = str | tuple[str, str]
 """A function, or a function and its module."""
 
@@ -113,6 +138,30 @@ def stack_table(
     ParameterError
         ``by`` names a column that cannot group.
     """
+    events, sums = stack_sums(rec, kind, by, weight, stack)
+    flat, offsets = sums.flat, sums.offsets
+    if start:
+        flat, offsets = _begun(sums.frames, flat, offsets, start)
+    groups = [group_texts(events[column]) for column in by]
+    labels, frame_label, group_labels = make_labels(sums.frames, groups)
+    return StackTable(
+        labels,
+        *_paths(frame_label(flat), offsets, sums.stack, group_labels),
+        sums.amount,
+    )
+
+
+def stack_sums(
+    rec: Recording, kind: str, by: Sequence[str], weight: str = COUNT, stack: str = "stack_id"
+) -> tuple[pl.DataFrame, StackSums]:
+    """Sum the events of a kind per group and stack; parameters and errors of :func:`stack_table`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The groups of each row (columns ``by``).
+    StackSums
+    """
     import polars as pl
 
     wrong = [column for column in by if column not in GROUPS]
@@ -136,15 +185,8 @@ def stack_table(
     stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
     frames = named_frames(rec)
     flat, offsets = _without_probe(frames, flat, offsets)
-    if start:
-        flat, offsets = _begun(frames, flat, offsets, start)
-    groups = [group_texts(events[column]) for column in by]
-    labels, frame_label, group_labels = make_labels(frames, groups)
-    return StackTable(
-        labels,
-        *_paths(frame_label(flat), offsets, stack_of_row, group_labels),
-        events["amount"].to_numpy().astype(np.int64),
-    )
+    amounts = events["amount"].to_numpy().astype(np.int64)
+    return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
 
 def _without_probe(

@@ -16,6 +16,7 @@ from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
 from workbench.views import findings, html, units
 from workbench.views.flamegraph import Flamegraph
+from workbench.views.hotspots import Hotspots
 from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
 from workbench.views.offcpu import OffcpuOverview
 from workbench.views.syscalls import SyscallOverview
@@ -32,8 +33,8 @@ MAX_PROCESSES = 500
 def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> Path:
     """Write a report of a recording and return its path.
 
-    It holds what the recording allows: findings, a flamegraph for every kind with stacks, the
-    overviews of off-CPU time and of system calls, processes, losses and overhead.
+    It holds what the recording allows: findings, a flamegraph and hot spots for every kind with
+    stacks, the overviews of off-CPU time and of system calls, processes, losses and overhead.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def render(rec: Recording, title: str) -> str:
         if kind == "cpu":
             found += findings.of_profile(graph.tree)
         sections.append((f"Flamegraph: {kind}", graph.fragment()))
+        sections.append((f"Hot spots: {kind}", Hotspots(rec, kind, title="").fragment()))
     if has(rec, OFFCPU):
         waits = OffcpuOverview(rec, title="")
         found += findings.of_offcpu(waits)

@@ -1,0 +1,118 @@
+"""Table of the functions and lines in which the time is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from workbench.frames.hotspots import hotspots
+from workbench.frames.losses import lossy
+from workbench.frames.stacks import COUNT, DEFAULTS
+from workbench.views import html, units
+from workbench.views.tables import banner, table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.recording import Recording
+
+ROWS = 20
+"""Rows of a table at most; :attr:`Hotspots.functions` and :attr:`Hotspots.lines` hold all."""
+
+
+class Hotspots:
+    """Where the time goes, as two tables: by function and by source line.
+
+    Parameters
+    ----------
+    rec : Recording
+        Its selection is honoured.
+    kind, weight : str
+        See :func:`workbench.frames.hotspots.hotspots`.
+    title : str
+        Shown above.
+
+    Attributes
+    ----------
+    functions, lines : polars.DataFrame
+        See :func:`workbench.frames.hotspots.hotspots`; ``lines`` only has those with a source.
+
+    Raises
+    ------
+    MissingTableError
+        The recording has no such stacks.
+    """
+
+    def __init__(
+        self, rec: Recording, kind: str = "cpu", *, weight: str = "", title: str = "Hot spots"
+    ) -> None:
+        import polars as pl
+
+        self.title = title
+        self.notice = lossy(rec, kind)
+        self._time = (weight or DEFAULTS.get(kind, COUNT)) != COUNT
+        self.functions = hotspots(rec, kind, "function", weight)
+        known = (pl.col("file") != "") & pl.col("line").is_not_null()
+        self.lines = hotspots(rec, kind, "line", weight).filter(known)
+
+    def fragment(self) -> str:
+        """Return the view as a piece of HTML that needs nothing else."""
+        heading = f'<div class="wb-flame-title">{html.escape(self.title)}</div>'
+        parts = [self._table("Functions", "module", self.functions, _module)]
+        if len(self.lines):
+            parts.append(self._table("Source lines", "line", self.lines, _line))
+        body = "".join(f'<div class="wb-part">{part}</div>' for part in parts)
+        return (
+            f'<section class="wb wb-hotspots">{banner(self.notice)}'
+            f"{heading if self.title else ''}{body}</section>"
+        )
+
+    def _table(self, caption: str, place: str, found: pl.DataFrame, tell: Any) -> str:
+        amount = units.duration if self._time else units.count
+        rows = [
+            (
+                amount(row["self"]),
+                units.share(row["self_share"]),
+                amount(row["total"]),
+                units.share(row["total_share"]),
+                row["kind"],
+                row["name"],
+                tell(row),
+            )
+            for row in found.head(ROWS).iter_rows(named=True)
+        ]
+        head = ("self", "", "total", "", "kind", "function", place)
+        rest = f" (first {len(rows)} of {len(found):,})" if len(found) > len(rows) else ""
+        return table(
+            head,
+            rows,
+            numeric=range(4),
+            wide=(5, 6),
+            caption=f"{caption}, most self time first{rest}",
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<style>{html.css()}</style>{self.fragment()}"
+
+    def __repr__(self) -> str:
+        first = self.functions.head(1)
+        hottest = first["name"][0] if len(first) else "nothing"
+        return f"<Hotspots: {len(self.functions):,} functions, most self time in {hottest}>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write a self-contained HTML file and return its path.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
+        return html.save(html.page(self.title, self.fragment()), path)
+
+
+def _module(row: dict[str, Any]) -> str:
+    return PurePath(row["module"]).name or "–"
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{row['file'] or '?'}:{row['line']}"
