@@ -113,7 +113,7 @@ bench: packages-bench ## Measure against BCC and bpftrace; print a table, write 
 	@$(MAKE) --no-print-directory venv-dev bpf workload
 	@$(BIN)/python -m benches
 
-dataset: $(VENV_DEMO) bpf workload ## Record datasets/slow-api.wb anew (needs eBPF)
+dataset: $(VENV_DEMO) bpf workload ## Record the sessions in datasets/ anew (needs eBPF)
 	@$(BIN)/python -m workbench.demo --dataset datasets/slow-api.wb
 
 wheel: $(VENV_DEV) bpf workload ## Build dist/*.whl with the compiled objects, for this machine type

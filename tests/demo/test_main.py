@@ -100,7 +100,8 @@ def test_workload_that_dies_is_an_error(monkeypatch, tmp_path):
 
 def test_dataset_that_is_too_large_is_an_error(monkeypatch, tmp_path, capsys):
     path = tmp_path / "s.wb"
-    monkeypatch.setattr(wb, "capture", lambda *_a, **_k: path.write_bytes(b"12345"))
+    path.write_bytes(b"12345")
+    monkeypatch.setattr(wb, "capture", lambda *_a, **_k: SimpleNamespace(path=path))
     monkeypatch.setattr(demo, "program", lambda *_a: [__file__])
     monkeypatch.setattr(demo, "command", lambda *_a: [__file__, "demo"])
     monkeypatch.setattr(program, "DATASET_MAX_BYTES", 4)

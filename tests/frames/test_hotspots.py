@@ -67,7 +67,22 @@ def test_lines_of_one_function():
     assert by_function.select("self", "total").rows() == [(11, 111)]
 
 
+def test_python_lines_have_the_time_of_what_they_call():
+    samples = [
+        ("x", [("main", "m.py", "python"), ("loads", "", "native"), ("malloc", "", "native")], 3),
+        ("x", [("main", "m.py", "python"), ("f", "m.py", "python"), ("add", "", "native")], 4),
+        ("x", [("start", "", "native")], 1),
+    ]
+    found = hotspots(stacks_of(samples), frames=["python"])
+    assert found.select("name", "self", "total", "total_share").rows() == [
+        ("f", 4, 4, 0.5),
+        ("main", 3, 7, 0.875),
+    ]
+
+
 def test_what_cannot_be_told():
+    with pytest.raises(ParameterError, match="perl"):
+        hotspots(lines(), frames=["perl"])
     with pytest.raises(ParameterError, match="moon"):
         hotspots(lines(), by="moon")
     with pytest.raises(MissingTableError, match="cpu"):

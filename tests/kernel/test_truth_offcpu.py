@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,6 +139,42 @@ def stack_names(session):
         number: [frames[frame] for frame in ids]
         for number, ids in session["stacks"].polars().iter_rows()
     }
+
+
+def test_waits_for_a_lock_end_with_its_owner(tmp_path, capfd):
+    source = Path(__file__).with_name("convoy.c").read_text()
+    program = compiled(tmp_path, "convoy", source, "gcc", "-O1", "-pthread")
+    session = capture(tmp_path, [str(program), "30"], waker_stacks=True)
+    told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    assert len(told) == 30
+    names = stack_names(session)
+    wanting = [number for number, stack in names.items() if "want" in stack]
+    waits = boot_clock(session).filter(pl.col("stack_id").is_in(wanting), state="sleeping")
+    assert waits.height == pytest.approx(30, abs=2)  # the holder may be done before it is wanted
+    waited = sum(off_between(waits, start, end) for start, end, _ in told)
+    assert waited == pytest.approx(sum(end - start for start, end, _ in told), rel=0.05)
+    assert set(waits["waker_tid"]) == {told[-1][2]}
+    wakes = [names[n] for n in waits["waker_stack_id"].drop_nulls()]
+    assert sum("give_back" in stack for stack in wakes) >= waits.height - 2
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_sleeps_take_as_long_as_strace_says(tmp_path):
+    """Strace sees the call, this the time off the CPU within it: a little less."""
+    command = [sys.executable, "-c", "import time\nfor i in range(50): time.sleep(0.004)"]
+    counted = subprocess.run(
+        ["strace", "-f", "-w", "-c", "-e", "clock_nanosleep", *command],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (row,) = [line.split() for line in counted.stderr.splitlines() if "clock_nanosleep" in line]
+    session = capture(tmp_path, command)
+    stacks = stack_names(session).items()
+    asleep = [n for n, stack in stacks if any("clock_nanosleep" in name for name in stack)]
+    found = periods(session, state="sleeping").filter(pl.col("stack_id").is_in(asleep))
+    assert found.height == int(row[3]) == 50
+    assert (found["blocked"] + found["runnable"]).sum() / 1e9 == pytest.approx(
+        float(row[1]), rel=0.15
+    )
 
 
 def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):

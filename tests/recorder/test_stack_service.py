@@ -36,8 +36,23 @@ def service(monkeypatch):
 
 def test_a_command_has_its_tables_before_it_begins(service, monkeypatch):
     monkeypatch.setattr(module, "files_of", lambda program: [f"/{program}", "/libc"])
+    monkeypatch.setattr(module, "recall", lambda command: ["/libc", f"/{command[1]}.so"])
     service.prepare(Target(pid=5, held=True, command=("prog", "x")))
-    assert service.unwind.told == [("prepare", ["/prog", "/libc"]), ("wait", module.READY_S)]
+    wanted = ["/prog", "/libc", "/x.so"]
+    assert service.unwind.told == [("prepare", wanted), ("wait", module.READY_S)]
+
+
+def test_what_a_command_mapped_is_remembered(service, monkeypatch):
+    kept = []
+    monkeypatch.setattr(module, "files_of", lambda _: [])
+    monkeypatch.setattr(module, "recall", lambda _: [])
+    monkeypatch.setattr(module, "remember", lambda *told: kept.append(told))
+    service.finish()
+    assert kept == []
+    service.prepare(Target(pid=5, held=True, command=("prog",)))
+    service._announce(1, SimpleNamespace(source=b"", pid=5, mapping=SimpleNamespace(path="/a")))
+    service.finish()
+    assert kept == [(("prog",), ["/a"])]
 
 
 def test_a_running_process_is_waited_for(service):

@@ -11,6 +11,7 @@ def test_functions_and_lines_are_shown_and_escaped():
     assert "&lt;f&gt;" in shown
     assert "<f>" not in shown
     assert "Source lines" not in shown  # none is known
+    assert "Lines of Python" not in shown
     assert repr(view) == "<Hotspots: 2 functions, most self time in <f>>"
 
 
@@ -35,6 +36,7 @@ def test_long_tables_say_that_they_are_cut_and_times_are_times():
     assert f"first {ROWS} of 49" in view.fragment()
     assert "49 ms" in view.fragment()
     assert "a.py:49" in view.fragment()
+    assert view.fragment().index("Lines of Python") < view.fragment().index("Functions")
     assert view.functions["self"].sum() == pl.Series(range(50)).sum() * 1_000_000
 
 

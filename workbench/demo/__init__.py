@@ -12,6 +12,7 @@ notebook; see :mod:`workbench.demo.__main__`.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from workbench.diagnosis import doctor
@@ -22,6 +23,14 @@ BINARY = Path(__file__).with_name("slow-api")
 
 DATASET = Path(__file__).parents[2] / "datasets" / "slow-api.wb"
 """A session of the demo, recorded by ``make dataset``; only checkouts have it."""
+
+ORDERS = Path(__file__).with_name("orders.py")
+"""The second workload: a Python job with three faults. It needs nothing but Python."""
+
+ORDERS_DATASET = DATASET.with_name("orders.wb")
+"""A session of it; ``make dataset`` records that, too."""
+
+ORDERS_KINDS = {"cpu": {"hz": 999}, "offcpu": {}}
 
 KINDS = ("cpu", "syscalls")
 HZ = 999
@@ -96,6 +105,23 @@ def command(
     if quiet:
         arguments.append("--quiet")
     return program(*arguments)
+
+
+def orders_command(seconds: float = 4.0, *, python: str = sys.executable) -> list[str]:
+    """Return the command line of the Python job.
+
+    Parameters
+    ----------
+    seconds : float
+        How long it starts new rounds.
+    python : str
+        Interpreter that runs it.
+
+    Returns
+    -------
+    list of str
+    """
+    return [python, str(ORDERS), "--seconds", f"{seconds:g}"]
 
 
 def why_not_live() -> str:

@@ -94,10 +94,10 @@ def capture_or_recorded(output: Path, seconds: float) -> Session:
     return recorded(output)
 
 
-def record_dataset(path: Path, seconds: float) -> Session:
-    """Record the session that `demo.DATASET` holds.
+def record_dataset(path: Path, seconds: float) -> list[Session]:
+    """Record the sessions that `demo.DATASET` and `demo.ORDERS_DATASET` hold, beside each other.
 
-    The program runs as a copy at a neutral path, because its path becomes part of the session.
+    The programs run as copies at a neutral path, because their paths become part of the sessions.
 
     Raises
     ------
@@ -105,21 +105,26 @@ def record_dataset(path: Path, seconds: float) -> Session:
     """
     folder = Path(tempfile.gettempdir()) / "slow-api"
     folder.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         binary = shutil.copy(demo.program()[0], folder / "slow-api")
-        command = [str(binary), *demo.command(seconds)[1:]]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        session: Session = wb.capture(
-            demo.KINDS, command=command, hz=demo.HZ, output=path, overwrite=True
-        )
+        script = shutil.copy(demo.ORDERS, folder / "orders.py")
+        api = [str(binary), *demo.command(seconds)[1:]]
+        orders = ["/usr/bin/python3", str(script), *demo.orders_command(seconds)[2:]]
+        others = path.with_name(demo.ORDERS_DATASET.name)
+        made: list[Session] = [
+            wb.capture(demo.KINDS, command=api, hz=demo.HZ, output=path, overwrite=True),
+            wb.capture(demo.ORDERS_KINDS, command=orders, output=others, overwrite=True),
+        ]
     finally:
         shutil.rmtree(folder)
-    if (size := path.stat().st_size) > DATASET_MAX_BYTES:
-        raise StorageError(
-            f"The dataset has {size:,} bytes, more than {DATASET_MAX_BYTES:,}.",
-            advice="Record fewer seconds.",
-        )
-    return session
+    for session in made:
+        if (size := session.path.stat().st_size) > DATASET_MAX_BYTES:
+            raise StorageError(
+                f"{session.path.name} has {size:,} bytes, more than {DATASET_MAX_BYTES:,}.",
+                advice="Record fewer seconds.",
+            )
+    return made
 
 
 def run(output: Path, seconds: float) -> None:
@@ -148,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         if options.dataset:
-            print(record_dataset(options.dataset, options.seconds))
+            for session in record_dataset(options.dataset, options.seconds):
+                print(session)
         else:
             run(options.output.absolute(), options.seconds)
     except WorkbenchError as error:

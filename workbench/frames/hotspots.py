@@ -8,9 +8,12 @@ import numpy as np
 
 from workbench.errors import ParameterError
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, position
-from workbench.frames.stacks import COUNT, DEFAULTS, StackSums, stack_sums
+from workbench.frames.stacks import COUNT, DEFAULTS, StackSums, kept, stack_sums
+from workbench.schema import FRAME_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
@@ -24,7 +27,11 @@ BY = {
 
 
 def hotspots(
-    rec: Recording, kind: str = "cpu", by: str = "function", weight: str = ""
+    rec: Recording,
+    kind: str = "cpu",
+    by: str = "function",
+    weight: str = "",
+    frames: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Return the functions or lines of a profile, those with the most self time first.
 
@@ -39,6 +46,10 @@ def hotspots(
         "function" or "line".
     weight : str
         What is summed, as in :func:`workbench.frames.flame.flame_tree`.
+    frames : sequence of str
+        Kinds of frames to look at (:data:`workbench.schema.FRAME_KINDS`), by default all. What
+        others take counts as self of the frame that called them: with ``("python",)`` a line of
+        Python has the time of the interpreter and of the C code that it calls.
 
     Returns
     -------
@@ -58,23 +69,33 @@ def hotspots(
         total : u64
             Sum over the stacks that contain it, each once, however often it calls itself.
         self_share, total_share : f64
-            Of all.
+            Of all stacks.
 
     Raises
     ------
     MissingTableError
         A table or column is missing.
     ParameterError
-        ``by`` is none of those.
+        ``by`` or ``frames`` is none of those.
     """
     if by not in BY:
         raise ParameterError(
             f"Hot spots cannot be told by {by!r}.", advice=f"Use any of: {', '.join(BY)}."
         )
+    if wrong := [one for one in frames if one not in FRAME_KINDS]:
+        raise ParameterError(
+            f"There are no frames of kind {', '.join(map(repr, wrong))}.",
+            advice=f"Use any of: {', '.join(FRAME_KINDS)}.",
+        )
     _, sums = stack_sums(rec, kind, (), weight or DEFAULTS.get(kind, COUNT))
     keys, of_frame = _keys(sums, BY[by])
     amounts = _sums(sums.stack, sums.amount, len(sums.offsets) - 1)
-    return _table(keys, *_self_and_total(of_frame, sums.offsets, amounts), by)
+    offsets = sums.offsets
+    if frames:
+        keep = keys["kind"].is_in([KINDS.index(one) for one in frames]).to_numpy()[of_frame]
+        of_frame, offsets = kept(of_frame, offsets, keep)
+    whole = int(amounts[np.diff(sums.offsets) > 0].sum())
+    return _table(keys, *_self_and_total(of_frame, offsets, amounts), by, whole)
 
 
 def _keys(sums: StackSums, columns: tuple[str, ...]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
@@ -114,7 +135,7 @@ def _sums(of: NDArray[np.int64], amounts: NDArray[np.int64], size: int) -> NDArr
 
 
 def _table(
-    keys: pl.DataFrame, own: NDArray[np.int64], total: NDArray[np.int64], by: str
+    keys: pl.DataFrame, own: NDArray[np.int64], total: NDArray[np.int64], by: str, whole: int
 ) -> pl.DataFrame:
     import polars as pl
 
@@ -123,8 +144,9 @@ def _table(
         pl.Series("total", total).cast(pl.UInt64),
         pl.col("kind").replace_strict(list(range(len(KINDS))), list(KINDS), return_dtype=pl.String),
     )
-    whole = _whole(own)
-    shares = (pl.col(name).truediv(whole).alias(f"{name}_share") for name in ("self", "total"))
+    shares = (
+        pl.col(name).truediv(max(whole, 1)).alias(f"{name}_share") for name in ("self", "total")
+    )
     order = ["self", "total", *BY[by]]
     return (
         found.filter(pl.col("total") > 0)
@@ -132,7 +154,3 @@ def _table(
         .sort(order, descending=[True, True, *[False] * len(BY[by])])
         .drop("key")
     )
-
-
-def _whole(own: NDArray[np.int64]) -> float:
-    return float(own.sum()) or 1.0

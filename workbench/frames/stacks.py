@@ -205,7 +205,7 @@ def _without_probe(
     # A frame goes as long as all before it, in its own stack, go.
     others = np.concatenate([[0], np.cumsum(~ours)])
     goes = ours & (others[:-1] == np.repeat(others[offsets[:-1]], np.diff(offsets)))
-    return _kept(flat, offsets, ~goes)
+    return kept(flat, offsets, ~goes)
 
 
 def _begun(
@@ -225,10 +225,10 @@ def _begun(
     first, last = (
         np.repeat(before[ends], np.diff(offsets)) for ends in (offsets[:-1], offsets[1:])
     )
-    return _kept(flat, offsets, (before[:-1] < last) | (first == last))
+    return kept(flat, offsets, (before[:-1] < last) | (first == last))
 
 
-def _kept(
+def kept(
     flat: NDArray[np.int64], offsets: NDArray[np.int64], keep: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the frames that are kept, and the offsets of their stacks."""

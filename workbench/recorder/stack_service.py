@@ -12,6 +12,7 @@ from workbench.recorder import procfs
 from workbench.recorder.python_service import PythonService
 from workbench.recorder.stacks import StackWorker
 from workbench.schema import STACK_STATUSES
+from workbench.unwind.learned import recall, remember
 from workbench.unwind.loader import TableMaps
 from workbench.unwind.manager import UnwindManager
 from workbench.unwind.needed import files_of
@@ -64,6 +65,8 @@ class StackService:
         self.shared = {name: object_.maps[name] for name in TABLES if walks}
         self.python: PythonService | None = None
         self._namer = StackWorker()
+        self._command: tuple[str, ...] = ()
+        self._met: list[str] = []
         if python:
             self.python = self._namer.python = PythonService(object_, self._namer.frame_table)
             self.shared |= self.python.shared
@@ -82,7 +85,9 @@ class StackService:
         deadline = time.monotonic() + READY_S
         if self.unwind is not None:
             if target.held and target.command:
-                self.unwind.prepare(files_of(target.command[0]))
+                self._command = target.command
+                files = [*files_of(target.command[0]), *recall(target.command)]
+                self.unwind.prepare(list(dict.fromkeys(files)))
             self.unwind.wait(READY_S)
         if self.python is not None:
             self.python.wait(max(0.0, deadline - time.monotonic()))
@@ -116,6 +121,8 @@ class StackService:
 
     def finish(self) -> list[tuple[str, Any]]:
         """Name all that was handed over, and return the last batches."""
+        if self._command:
+            remember(self._command, self._met)
         return self._namer.finish()
 
     def unfinished(self, table: str) -> NDArray[np.int64]:
@@ -141,6 +148,7 @@ class StackService:
         self._namer.close()
 
     def _announce(self, number: int, found: FoundImage) -> None:
+        self._met.append(found.mapping.path)
         source = found.source if isinstance(found.source, bytes) else os.dup(found.source)
         self._namer.add_image(number, found.pid, found.mapping.path, source)
 

@@ -106,7 +106,7 @@ class TableCache:
 
     def _place(self, build_id: str) -> Path | None:
         directory = self.directory or default_directory()
-        if not _BUILD_ID.fullmatch(build_id) or not _is_private(directory):
+        if not _BUILD_ID.fullmatch(build_id) or not is_private(directory):
             return None
         return directory / build_id
 
@@ -142,7 +142,7 @@ class TableCache:
                 total -= size
 
 
-def _is_private(directory: Path) -> bool:
+def is_private(directory: Path) -> bool:
     """Make the directory if need be; return whether nobody else can write there."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

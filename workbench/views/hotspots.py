@@ -1,4 +1,4 @@
-"""Table of the functions and lines in which the time is spent."""
+"""Tables of the functions and lines in which the time is spent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from workbench.recording import Recording
 
-ROWS = 20
-"""Rows of a table at most; :attr:`Hotspots.functions` and :attr:`Hotspots.lines` hold all."""
+ROWS = 15
+"""Rows of a table at most; the attributes of :class:`Hotspots` hold all."""
 
 
 class Hotspots:
-    """Where the time goes, as two tables: by function and by source line.
+    """Where the time goes, by function and by source line; of Python programs by its lines first.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class Hotspots:
     ----------
     functions, lines : polars.DataFrame
         See :func:`workbench.frames.hotspots.hotspots`; ``lines`` only has those with a source.
+    python : polars.DataFrame
+        Lines of Python alone, with the time of the interpreter and of C code that they call.
 
     Raises
     ------
@@ -54,11 +56,16 @@ class Hotspots:
         self.functions = hotspots(rec, kind, "function", weight)
         known = (pl.col("file") != "") & pl.col("line").is_not_null()
         self.lines = hotspots(rec, kind, "line", weight).filter(known)
+        self.python = hotspots(rec, kind, "line", weight, ["python"])
 
     def fragment(self) -> str:
         """Return the view as a piece of HTML that needs nothing else."""
         heading = f'<div class="wb-flame-title">{html.escape(self.title)}</div>'
-        parts = [self._table("Functions", "module", self.functions, _module)]
+        parts = []
+        if len(self.python):
+            caption = "Lines of Python, with what they call in C"
+            parts.append(self._table(caption, "line", self.python, _line))
+        parts.append(self._table("Functions", "module", self.functions, _module))
         if len(self.lines):
             parts.append(self._table("Source lines", "line", self.lines, _line))
         body = "".join(f'<div class="wb-part">{part}</div>' for part in parts)
