@@ -299,10 +299,11 @@ static __always_inline void leave(void *ctx, struct task_struct *task, __u16 sta
 	 * to this thread was not seen (Firecracker guest, Linux 6.18: each such switch). */
 	if (slot->off)
 		lose(WB_DROP_UNSEEN);
+	/* The stack comes last: the verifier walks it anew for each value that is still needed. */
 	e = begin(slot, task, state);
-	slot->bytes = wb_stack(ctx, task, WB_STACK_HEAD(e), e->words, stack_flags());
 	slot->woken = state == WB_OFF_PREEMPTED ? e->ts : 0;
 	slot->off = 1;
+	slot->bytes = wb_stack(ctx, task, WB_STACK_HEAD(e), e->words, stack_flags());
 }
 
 static __always_inline void remember_waker(struct slot *slot)
