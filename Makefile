@@ -88,6 +88,8 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	@$(LLVM_STRIP) -g $@.part
 	@mv $@.part $@
 
+workbench/objects/syscalls_stacks.bpf.o: bpf/syscalls.bpf.c
+
 workload: $(WORKLOAD) ## Compile the bundled workload slow-api
 	@:
 

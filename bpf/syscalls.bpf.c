@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Every system call of the target: an event each, or counts and histograms made in the kernel. */
+/* Every system call of the target: an event each, or counts and histograms made in the kernel.
+ * Compiled a second time with WB_STACKS, see syscalls_stacks.bpf.c. */
+#ifdef WB_STACKS
+#include "stack.bpf.h"
+#else
 #include "workbench.bpf.h"
+#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -44,6 +49,10 @@ struct syscalls_event {
 	wb_tid tid WB_DOC("thread id");
 	wb_syscall_nr nr WB_DOC("system call number; 4096 is added for 32-bit calls, 32767 is any higher one");
 	wb_cpu cpu WB_DOC("CPU on which the call returned");
+#ifdef WB_STACKS
+	__u16 pad[2];
+	WB_STACK_FIELDS;
+#endif
 };
 WB_EVENT(syscalls_event);
 
@@ -194,12 +203,39 @@ static __always_inline void fill(struct syscalls_event *e, struct call *call,
 	e->cpu = bpf_get_smp_processor_id();
 }
 
-static __always_inline void report(void *ctx, struct call *call, struct task_struct *task,
-				   __u64 latency, long ret)
+#ifdef WB_STACKS
+struct stacked {
+	__u64 words[sizeof(struct syscalls_event) / sizeof(__u64) + WB_STACK_WORDS];
+};
+
+/* Room for the longest record. Programs on system call tracepoints are not preempted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stacked);
+} scratch SEC(".maps");
+
+/* The kernel's part of the stack would be the same for all: the way to this program. */
+static __always_inline void send(void *ctx, struct call *call, struct task_struct *task,
+				 __u64 latency, long ret)
 {
-	if (aggregate) {
-		add(call, task->tgid, latency, ret);
-	} else if (wb_transport == WB_TRANSPORT_RING) {
+	__u32 zero = 0;
+	struct syscalls_event *e = bpf_map_lookup_elem(&scratch, &zero);
+	long bytes;
+
+	if (!e)
+		return;
+	fill(e, call, task, latency, ret);
+	bytes = wb_stack(ctx, bpf_get_current_task_btf(), WB_STACK_HEAD(e), e->words,
+			 WB_STACK_USER | WB_STACK_PYTHON);
+	wb_output(ctx, e, sizeof(*e) + bytes);
+}
+#else
+static __always_inline void send(void *ctx, struct call *call, struct task_struct *task,
+				 __u64 latency, long ret)
+{
+	if (wb_transport == WB_TRANSPORT_RING) {
 		/* Written in place: half the cost of bpf_ringbuf_output()'s copy. */
 		struct wb_stats *stats = wb_cpu_stats();
 		struct syscalls_event *e = 0;
@@ -220,6 +256,16 @@ static __always_inline void report(void *ctx, struct call *call, struct task_str
 		fill(&e, call, task, latency, ret);
 		wb_output(ctx, &e, sizeof(e));
 	}
+}
+#endif
+
+static __always_inline void report(void *ctx, struct call *call, struct task_struct *task,
+				   __u64 latency, long ret)
+{
+	if (aggregate)
+		add(call, task->tgid, latency, ret);
+	else
+		send(ctx, call, task, latency, ret);
 }
 
 static __always_inline struct call *slot_of(__u32 tid)

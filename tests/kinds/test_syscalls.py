@@ -63,3 +63,11 @@ def test_calls_of_another_architecture_are_refused():
 def test_aggregation_goes_to_a_table_of_its_own():
     assert SYSCALLS.table(SYSCALLS.check({"aggregate": True})) == "syscalls_agg"
     assert SYSCALLS.table(SYSCALLS.check({})) == "syscalls"
+
+
+def test_stacks_are_an_object_of_their_own():
+    plain, stacks = ({"stacks": on, "aggregate": False} for on in (False, True))
+    assert SYSCALLS.object_for(plain).name == "syscalls.bpf.o"
+    assert SYSCALLS.object_for(stacks).name == "syscalls_stacks.bpf.o"
+    assert SYSCALLS.object_for(stacks).is_file()
+    assert [SYSCALLS.with_stacks(given) for given in (plain, stacks)] == [False, True]

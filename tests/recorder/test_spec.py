@@ -41,7 +41,7 @@ def test_defaults_of_the_kinds_are_filled_in():
     spec = Spec({"cpu": {}, "syscalls": {"aggregate": True}}, "x").checked()
     stacks = dict.fromkeys(("kernel_stacks", "user_stacks", "python_stacks"), True)
     assert spec.kinds["cpu"] == {"hz": 99} | stacks
-    assert spec.kinds["syscalls"] == {"syscalls": (), "aggregate": True}
+    assert spec.kinds["syscalls"] == {"syscalls": (), "aggregate": True, "stacks": False}
 
 
 @pytest.mark.parametrize(

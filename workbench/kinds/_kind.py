@@ -103,8 +103,9 @@ class CaptureKind:
         Size of each CPU's event buffer, unless the user sets one.
     clock : str
         Parameter with the rate of a sampling clock that drives the program, or "".
-    stacks : bool
-        Records end in the words of a stack, which become a ``stack_id``.
+    stacks : bool or str
+        Records end in the words of a stack, which become a ``stack_id``: always, or if this
+        parameter is set. Then the object is ``NAME_stacks.bpf.o``.
     source : str
         ``module:class`` of what reads its records, where that is not the usual one.
     aggregation : Aggregation, optional
@@ -122,7 +123,7 @@ class CaptureKind:
     settings: Callable[[Mapping[str, Any], str], dict[str, Any]] = _no_settings
     ring_bytes: int = 1 << 24
     clock: str = ""
-    stacks: bool = False
+    stacks: bool | str = False
     source: str = ""
     aggregation: Aggregation | None = None
     derived: tuple[str, ...] = field(default=())
@@ -132,6 +133,16 @@ class CaptureKind:
     def path(self) -> Path:
         """Path of its compiled object."""
         return Path(self.object) if self.object else OBJECTS / f"{self.name}.bpf.o"
+
+    def with_stacks(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether records of a capture with these parameters have stacks."""
+        return bool(parameters.get(self.stacks) if isinstance(self.stacks, str) else self.stacks)
+
+    def object_for(self, parameters: Mapping[str, Any]) -> Path:
+        """Path of the compiled object that captures with these parameters."""
+        if isinstance(self.stacks, str) and self.with_stacks(parameters):
+            return self.path.with_name(self.path.name.replace(".bpf.o", "_stacks.bpf.o"))
+        return self.path
 
     @property
     def event(self) -> str:

@@ -22,6 +22,11 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
             f"There is no system call {', '.join(unknown)} on {machine}.",
             advice="man 2 syscalls lists them; names are without prefix, e.g. openat.",
         )
+    if parameters["stacks"] and parameters["aggregate"]:
+        raise ParameterError(
+            "Counts made in the kernel have no stacks.",
+            advice="Leave out aggregate or stacks, or name the calls to capture with syscalls=.",
+        )
     chosen = np.zeros(512, bool)
     chosen[[numbers[name] for name in parameters["syscalls"]]] = True
     return {
@@ -36,14 +41,16 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
 KIND = CaptureKind(
     name="syscalls",
     answers="Which system calls does the program make, how long do they take, which fail?",
-    cost="about 0.3 µs a call, of which the two hooks alone are 0.25",
+    cost="about 0.3 µs a call, of which the two hooks alone are 0.25; with stacks 3 to 10 µs more",
     probes=("tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_exit"),
     parameters=(
         Parameter("syscalls", (), "names of the calls to capture, all if none is given"),
         Parameter("aggregate", False, "count in the kernel, send no events"),
+        Parameter("stacks", False, "take the caller's stack, native and Python, with each event"),
     ),
     settings=_settings,
     ring_bytes=1 << 25,
+    stacks="stacks",
     aggregation=Aggregation(
         when="aggregate",
         map="aggregates",

@@ -132,7 +132,7 @@ class CaptureLoop:
 
         spec = self.spec
         paths = {"process": kinds.OBJECTS / "process.bpf.o"}
-        paths |= {name: kinds.find(name).path for name in spec.kinds}
+        paths |= {name: kinds.find(name).object_for(given) for name, given in spec.kinds.items()}
         objects = {
             name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()
         }

@@ -39,7 +39,8 @@ class EventSource(Source):
         ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        super().__init__(kind.name, setup, settings, ring_bytes, path=kind.path)
+        path = kind.object_for(parameters)
+        super().__init__(kind.name, setup, settings, ring_bytes, path=path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
@@ -165,7 +166,7 @@ def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[Event
     """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
     if kind.table(parameters) != kind.name:
         return AggregateSource
-    usual = "workbench.recorder.stack_source:StackSource" if kind.stacks else ""
+    usual = "workbench.recorder.stack_source:StackSource" if kind.with_stacks(parameters) else ""
     module, _, name = (kind.source or usual).partition(":")
     if not module:
         return EventSource
