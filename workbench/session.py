@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.recording import Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workbench.views.flamegraph import Flamegraph
     from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
@@ -85,6 +87,36 @@ class Session(Recording):
         from workbench.views.offcpu import OffcpuOverview
 
         return OffcpuOverview(self)
+
+    def symbolize(
+        self,
+        search: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
+        output: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Session:
+        """Return a new session with the names, lines and inlined functions that can be found now.
+
+        For sessions of a server without debug information, opened where that is.
+        :func:`workbench.frames.symbols.symbol_summary` tells what is still missing.
+
+        Parameters
+        ----------
+        search : path or sequence of paths
+            Programs and debug files, or folders with such; they count by their build id alone.
+            Then come the module where it was, ``/usr/lib/debug``, and ``DEBUGINFOD_URLS``.
+        output : path, optional
+            By default ``NAME.symbolized.wb`` beside this one.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        MissingTableError, ParameterError, StorageError
+        """
+        from workbench.symbolizing import symbolized
+
+        return type(self).open(symbolized(self, search, output, overwrite=overwrite))
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write one HTML file with all views, which needs no network.

@@ -104,7 +104,7 @@ def test_every_command_runs_a_function_of_its_own():
         ).run
         for name, parser in choices.items()
     }
-    assert len(set(runs.values())) == len(runs) == 8
+    assert len(set(runs.values())) == len(runs) == 9
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,16 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", help="file to write, by default beside the session")
     export.set_defaults(run=commands.export)
 
+    symbolize = sub.add_parser("symbolize", help="look for names and lines of frames again")
+    _session(symbolize)
+    symbolize.add_argument(
+        "--search", action="append", default=[], metavar="PATH",
+        help="program, debug file, or a folder with such; may be given several times",
+    )  # fmt: skip
+    symbolize.add_argument("-o", "--output", help="by default NAME.symbolized.wb beside it")
+    symbolize.add_argument("--force", action="store_true", help="replace an existing file")
+    symbolize.set_defaults(run=commands.symbolize)
+
     report = sub.add_parser("report", help="write all views as one HTML file")
     _session(report)
     report.add_argument("-o", "--output", help="file to write, by default beside the session")

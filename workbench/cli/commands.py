@@ -127,6 +127,27 @@ def report(args: Namespace) -> int:
     return 0
 
 
+def symbolize(args: Namespace) -> int:
+    """Write the session with the names that can be found now; say what has none still."""
+    from workbench.frames.symbols import symbol_summary
+
+    before = symbol_summary(_open(args))
+    made = _open(args).symbolize(args.search, args.output, overwrite=args.force)
+    after = symbol_summary(made)
+    for what in ("named", "lined"):
+        print(
+            f"{what}: {after[what].sum():,} of {after['frames'].sum():,} frames "
+            f"({before[what].sum():,} before)",
+            file=sys.stderr,
+        )
+    for row in after.filter(after["named"] < after["frames"]).head(10).iter_rows(named=True):
+        missing = row["frames"] - row["named"]
+        where = f"{row['module']} (build id {row['build_id'] or 'unknown'})"
+        print(f"  {missing:,} without a name in {where}", file=sys.stderr)
+    print(made.path)
+    return 0
+
+
 def _open(args: Namespace) -> Session:
     from workbench.session import Session
 
