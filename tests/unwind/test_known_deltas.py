@@ -1,0 +1,140 @@
+"""Rows of functions whose directives are written here, with the rows worked out by hand.
+
+In the manner of tests of other unwinders, which list the deltas of functions that they know.
+"""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from programs import lines_of
+
+from workbench.elf import Elf
+from workbench.unwind.eh_frame import table_of
+from workbench.unwind.rows import Rule, row_at, unpack
+
+# Each label is where a new row starts; (rule, CFA in words, place of rbp below the CFA in words).
+KNOWN = {
+    # push %rbp; mov %rsp,%rbp: as the System V ABI has it
+    "framed_0": (Rule.RSP, 1, 0),
+    "framed_1": (Rule.RSP, 2, 2),
+    "framed_2": (Rule.RBP, 2, 2),
+    "framed_3": (Rule.RSP, 1, 0),
+    # two ways out: the second part has the state of before the first's epilogue
+    "twice_0": (Rule.RSP, 1, 0),
+    "twice_1": (Rule.RSP, 7, 0),
+    "twice_2": (Rule.RSP, 1, 0),
+    "twice_3": (Rule.RSP, 7, 0),
+    # rbp used as any register, saved deep in a large frame
+    "large_0": (Rule.RSP, 1, 0),
+    "large_1": (Rule.RSP, 3, 3),
+    "large_2": (Rule.RSP, 515, 3),
+    # the stack switched to what rbx holds, as in _dl_runtime_resolve: no rule can say it
+    "other_0": (Rule.RSP, 1, 0),
+    "other_1": (Rule.BAD, 0, 0),
+    "other_2": (Rule.RSP, 1, 0),
+    # rip undefined: the root of a thread
+    "root_0": (Rule.END, 0, 0),
+    # nothing is said of it: frame pointers
+    "unsaid_0": (Rule.FP, 0, 0),
+}
+SOURCE = """
+.text
+.macro at name
+\\name:
+.endm
+framed:
+.cfi_startproc
+at framed_0
+    push %rbp
+.cfi_def_cfa_offset 16
+.cfi_offset %rbp, -16
+at framed_1
+    mov %rsp, %rbp
+.cfi_def_cfa_register %rbp
+at framed_2
+    pop %rbp
+.cfi_def_cfa %rsp, 8
+.cfi_restore %rbp
+at framed_3
+    ret
+.cfi_endproc
+twice:
+.cfi_startproc
+at twice_0
+    sub $48, %rsp
+.cfi_adjust_cfa_offset 48
+at twice_1
+    test %rdi, %rdi
+    je 1f
+.cfi_remember_state
+    add $48, %rsp
+.cfi_def_cfa_offset 8
+at twice_2
+    ret
+.cfi_restore_state
+at twice_3
+1:  ud2
+.cfi_endproc
+large:
+.cfi_startproc
+at large_0
+    push %rbx
+.cfi_def_cfa_offset 16
+.cfi_offset %rbx, -16
+    push %rbp
+.cfi_def_cfa_offset 24
+.cfi_offset %rbp, -24
+at large_1
+    sub $4096, %rsp
+.cfi_def_cfa_offset 4120
+at large_2
+    ud2
+.cfi_endproc
+other:
+.cfi_startproc
+at other_0
+    mov %rsp, %rbx
+.cfi_def_cfa %rbx, 8
+at other_1
+    and $-64, %rsp
+    mov %rbx, %rsp
+.cfi_def_cfa %rsp, 8
+at other_2
+    ret
+.cfi_endproc
+root:
+.cfi_startproc
+.cfi_undefined %rip
+at root_0
+    ud2
+.cfi_endproc
+at unsaid_0
+    ud2
+.section .note.GNU-stack,"",@progbits
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    path = tmp_path_factory.mktemp("known") / "known.so"
+    command = ["gcc", "-shared", "-nostdlib", "-x", "assembler", "-", "-o", path]
+    subprocess.run(command, input=SOURCE, text=True, check=True)
+    return path
+
+
+def test_rows_are_those_worked_out_by_hand(library):
+    with Elf.open(library) as elf:
+        table = table_of(elf)
+        (code,) = (load for load in elf.loads if load.flags & 1)
+    symbols = (line.split() for line in lines_of("nm", library))
+    places = {words[-1]: int(words[0], 16) - code.vaddr + code.offset for words in symbols}
+    found = {}
+    for name in KNOWN:
+        row = unpack(np.array([row_at(table.rows, places[name])], np.uint64))
+        found[name] = (Rule(row.rule[0]), int(row.cfa[0]), int(row.rbp[0]))
+    assert found == KNOWN
+    assert table.bad_rows == 1
