@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("ebpf-workbench", "numpy", "pyarrow", "polars", "pandas")
 SHARES = ("dropped_share", "consumer_cpu", "recorder_cpu")
-FINE_SHARES = ("whole", "slowed", "bpf_cpu")
+FINE_SHARES = ("whole", "slowed", "cpu_more", "bpf_cpu")
 """Shares of which hundredths of a percent tell something."""
 TEXTS = ("note", "steps", "incomplete", "ends", "runs_text")
 

@@ -32,7 +32,7 @@ COLUMNS = {
     "samples": "samples",
     "whole": "whole",
     "incomplete": "incomplete: first second + later",
-    "ends": "their outermost frames",
+    "ends": "where the walk of the code ended",
     "note": "",
 }
 
@@ -101,7 +101,9 @@ def _captured(program: Program, seconds: float, folder: Path) -> Session:
 
 
 def outermost(session: Session) -> pl.DataFrame:
-    """Return the samples with their status and the outermost frame of their stack.
+    """Return the samples with their status and the outermost frame that is not Python's.
+
+    The frames of Python are found without a walk, so they say nothing about where it ended.
 
     Returns
     -------
@@ -113,8 +115,11 @@ def outermost(session: Session) -> pl.DataFrame:
 
     stacks = session["stacks"].polars().unique("stack_id", keep="last")
     frames = session["frames"].polars().unique("frame_id", keep="last")
-    outer = stacks.select("stack_id", pl.col("frame_ids").list.last().alias("frame_id"))
-    named = outer.join(frames, on="frame_id", how="left")
+    named = stacks.explode("frame_ids").join(
+        frames.filter(pl.col("kind").cast(pl.String) != "python"),
+        left_on="frame_ids", right_on="frame_id", maintain_order="left",
+    )  # fmt: skip
+    named = named.group_by("stack_id").agg(pl.col("function", "module", "offset").last())
     samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
     joined = samples.join(named, on="stack_id", how="left")
     return joined.select("ts", "stack_status", "function", "module", "offset")

@@ -40,6 +40,7 @@ TRIAL = 2000
 COLUMNS = {
     "seconds": "seconds",
     "slowed": "slowed down by",
+    "cpu_more": "more CPU",
     "bpf_cpu": "BPF, of a core",
     "recorder_cpu": "recorder, of a core",
     "startup_cpu": "its start, CPU s",
@@ -82,7 +83,7 @@ class Work:
 
 
 def run(plan: Plan) -> Result:
-    """Take ``plan.starts`` rounds of ``plan.window`` seconds; ``slowed`` is of the round's bare."""
+    """Take ``plan.starts`` rounds of ``plan.window`` seconds; losses are those of each round."""
     tools: dict[str, Callable[[int, Path], Finish]] = {BARE: lambda _pid, _folder: dict}
     for make, title in ((_workbench, workbench_at), (_perf, _perf_at), (_py_spy, _py_spy_at)):
         tools |= {title(hz): make(hz) for hz in RATES_HZ}
@@ -92,7 +93,7 @@ def run(plan: Plan) -> Result:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in tools}
     failed: dict[str, str] = {}
     for _ in range(plan.starts):
-        bare = 0.0
+        bare: dict[str, Any] = {}
         for name, attach in tools.items():
             if name in failed:
                 continue
@@ -101,8 +102,9 @@ def run(plan: Plan) -> Result:
             except (BenchError, OSError, subprocess.SubprocessError, WorkbenchError) as error:
                 failed[name] = str(error)
                 continue
-            bare = bare or told["seconds"]
-            found[name].append(told | {"slowed": told["seconds"] / bare - 1})
+            bare = bare or told
+            slowed, more = (told[key] / bare[key] - 1 for key in ("seconds", "cpu"))
+            found[name].append(told | {"slowed": slowed, "cpu_more": more})
     for name, rounds in found.items():
         row = middle(rounds) if rounds else {}
         runs = [each["seconds"] for each in rounds]

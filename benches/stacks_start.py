@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKBENCH = "workbench"
-COLUMNS = {"total": "seconds", "runs_text": "from … to", "note": ""}
+COLUMNS = {"total": "seconds", "runs_text": "from … to", "steps": "of which", "note": ""}
 ROWS = {
     WORKBENCH: ("python", "cpu, native and Python stacks"),
     "workbench, native": ("native", "cpu without the frames of Python"),
@@ -52,6 +52,8 @@ def run(plan: Plan) -> Result:
     for name, (_stacks, note) in ROWS.items():
         runs = [told["total"] for told in found[name]]
         text = f"{min(runs):.3f} … {max(runs):.3f}" if runs else ""
-        row = {"name": name, "note": failed.get(name, note), "runs_text": text, "runs": runs}
-        result.rows.append((middle(found[name]) if runs else {}) | row)
+        seconds = middle(found[name]) if runs else {}
+        steps = ", ".join(f"{key} {value:.3f}" for key, value in seconds.items() if key != "total")
+        row = {"name": name, "note": failed.get(name, note), "runs_text": text, "steps": steps}
+        result.rows.append(seconds | row | {"runs": runs})
     return result

@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benches.harness import ROOT, BenchError
@@ -73,7 +74,7 @@ def _version(command: list[str]) -> str:
 
 def _compiled(folder: Path) -> Iterator[Program]:
     for mode in CHAIN_MODES:
-        yield _made(f"C++ -O2, {mode}", lambda mode=mode: (_chains(folder), mode))
+        yield _made(f"C++ -O2, {mode}", partial(_chains, folder, mode))
     yield _made("Rust -O", lambda: (_rust(folder),))
     yield _made("Node.js with JIT", _node)
     yield _made("Java, frame pointers", lambda: _java(folder))
@@ -93,7 +94,7 @@ def _tool(name: str) -> str:
     return found
 
 
-def _chains(folder: Path) -> str:
+def _chains(folder: Path, mode: str) -> tuple[str, ...]:
     compiler, program, library = _tool("g++"), folder / "chains", folder / "libfar.so"
     flags = [compiler, "-O2", "-fomit-frame-pointer", "-pthread"]
     if not program.exists():
@@ -102,7 +103,7 @@ def _chains(folder: Path) -> str:
         _run([*flags, "-shared", "-fPIC", "-o", str(library), str(source)])
         path = f"-Wl,-rpath,{folder}"
         _run([*flags, "-o", str(program), str(CHAINS), str(library), path])
-    return str(program)
+    return str(program), mode
 
 
 def _rust(folder: Path) -> str:
