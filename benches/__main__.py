@@ -10,7 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benches import decode, drain, first_event, report
+from benches import (
+    decode,
+    drain,
+    first_event,
+    report,
+    stacks_complete,
+    stacks_cost,
+    stacks_start,
+)
 from benches.harness import ROOT, Plan, Result
 from workbench.probe import support
 
@@ -21,6 +29,9 @@ BENCHES = {
     "drain-busy": drain.run_busy,
     "first-event": first_event.run,
     "decode": decode.run,
+    "stacks-start": stacks_start.run,
+    "stacks-cost": stacks_cost.run,
+    "stacks-complete": stacks_complete.run,
 }
 NEEDS_NO_KERNEL = {"decode"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benches import decode, drain, first_event
+from benches import decode, drain, first_event, stacks_complete, stacks_cost, stacks_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,9 @@ RATES = {
     "drain": "syscalls, one dd",
     "drain-busy": "syscalls, a dd on every CPU",
 }
+MAX_INCOMPLETE = 0.005
+MAX_BPF_CPU = {99: 0.003, 999: 0.02}
+"""Share of a core by rate."""
 PEERS = (drain.BCC_DEFAULT, drain.BCC_BEST, drain.BCC_RING, drain.BPFTRACE, drain.BPFTRACE_POLARS)
 
 
@@ -118,4 +121,26 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
         Goal("× bpftrace into a CSV reader, delivered", 10, times("drain", drain.BPFTRACE)),
         Goal("× slower traced program than with count only", 1.25, slowed, False),
         Goal("s to the first event in a dataframe", 0.3, first, False),
+        *_stack_goals(results, figures),
     ]
+
+
+def _stack_goals(results: Mapping[str, Result], figures: Figures) -> list[Goal]:
+    """The goals of whole stacks; the worst program counts."""
+    found = []
+    rows = results["stacks-complete"].rows if "stacks-complete" in results else []
+    for state in stacks_complete.STATES:
+        shares = [
+            (row["whole"], row["name"])
+            for row in rows
+            if row["state"] == state and row.get("whole") is not None
+        ]
+        whole, name = min(shares, default=(None, "no program"))
+        incomplete = None if whole is None else 1 - whole
+        text = f"of the stacks incomplete, {state} (worst: {name})"
+        found.append(Goal(text, MAX_INCOMPLETE, incomplete, False))
+    for hz, share in MAX_BPF_CPU.items():
+        cost = figures.get("stacks-cost", stacks_cost.workbench_at(hz), "bpf_cpu")
+        found.append(Goal(f"of a core for stacks in the kernel, {hz} Hz", share, cost, False))
+    ready = figures.get("stacks-start", stacks_start.WORKBENCH, "total")
+    return [*found, Goal("s until stacks of a process are recorded", 0.3, ready, False)]

@@ -19,8 +19,13 @@ from benches.harness import Plan, Result, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import JustifyMethod
+
 PACKAGES = ("ebpf-workbench", "numpy", "pyarrow", "polars", "pandas")
-SHARES = ("dropped_share", "consumer_cpu")
+SHARES = ("dropped_share", "consumer_cpu", "recorder_cpu")
+FINE_SHARES = ("whole", "slowed", "cpu_more", "bpf_cpu")
+"""Shares of which hundredths of a percent tell something."""
+TEXTS = ("note", "steps", "incomplete", "ends", "runs_text")
 
 
 def cell(key: str, value: Any) -> str:
@@ -31,6 +36,8 @@ def cell(key: str, value: Any) -> str:
         return value
     if key in SHARES:
         return f"{value:.1%}" if value else "0"
+    if key in FINE_SHARES:
+        return f"{value:.2%}"
     if abs(value) >= 1e9:
         return "–"  # a consumer that used no CPU
     if abs(value) >= 1e5:
@@ -43,8 +50,8 @@ def table(result: Result) -> Table:
     made = Table(title=result.title, title_justify="left", title_style="bold")
     made.add_column("", no_wrap=True)
     for key, heading in result.columns.items():
-        text = key in ("note", "steps")
-        made.add_column(heading, justify="left" if text else "right", overflow="fold")
+        justify: JustifyMethod = "left" if key in TEXTS else "right"
+        made.add_column(heading, justify=justify, overflow="fold")
     for row in result.rows:
         style = "bold" if row["name"].startswith("workbench") else ""
         made.add_row(row["name"], *(cell(k, row.get(k)) for k in result.columns), style=style)
