@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from pystacks_interpreters import Workload, compiled_stacks, interpreters, recor
 pytestmark = pytest.mark.kernel
 
 COMMANDS = interpreters()
-PY_SPY = os.environ.get("WORKBENCH_TEST_PY_SPY") or shutil.which("py-spy")
+PLACES = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+PY_SPY = os.environ.get("WORKBENCH_TEST_PY_SPY") or shutil.which("py-spy", path=PLACES)
 each_python = pytest.mark.parametrize("python", COMMANDS)
 
 
