@@ -113,7 +113,9 @@ def _rust(folder: Path) -> str:
 
 
 def _node() -> tuple[str, ...]:
-    command = (_tool("node"), "--perf-basic-prof")
+    # It would write a log into the current directory.
+    log = ("--no-logfile-per-isolate", "--logfile=/dev/null")
+    command = (_tool("node"), "--perf-basic-prof", *log)
     _run([*command, "-e", "0"], cleans=True)
     return (*command, str(SOURCES / "busy.js"))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +87,17 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
     assert not result.rows
     assert "Rust -O: left out, rustc is not installed" in result.notes
     assert "XDG_CACHE_HOME" not in os.environ or os.environ["XDG_CACHE_HOME"] != str(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
+def test_node_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = whole_programs._node()
+    with subprocess.Popen([*command, "0.1"]) as process:
+        assert process.wait(20) == 0
+    assert Path(f"/tmp/perf-{process.pid}.map").stat().st_size > 0
+    whole_programs.remove_perf_map(process.pid)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.kernel
