@@ -91,13 +91,16 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 def test_node_leaves_no_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command = whole_programs._node()
-    with subprocess.Popen([*command, "0.1"]) as process:
-        assert process.wait(20) == 0
+    (logs := tmp_path / "logs").mkdir()
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    command = whole_programs._node(logs)
+    with subprocess.Popen([*command, "0.1"], stdout=subprocess.PIPE) as process:
+        assert process.communicate(timeout=20)[0] == b""
+        assert process.returncode == 0
     assert Path(f"/tmp/perf-{process.pid}.map").stat().st_size > 0
     whole_programs.remove_perf_map(process.pid)
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
 
 
 @pytest.mark.kernel
