@@ -76,7 +76,7 @@ def _compiled(folder: Path) -> Iterator[Program]:
     for mode in CHAIN_MODES:
         yield _made(f"C++ -O2, {mode}", partial(_chains, folder, mode))
     yield _made("Rust -O", lambda: (_rust(folder),))
-    yield _made("Node.js with JIT", _node)
+    yield _made("Node.js with JIT", partial(_node, folder))
     yield _made("Java, frame pointers", lambda: _java(folder))
 
 
@@ -112,8 +112,9 @@ def _rust(folder: Path) -> str:
     return program
 
 
-def _node() -> tuple[str, ...]:
-    command = (_tool("node"), "--perf-basic-prof")
+def _node(folder: Path) -> tuple[str, ...]:
+    log = f"--logfile={folder}/node.log"  # else it writes one into the current directory
+    command = (_tool("node"), "--perf-basic-prof", log)
     _run([*command, "-e", "0"], cleans=True)
     return (*command, str(SOURCES / "busy.js"))
 

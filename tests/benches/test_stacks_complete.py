@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +87,20 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
     assert not result.rows
     assert "Rust -O: left out, rustc is not installed" in result.notes
     assert "XDG_CACHE_HOME" not in os.environ or os.environ["XDG_CACHE_HOME"] != str(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
+def test_node_leaves_no_file(tmp_path, monkeypatch):
+    (logs := tmp_path / "logs").mkdir()
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    command = whole_programs._node(logs)
+    with subprocess.Popen([*command, "0.1"], stdout=subprocess.PIPE) as process:
+        assert process.communicate(timeout=20)[0] == b""
+        assert process.returncode == 0
+    assert Path(f"/tmp/perf-{process.pid}.map").stat().st_size > 0
+    whole_programs.remove_perf_map(process.pid)
+    assert not list(here.iterdir())
 
 
 @pytest.mark.kernel

@@ -52,6 +52,21 @@ def test_folders_of_the_program_itself(tmp_path):
     assert str(library) in files_of(str(program))
 
 
+def test_virtual_machine_of_java(tmp_path):
+    (tmp_path / "server").mkdir()
+    shared = ("gcc", "-shared", "-fPIC", "-Wl,-soname,libjli.so")
+    launcher = compiled(tmp_path, "libjli.so", "int own(void){return 1;}", *shared)
+    program = compiled(
+        tmp_path, "java", "int own(void); int main(void){return own();}", "gcc",
+        str(launcher), "-Wl,-rpath,$ORIGIN",
+    )  # fmt: skip
+    found = files_of(str(program))
+    assert str(launcher) in found
+    assert not [path for path in found if "server" in path]  # it is not there
+    machine = compiled(tmp_path / "server", "libjvm.so", "int x;", "gcc", "-shared", "-fPIC")
+    assert str(machine) in files_of(str(program))
+
+
 def test_what_is_no_program(tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(b"\x7fELF but no more")

@@ -24,6 +24,9 @@ _HEADER_BYTES, _ENTRY_BYTES = 48, 24
 _64_BIT = (0x0300, 0x0A00)  # FLAG_X8664_LIB64, FLAG_AARCH64_LIB64, sysdeps/generic/ldconfig.h
 # elf.h, d_tag
 DT_NEEDED, DT_RPATH, DT_RUNPATH = 1, 15, 29
+_LOADED = {"libjli.so": "server/libjvm.so"}
+"""What a library is sure to load with dlopen(3), below its own folder: Java's launcher loads the
+virtual machine (GetJVMPath() in libjli/java_md.c of the JDK)."""
 _INTERPRETERS = 4
 """Scripts that are run by scripts: BINPRM limits them so (fs/exec.c)."""
 
@@ -86,6 +89,8 @@ def _needs(path: str, libraries: dict[str, str]) -> list[str] | None:
     except ObjectFormatError:
         return None
     found = [os.fsdecode(loader.rstrip(b"\0"))] if loader else []
+    if Path(path).name in _LOADED:
+        found.append(str(Path(path).parent / _LOADED[Path(path).name]))
     for name in names:
         if "/" in name:
             found.append(name)
