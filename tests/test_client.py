@@ -88,7 +88,11 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(place, kinds, options
 def test_parameters_go_to_the_kinds_that_have_them(place):
     made = capture(["cpu", "syscalls"], **ME, hz=7, syscalls="read", output=place / "s.wb")
     assert made.spec.kinds["cpu"]["hz"] == 7
-    assert made.spec.kinds["syscalls"] == {"syscalls": ("read",), "aggregate": False, "stacks": False}
+    assert made.spec.kinds["syscalls"] == {
+        "syscalls": ("read",),
+        "aggregate": False,
+        "stacks": False,
+    }
     assert not (place / "s.wb").exists()
     assert "not started" in repr(made)
     both = capture({"cpu": {"hz": 5}, "syscalls": {"aggregate": True}}, **ME).spec.kinds
