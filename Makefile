@@ -15,7 +15,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_HEADERS := $(wildcard bpf/*.h)
-OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=workbench/objects/%.bpf.o)
+# Kinds whose stacks are an option are compiled a second time, with stacks.
+BPF_WITH_STACKS := $(shell grep -l WB_STACKS bpf/*.bpf.c)
+OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=workbench/objects/%.bpf.o) \
+	$(BPF_WITH_STACKS:bpf/%.bpf.c=workbench/objects/%_stacks.bpf.o)
 # clang has no multiarch folder of its own for the target bpf: <asm/types.h> is the host's.
 MACHINE := $(shell uname -m)
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(MACHINE)))
@@ -82,13 +85,19 @@ bpf: $(OBJECTS) ## Compile the BPF programs (needs clang, no kernel headers)
 	@:
 
 # The debug information that remains is BTF: what CO-RE and the event layouts need.
-workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
+define COMPILE_BPF
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.part
 	@$(LLVM_STRIP) -g $@.part
 	@mv $@.part $@
+endef
 
-workbench/objects/syscalls_stacks.bpf.o: bpf/syscalls.bpf.c
+workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
+	$(COMPILE_BPF)
+
+%_stacks.bpf.o: BPF_CFLAGS += -DWB_STACKS
+workbench/objects/%_stacks.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
+	$(COMPILE_BPF)
 
 workload: $(WORKLOAD) ## Compile the bundled workload slow-api
 	@:

@@ -18,29 +18,19 @@ struct cpu_event {
 };
 WB_EVENT(cpu_event);
 
-/* Room for the longest record. */
-struct sample {
-	__u64 words[sizeof(struct cpu_event) / sizeof(__u64) + WB_STACK_WORDS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sample);
-} scratch SEC(".maps");
+WB_STACK_RECORD(cpu_event)
 
 SEC("perf_event")
 int cpu_sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	__u32 zero = 0, flags = 0, tgid = id >> 32;
+	__u32 flags = 0, tgid = id >> 32;
 	struct cpu_event *e;
 	long bytes;
 
 	if (!tgid || wb_selected(tgid) != WB_TARGET_ACTIVE)
 		return 0;
-	e = bpf_map_lookup_elem(&scratch, &zero);
+	e = wb_stack_record();
 	if (!e)
 		return 0;
 	if (kernel_stacks)

@@ -33,6 +33,25 @@ struct wb_stack_head {
 };
 #define WB_STACK_HEAD(event) ((struct wb_stack_head *)&(event)->kernel_depth)
 
+/* The place where the longest record of a kind is put together, one for each CPU (a program must not
+ * interrupt itself there): defines wb_stack_record(), which returns it. */
+#define WB_STACK_RECORD(event)                                                              \
+	struct wb_stack_room {                                                              \
+		__u64 words[sizeof(struct event) / sizeof(__u64) + WB_STACK_WORDS];         \
+	};                                                                                  \
+	struct {                                                                            \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                    \
+		__uint(max_entries, 1);                                                     \
+		__type(key, __u32);                                                         \
+		__type(value, struct wb_stack_room);                                        \
+	} wb_stack_rooms SEC(".maps");                                                      \
+	static __always_inline struct event *wb_stack_record(void)                          \
+	{                                                                                   \
+		__u32 zero = 0;                                                             \
+                                                                                            \
+		return bpf_map_lookup_elem(&wb_stack_rooms, &zero);                         \
+	}
+
 #if __has_include("python.bpf.h")
 #include "python.bpf.h"
 #define WB_HAS_PYTHON 1

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* Every system call of the target: an event each, or counts and histograms made in the kernel.
- * Compiled a second time with WB_STACKS, see syscalls_stacks.bpf.c. */
+ * With WB_STACKS each event has its caller's stack: an object of its own, syscalls_stacks.bpf.o, so that
+ * captures without stacks pay nothing for them. */
 #ifdef WB_STACKS
 #include "stack.bpf.h"
 #else
@@ -204,24 +205,14 @@ static __always_inline void fill(struct syscalls_event *e, struct call *call,
 }
 
 #ifdef WB_STACKS
-struct stacked {
-	__u64 words[sizeof(struct syscalls_event) / sizeof(__u64) + WB_STACK_WORDS];
-};
-
-/* Room for the longest record. Programs on system call tracepoints are not preempted. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct stacked);
-} scratch SEC(".maps");
+/* Programs on system call tracepoints are not preempted. */
+WB_STACK_RECORD(syscalls_event)
 
 /* The kernel's part of the stack would be the same for all: the way to this program. */
 static __always_inline void send(void *ctx, struct call *call, struct task_struct *task,
 				 __u64 latency, long ret)
 {
-	__u32 zero = 0;
-	struct syscalls_event *e = bpf_map_lookup_elem(&scratch, &zero);
+	struct syscalls_event *e = wb_stack_record();
 	long bytes;
 
 	if (!e)

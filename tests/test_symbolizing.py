@@ -60,8 +60,12 @@ def test_a_stripped_program_is_named_later(tmp_path, nothing_left, capsys):
 def test_what_cannot_be_named(tmp_path, capsys):
     profile = make_session(tmp_path / "y.wb", kinds=("cpu",), rows=10)
     with pytest.raises(ParameterError, match="no such folder"):
-        wb.symbolize(profile, [tmp_path / "no such folder"])
-    made = wb.symbolize(profile, output=tmp_path / "z.wb")
+        wb.open(profile).symbolize([tmp_path / "no such folder"])
+    made = wb.open(profile).symbolize(output=tmp_path / "z.wb")
     assert folded(made).equals(folded(wb.open(profile)))
+    assert made.manifest.reason == wb.open(profile).manifest.reason
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(StorageError, match="not a session"):
+        made.symbolize(output=tmp_path / "letter.txt", overwrite=True)
     assert main(["symbolize", str(profile), "-o", str(tmp_path / "z.wb")]) == 1
     assert "exists" in capsys.readouterr().err

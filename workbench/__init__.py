@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from workbench.profiling import profile as profile
     from workbench.session import Session as Session
     from workbench.session import open_session as open
-    from workbench.symbolizing import symbolize as symbolize
 
 _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "open": ("workbench.session", "open_session"),
     "profile": ("workbench.profiling", "profile"),
-    "symbolize": ("workbench.symbolizing", "symbolize"),
     "Session": ("workbench.session", "Session"),
     # What `%load_ext workbench` and `%unload_ext workbench` call.
     "load_ipython_extension": ("workbench.magics", "load_ipython_extension"),
@@ -50,7 +48,6 @@ __all__ = [
     "kinds",
     "open",
     "profile",
-    "symbolize",
 ]
 
 

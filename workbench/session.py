@@ -108,7 +108,7 @@ class Session(Recording):
         output : path, optional
             By default ``NAME.symbolized.wb`` beside this one.
         overwrite : bool
-            Replace an existing file.
+            Replace an existing session.
 
         Raises
         ------

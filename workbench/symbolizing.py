@@ -1,4 +1,4 @@
-"""`session.symbolize` and `wb.symbolize`: names for a session that was recorded without them."""
+"""`session.symbolize`: names for a session that was recorded without them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import MissingTableError, ParameterError, StorageError
-from workbench.store.save import save_store
+from workbench.output import check_room
+from workbench.store.save import Rows, save_tables
+from workbench.symbols.build_ids import BuildIds
+from workbench.symbols.debuginfod import Debuginfod
+from workbench.symbols.late import name_again
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
-    from workbench.session import Session
 
 PathLike = str | os.PathLike[str]
 
@@ -29,6 +32,7 @@ def symbolized(
     Parameters
     ----------
     rec : Recording
+        Its selection is honoured.
     search : path or sequence of paths
         Programs and debug files, or folders with such, which are looked through. Files count by
         their build id alone. Then come the module where it was, ``/usr/lib/debug``, and the
@@ -36,7 +40,7 @@ def symbolized(
     output : path, optional
         By default ``NAME.symbolized.wb`` beside the recording.
     overwrite : bool
-        Replace an existing file.
+        Replace an existing session.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def symbolized(
     ParameterError
         A place to search does not exist.
     StorageError
-        The output exists, or cannot be written.
+        The recording is not finished; the output exists, is no session, or cannot be written.
     """
     missing = {"frames", "stacks"} - set(rec.tables)
     if missing:
@@ -59,48 +63,20 @@ def symbolized(
             why=f"It holds no table {' and '.join(sorted(missing))}.",
             advice="Kinds with stacks are cpu, offcpu, and syscalls with stacks=True.",
         )
+    if rec.state == "recording":
+        raise StorageError(
+            f"{rec.path} is being recorded.", advice="Stop the capture, or save() a copy, first."
+        )
     places = _places([search] if isinstance(search, str | os.PathLike) else search)
     target = Path(output) if output else _beside(rec.path)
-    if target.exists() and not overwrite:
-        raise StorageError(
-            f"{target} exists.", advice="Choose another output, or say overwrite=True (--force)."
-        )
-    return _write(rec, places, target)
-
-
-def symbolize(
-    path: PathLike,
-    search: Sequence[PathLike] | PathLike = (),
-    output: PathLike | None = None,
-    *,
-    overwrite: bool = False,
-) -> Session:
-    """Name the frames of a session file; see :func:`symbolized`.
-
-    Returns
-    -------
-    Session
-        The new one.
-    """
-    from workbench.session import Session
-
-    with Session.open(path) as session:
-        return session.symbolize(search, output, overwrite=overwrite)
-
-
-def _write(rec: Recording, places: list[Path], target: Path) -> Path:
-    from workbench.symbols.build_ids import BuildIds
-    from workbench.symbols.debuginfod import Debuginfod
-    from workbench.symbols.late import name_again
-
+    check_room(target.absolute(), overwrite)
     files = BuildIds(places, Debuginfod.from_environment())
-    named = name_again(rec["frames"].arrow(), rec["stacks"].arrow(), files)
-    new = dict(zip(("frames", "stacks"), named, strict=True))
-    tables = {
-        name: (new[name].schema, [new[name]]) if name in new else (table.schema, table.batches())
-        for name, table in rec.tables.items()
+    frames, stacks = name_again(rec["frames"].arrow(), rec["stacks"].arrow(), files)
+    tables: dict[str, Rows] = {
+        name: (table.schema, table.batches()) for name, table in rec.tables.items()
     }
-    return save_store(rec._store, tables, target, rec.selection.describe() or "symbols added")
+    tables |= {"frames": (frames.schema, [frames]), "stacks": (stacks.schema, [stacks])}
+    return save_tables(rec.manifest, tables, target)
 
 
 def _places(search: Sequence[PathLike]) -> list[Path]:

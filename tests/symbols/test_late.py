@@ -24,6 +24,8 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     whole = compiled(folder, "whole", SOURCE, "gcc", "-g", "-O2", "-Wl,--build-id")
     subprocess.run(["strip", "-o", folder / "bare", whole], check=True)
+    debug = folder / "debug"  # as distributions ship it: without the code
+    subprocess.run(["objcopy", "--only-keep-debug", whole, debug], check=True)
     found = [line.split() for line in lines_of("nm", "-S", whole)]
     start, size = next((int(w[0], 16), int(w[1], 16)) for w in found if w[-1] == "work")
     with Elf.open(whole) as elf:
@@ -50,15 +52,16 @@ def named(frames, stacks):
     return [[rows[number] for number in ids] for ids in stacks.column("frame_ids").to_pylist()]
 
 
-def test_names_lines_and_inlines_as_addr2line_tells_them(built):
-    _folder, whole, build_id, places = built
+@pytest.mark.parametrize("kept", ["whole", "debug"])
+def test_names_lines_and_inlines_as_addr2line_tells_them(built, kept):
+    folder, whole, build_id, places = built
     rows = [
         {"frame_id": 10 + i, "function": "[bare]", "module": "/srv/bare", "build_id": build_id,
          "offset": address, "kind": "native"}
         for i, address in enumerate(places)
     ]  # fmt: skip
     stacks = stacks_of([[row["frame_id"]] for row in rows])
-    made = named(*name_again(frames_of(rows), stacks, BuildIds([whole])))
+    made = named(*name_again(frames_of(rows), stacks, BuildIds([folder / kept])))
     inlined = 0
     for address, stack in zip(places, made, strict=True):
         told = lines_of("addr2line", "-f", "-i", "-e", whole, hex(address))

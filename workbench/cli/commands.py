@@ -131,8 +131,9 @@ def symbolize(args: Namespace) -> int:
     """Write the session with the names that can be found now; say what has none still."""
     from workbench.frames.symbols import symbol_summary
 
-    before = symbol_summary(_open(args))
-    made = _open(args).symbolize(args.search, args.output, overwrite=args.force)
+    session = _open(args)
+    before = symbol_summary(session)
+    made = session.symbolize(args.search, args.output, overwrite=args.force)
     after = symbol_summary(made)
     for what in ("named", "lined"):
         print(

@@ -78,6 +78,12 @@ def hotspots(
     ParameterError
         ``by`` or ``frames`` is none of those.
     """
+    _, sums = stack_sums(rec, kind, (), weight or DEFAULTS.get(kind, COUNT))
+    return hotspots_of(sums, by, frames)
+
+
+def hotspots_of(sums: StackSums, by: str = "function", frames: Sequence[str] = ()) -> pl.DataFrame:
+    """Return the hot spots of stacks that were summed already; see :func:`hotspots`."""
     if by not in BY:
         raise ParameterError(
             f"Hot spots cannot be told by {by!r}.", advice=f"Use any of: {', '.join(BY)}."
@@ -87,7 +93,6 @@ def hotspots(
             f"There are no frames of kind {', '.join(map(repr, wrong))}.",
             advice=f"Use any of: {', '.join(FRAME_KINDS)}.",
         )
-    _, sums = stack_sums(rec, kind, (), weight or DEFAULTS.get(kind, COUNT))
     keys, of_frame = _keys(sums, BY[by])
     amounts = _sums(sums.stack, sums.amount, len(sums.offsets) - 1)
     offsets = sums.offsets
@@ -120,12 +125,12 @@ def _self_and_total(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the sums of each key: over stacks that begin with it, and that contain it."""
     lengths = np.diff(offsets)
-    size = int(keys.max()) + 1 if len(keys) else 0
+    size = int(keys.max(initial=0)) + 1
     full = lengths > 0
     own = _sums(keys[offsets[:-1][full]], amounts[full], size)
     stack = np.repeat(np.arange(len(lengths)), lengths)
-    once = np.unique(stack * max(size, 1) + keys)
-    return own, _sums(once % max(size, 1), amounts[once // max(size, 1)], size)
+    once = np.unique(stack * size + keys)
+    return own, _sums(once % size, amounts[once // size], size)
 
 
 def _sums(of: NDArray[np.int64], amounts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

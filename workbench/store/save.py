@@ -44,6 +44,24 @@ def save_store(store: Store, tables: Mapping[str, Rows], path: Path, selected: s
         finished = not any(store.path.glob("*.arrows"))
         if finished:
             return pack(store.path, path)
+    return save_tables(_saved(manifest, selected), tables, path)
+
+
+def save_tables(manifest: Manifest, tables: Mapping[str, Rows], path: Path) -> Path:
+    """Write tables as the session file of a manifest, atomically.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of a session that is not being recorded; its list of tables is made anew.
+    tables : mapping of str to (schema, batches)
+    path : Path
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written; an existing one stays.
+    """
     with writing(path):
         place = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
@@ -51,7 +69,7 @@ def save_store(store: Store, tables: Mapping[str, Rows], path: Path, selected: s
             name: write_parquet(schema, batches, place / f"{name}.parquet")
             for name, (schema, batches) in tables.items()
         }
-        write_manifest(place, _saved(replace(manifest, tables=rows), selected))
+        write_manifest(place, replace(manifest, tables=rows))
         return pack(place, path)
     finally:
         shutil.rmtree(place, ignore_errors=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 from workbench.elf import Elf
 from workbench.elf_format import SHT_SYMTAB
 from workbench.errors import ObjectFormatError
-from workbench.symbols.debug_files import DIRECTORIES, has_lines
+from workbench.symbols.debug_files import DIRECTORIES, by_build_id, has_lines, opened
 from workbench.symbols.regular import open_regular
 
 MAX_FILES = 100_000
 """Files that are looked at in all folders together."""
 _MAGIC = b"\x7fELF"
+_MOST = 2
 
 
 @dataclass
@@ -52,23 +53,20 @@ class BuildIds:
         """
         found: Elf | None = None
         for path in self._paths(build_id, module):
-            elf = _open(path, build_id)
-            if elf is None:
-                continue
-            if found is None or _worth(elf) > _worth(found):
-                found, elf = elf, found
-            if elf is not None:
-                elf.close()
-            if _worth(found) == 2:
+            for elf in opened(path, build_id):
+                if found is None or _worth(elf) > _worth(found):
+                    found, elf = elf, found  # noqa: PLW2901 - the lesser one is closed
+                if elf is not None:
+                    elf.close()
+            if found is not None and _worth(found) == _MOST:
                 break
         return found
 
     def _paths(self, build_id: str, module: str) -> Iterator[str]:
         yield from self._searched().get(build_id, ())
         yield module
-        name = f".build-id/{build_id[:2]}/{build_id[2:]}.debug"
         for folder in DIRECTORIES:
-            yield f"{folder}/{name}"
+            yield f"{folder}/{by_build_id(build_id)}"
         fetched = self.fetch(build_id) if self.fetch is not None else None
         if fetched is not None:
             yield str(fetched)
@@ -109,19 +107,7 @@ def _build_id(path: str) -> str:
     return ""
 
 
-def _open(path: str, build_id: str) -> Elf | None:
-    for descriptor, _ in open_regular(path):
-        try:
-            elf = Elf(descriptor, path)
-        except ObjectFormatError:
-            return None
-        if elf.build_id == build_id:
-            return elf
-        elf.close()
-    return None
-
-
 def _worth(elf: Elf) -> int:
     if has_lines(elf):
-        return 2
+        return _MOST
     return int(".symtab" in elf.sections and bool(len(elf.symbols(SHT_SYMTAB))))

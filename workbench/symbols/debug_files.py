@@ -78,19 +78,19 @@ class DebugFiles:
         roots = dict.fromkeys((root, ""))
         build_id = elf.build_id if _BUILD_ID.fullmatch(elf.build_id) else ""
         if build_id:
-            name = f".build-id/{build_id[:2]}/{build_id[2:]}.debug"
+            name = by_build_id(build_id)
             for place in [f"{r}{folder}/{name}" for r in roots for folder in self.directories]:
-                yield from _opened(place, build_id, None)
+                yield from opened(place, build_id)
         link = debug_link(elf)
         if link is not None:
             name, crc = link
             for folder in self._link_folders(path):
                 for place in [f"{r}{folder}/{name}" for r in roots]:
-                    yield from _opened(place, build_id, crc)
+                    yield from opened(place, build_id, crc)
         if build_id and self.fetch is not None:
             fetched = self.fetch(build_id)
             if fetched is not None:
-                yield from _opened(str(fetched), build_id, None)
+                yield from opened(str(fetched), build_id)
 
     def _link_folders(self, path: str) -> list[str]:
         folder = str(PurePosixPath(path).parent)
@@ -141,8 +141,13 @@ def crc32(descriptor: int) -> int | None:
     return value
 
 
-def _opened(path: str, build_id: str, crc: int | None) -> Iterator[Elf]:
-    """Yield the file at `path` if it is the debug file that was asked for."""
+def by_build_id(build_id: str) -> str:
+    """Return where a folder of debug files holds that of a build id."""
+    return f".build-id/{build_id[:2]}/{build_id[2:]}.debug"
+
+
+def opened(path: str, build_id: str, crc: int | None = None) -> Iterator[Elf]:
+    """Yield the ELF file at `path`, open, if it has that build id or, without any, that CRC."""
     for descriptor, _ in open_regular(path):
         try:
             elf = Elf(descriptor, path)

@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from workbench.cache_home import cache_home
+from workbench.elf import Elf
+from workbench.errors import ObjectFormatError
+
 TIMEOUT_S = 90.0
 """Longest time without any progress; the default of ``DEBUGINFOD_TIMEOUT``."""
 MAX_BYTES = 4 << 30
@@ -54,6 +58,7 @@ class Debuginfod:
     timeout: float = TIMEOUT_S
     max_bytes: int = MAX_BYTES
     failures: dict[str, str] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Debuginfod | None:
@@ -72,25 +77,28 @@ class Debuginfod:
     def __call__(self, build_id: str) -> Path | None:
         """Return the debug file of a build id, fetched unless it was before; None without one.
 
-        Whether it is the right file is for the caller to check.
+        One that was there before is for the caller to check.
         """
         if not _BUILD_ID.fullmatch(build_id) or build_id in self.failures:
             return None
         place = self.directory / build_id / "debuginfo"
         if place.is_file() and place.stat().st_size:
             return place
-        why = ""
-        for url in self.urls:
+        why = "no server can be reached"
+        for url in [each for each in self.urls if each not in self._gone]:
             try:
-                self._fetch(f"{url}/buildid/{build_id}/debuginfo", place)
-            except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+                self._fetch(f"{url}/buildid/{build_id}/debuginfo", build_id, place)
+            except (OSError, ValueError, ObjectFormatError) as error:
                 why = str(error) or type(error).__name__
+                # Others than HTTPError: it does not answer, and would not the next time.
+                if type(error) is urllib.error.URLError:
+                    self._gone.add(url)
             else:
                 return place
         self.failures[build_id] = why
         return None
 
-    def _fetch(self, url: str, place: Path) -> None:
+    def _fetch(self, url: str, build_id: str, place: Path) -> None:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(prefix=".", dir=place.parent)
         try:
@@ -99,6 +107,8 @@ class Debuginfod:
                 urllib.request.urlopen(url, timeout=self.timeout) as answer,  # noqa: S310 - http(s)
             ):
                 _copy(answer, file, self.max_bytes)
+            with Elf.open(temporary) as elf:
+                _check(elf, build_id)
             os.replace(temporary, place)  # noqa: PTH105 - both are on the same file system
         except BaseException:
             with suppress(OSError):
@@ -115,13 +125,15 @@ def _copy(answer: IO[bytes], file: IO[bytes], limit: int) -> None:
         file.write(part)
 
 
+def _check(elf: Elf, build_id: str) -> None:
+    if elf.build_id != build_id:
+        raise ValueError(f"a file with the build id {elf.build_id or 'none'}")
+
+
 def _directory(environment: Mapping[str, str]) -> Path:
     if environment.get("DEBUGINFOD_CACHE_PATH"):
         return Path(environment["DEBUGINFOD_CACHE_PATH"])
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        base = Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - Path.expanduser may raise
-    return base / "debuginfod_client"
+    return cache_home(environment) / "debuginfod_client"
 
 
 def _number(text: str, default: float) -> float:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.schema import FRAME_KINDS, STACKS, arrow_schema
-from workbench.symbols.debug_files import DebugFiles
 from workbench.symbols.expansion import Expander
 from workbench.symbols.frame_table import Frame, FrameTable
 from workbench.symbols.image import Image
@@ -88,7 +87,7 @@ def _image(files: BuildIds, build_id: str, module: str) -> Image | None:
         return None
     with elf:
         source = elf.duplicate()
-    image = Image(0, module, source, debug_files=DebugFiles(fetch=files.fetch))
+    image = Image(0, module, source)
     image.load()
     if image.status != "ok":
         image.close()

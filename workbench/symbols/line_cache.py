@@ -14,6 +14,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from workbench.cache_home import cache_home
+
 MAX_BYTES = 1 << 30
 """What the cache may hold; the entries not used for longest go first."""
 MAX_ENTRIES = 4096
@@ -25,9 +27,7 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 def default_directory() -> Path:
     """Return where the cache of this user lies."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return folder / "workbench" / "lines"
+    return cache_home() / "workbench" / "lines"
 
 
 def fingerprint(descriptor: int) -> str:

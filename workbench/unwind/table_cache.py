@@ -22,6 +22,7 @@ from typing import get_args
 
 import numpy as np
 
+from workbench.cache_home import cache_home
 from workbench.elf import Elf
 from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.eh_frame import eh_frame, is_supported, make_table
@@ -67,10 +68,7 @@ def load(elf: Elf, build_id: str) -> UnwindTable:
 
 def default_directory() -> Path:
     """Return where tables are kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        base = Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - Path.expanduser may raise
-    return base / "workbench" / "unwind"
+    return cache_home() / "workbench" / "unwind"
 
 
 @dataclass(frozen=True)

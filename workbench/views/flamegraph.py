@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from workbench.frames.stacks import Start
 from workbench.views import html, units
 from workbench.views.payload import payload
 from workbench.views.tables import banner, table
+from workbench.views.view import View
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -23,7 +23,7 @@ MODULE = "flamegraph.js"
 FALLBACK_ROWS = 10
 
 
-class Flamegraph:
+class Flamegraph(View):
     """An interactive flamegraph for notebooks and for files.
 
     It shows itself in a notebook without the widget manager; :meth:`widget` returns the same
@@ -110,22 +110,9 @@ class Flamegraph:
         """Return the view as a piece of HTML that needs nothing else."""
         return html.fragment(MODULE, self._state(), {"payload": self._payload}, self._fallback())
 
-    def _repr_html_(self) -> str:
-        return self.fragment()
-
     def __repr__(self) -> str:
         total = units.amount(self.tree.total, self.tree.unit)
         return f"<Flamegraph of {total}, {len(self.tree):,} nodes>"
-
-    def save(self, path: str | Path) -> Path:
-        """Write a self-contained HTML file and return its path.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be written.
-        """
-        return html.save(html.page(self.title or "Flamegraph", self.fragment()), path)
 
     def widget(self) -> Any:
         """Return the view as an anywidget.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from workbench.frames.hotspots import hotspots
+from workbench.frames.hotspots import hotspots_of
 from workbench.frames.losses import lossy
-from workbench.frames.stacks import COUNT, DEFAULTS
+from workbench.frames.stacks import COUNT, DEFAULTS, stack_sums
 from workbench.views import html, units
 from workbench.views.tables import banner, table
+from workbench.views.view import PlainView
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +21,7 @@ ROWS = 15
 """Rows of a table at most; the attributes of :class:`Hotspots` hold all."""
 
 
-class Hotspots:
+class Hotspots(PlainView):
     """Where the time goes, by function and by source line; of Python programs by its lines first.
 
     Parameters
@@ -52,11 +53,13 @@ class Hotspots:
 
         self.title = title
         self.notice = lossy(rec, kind)
-        self._time = (weight or DEFAULTS.get(kind, COUNT)) != COUNT
-        self.functions = hotspots(rec, kind, "function", weight)
+        weight = weight or DEFAULTS.get(kind, COUNT)
+        self._time = weight != COUNT
+        _, sums = stack_sums(rec, kind, (), weight)
+        self.functions = hotspots_of(sums)
         known = (pl.col("file") != "") & pl.col("line").is_not_null()
-        self.lines = hotspots(rec, kind, "line", weight).filter(known)
-        self.python = hotspots(rec, kind, "line", weight, ["python"])
+        self.lines = hotspots_of(sums, "line").filter(known)
+        self.python = hotspots_of(sums, "line", ["python"])
 
     def fragment(self) -> str:
         """Return the view as a piece of HTML that needs nothing else."""
@@ -98,23 +101,10 @@ class Hotspots:
             caption=f"{caption}, most self time first{rest}",
         )
 
-    def _repr_html_(self) -> str:
-        return f"<style>{html.css()}</style>{self.fragment()}"
-
     def __repr__(self) -> str:
         first = self.functions.head(1)
         hottest = first["name"][0] if len(first) else "nothing"
         return f"<Hotspots: {len(self.functions):,} functions, most self time in {hottest}>"
-
-    def save(self, path: str | Path) -> Path:
-        """Write a self-contained HTML file and return its path.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be written.
-        """
-        return html.save(html.page(self.title, self.fragment()), path)
 
 
 def _module(row: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.frames import offcpu as frames
@@ -11,6 +10,7 @@ from workbench.frames.losses import lossy
 from workbench.frames.needs import has
 from workbench.views import html, units
 from workbench.views.tables import banner, cards, table
+from workbench.views.view import PlainView
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ _SUMS = ("off", "blocked", "runnable")
 _SUM_HEAD = ("off CPU", "blocked", "waited for CPU")
 
 
-class OffcpuOverview:
+class OffcpuOverview(PlainView):
     """Off-CPU time of a recording for notebooks and for files.
 
     Figures on top; time by reason, by thread and by waker; the longest periods.
@@ -174,21 +174,8 @@ class OffcpuOverview:
         head = ("when", "thread", "tid", "reason", *_SUM_HEAD, "woken by", "where")
         return table(head, rows, numeric=(0, 2, 4, 5, 6), wide=(8,), caption="Longest periods")
 
-    def _repr_html_(self) -> str:
-        return f"<style>{html.css()}</style>{self.fragment()}"
-
     def __repr__(self) -> str:
         return f"<OffcpuOverview: {', '.join(f'{v} {label}' for v, label, _ in self.figures)}>"
-
-    def save(self, path: str | Path) -> Path:
-        """Write a self-contained HTML file and return its path.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be written.
-        """
-        return html.save(html.page(self.title, self.fragment()), path)
 
 
 def _waker(row: dict[str, Any]) -> str:

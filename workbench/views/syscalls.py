@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.frames import syscalls as frames
@@ -12,6 +11,7 @@ from workbench.frames.losses import lossy
 from workbench.views import html, units
 from workbench.views.histogram import bokeh_js, bokeh_version, histogram_item
 from workbench.views.tables import banner, table
+from workbench.views.view import View
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ COUNTED = (
 )
 
 
-class SyscallOverview:
+class SyscallOverview(View):
     """System calls of a recording for notebooks and for files.
 
     Figures on top; a table that can be sorted and filtered; the latency histogram of the chosen
@@ -120,22 +120,9 @@ class SyscallOverview:
         data = {"bokeh": bokeh_js()} if with_bokeh else {}
         return html.fragment(MODULE, state, data, self._fallback())
 
-    def _repr_html_(self) -> str:
-        return self.fragment()
-
     def __repr__(self) -> str:
         figures = ", ".join(f"{value} {label}" for value, label, _ in self.figures)
         return f"<SyscallOverview: {figures}>"
-
-    def save(self, path: str | Path) -> Path:
-        """Write a self-contained HTML file and return its path.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be written.
-        """
-        return html.save(html.page(self.title, self.fragment()), path)
 
     def _fallback(self) -> str:
         """Return the system calls with the most time, for pages that run no scripts."""
