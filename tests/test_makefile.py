@@ -90,13 +90,12 @@ def test_changed_header_rebuilds_all_objects(copy):
     assert "demo/main.c" not in again
 
 
-def test_changed_program_rebuilds_only_its_object(copy):
+@pytest.mark.parametrize(("name", "times"), [("cpu", 1), ("syscalls", 2)])
+def test_changed_program_rebuilds_only_its_objects(copy, name, times):
     build(copy)
     later = os.stat(copy / "workbench/demo/slow-api").st_mtime + 10
-    os.utime(copy / "bpf/cpu.bpf.c", (later, later))
-    assert compiled(build(copy)) == ["cpu"]
-    os.utime(copy / "bpf/syscalls.bpf.c", (later, later))
-    assert compiled(build(copy)) == ["syscalls", "syscalls"]
+    os.utime(copy / f"bpf/{name}.bpf.c", (later, later))
+    assert compiled(build(copy)) == [name] * times
 
 
 def test_failed_compilation_leaves_no_object(copy):

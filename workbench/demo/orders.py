@@ -16,6 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
+
+Order = dict[str, Any]
+"""With ``id`` (a number), ``item`` and ``amount`` (texts)."""
 
 ORDERS = 4_000
 WORKERS = 4
@@ -37,14 +41,14 @@ def make_orders(count: int) -> str:
     return "\n".join(json.dumps(row) for row in rows)
 
 
-def parse(text: str) -> list[dict[str, str]]:
+def parse(text: str) -> list[Order]:
     """Read the lines."""
     return [json.loads(line) for line in text.splitlines()]
 
 
-def deduplicate(orders: list[dict[str, str]]) -> list[dict[str, str]]:
+def deduplicate(orders: list[Order]) -> list[Order]:
     """Keep the first of each; slow, as a list is searched from its start."""
-    seen: list[str] = []
+    seen: list[int] = []
     kept = []
     for order in orders:
         if order["id"] not in seen:
@@ -62,12 +66,12 @@ def parse_amount(text: str) -> int:
     return cents
 
 
-def price(orders: list[dict[str, str]]) -> int:
+def price(orders: list[Order]) -> int:
     """Return the sum of all orders."""
     return sum(parse_amount(order["amount"]) for order in orders)
 
 
-def store(orders: list[dict[str, str]]) -> int:
+def store(orders: list[Order]) -> int:
     """Put the orders into a database and ask it for the best item."""
     base = sqlite3.connect(":memory:")
     base.execute("create table orders (id, item, amount)")

@@ -41,7 +41,8 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
 KIND = CaptureKind(
     name="syscalls",
     answers="Which system calls does the program make, how long do they take, which fail?",
-    cost="about 0.3 µs a call, of which the two hooks alone are 0.25; with stacks 3 µs (dd) to 7.5 µs (Python) more",
+    cost="about 0.3 µs a call, of which the two hooks alone are 0.25; with stacks 3 µs (dd) to "
+    "7.5 µs (Python) more",
     probes=("tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_exit"),
     parameters=(
         Parameter("syscalls", (), "names of the calls to capture, all if none is given"),
