@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import nbformat
@@ -131,6 +132,16 @@ def test_live(tiny, monkeypatch, capfd, nothing_left):
 def test_dataset_names_no_path_of_this_checkout(tmp_path):
     path = tmp_path / "d.wb"
     assert program.main(["--dataset", str(path), "--seconds", "0.5"]) == 0
-    session = wb.open(path)
+    for session in (wb.open(path), wb.open(path.with_name("orders.wb"))):
+        assert str(program.ROOT) not in texts_of(session)
+
+
+@pytest.mark.parametrize("path", [demo.DATASET, demo.ORDERS_DATASET])
+def test_kept_datasets_name_no_home_and_no_checkout(path):
+    texts = texts_of(wb.open(path))
+    assert not re.search(r"/root/|/home/|/work/|/Users/", texts)
+
+
+def texts_of(session) -> str:
     tables = [session[name].polars().write_csv() for name in ("processes", "frames")]
-    assert str(program.ROOT) not in "".join([str(session.manifest.to_json()), *tables])
+    return "".join([str(session.manifest.to_json()), *tables])
