@@ -159,11 +159,18 @@ def test_death_of_a_child_ends_the_demo(slow_api, victim):
 
 @pytest.fixture
 def server(slow_api):
-    process = subprocess.Popen([slow_api, "serve"], stdout=subprocess.PIPE, text=True)
-    yield process, process.stdout.readline().split()[-1]
-    process.terminate()
-    assert process.wait(10) == 0
-    process.stdout.close()
+    with subprocess.Popen([slow_api, "serve"], stdout=subprocess.PIPE, text=True) as process:
+        yield process, process.stdout.readline().split()[-1]
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_serve_ends_well_as_soon_as_it_is_ready(slow_api):
+    for _ in range(40):
+        with subprocess.Popen([slow_api, "serve"], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.terminate()
+            assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize("path", ["/fast", "/slow", "/report?rows=1000&seed=7", "/chatty"])

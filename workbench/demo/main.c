@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,6 +212,7 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "demo"))
 		return demo(&o);
 	if (!strcmp(mode, "serve")) {
+		hold_end_signals(); /* before the line that says "ready": who reads it may end us at once */
 		listener = open_listener(o.port, &o.port);
 		printf("slow-api: listening on http://127.0.0.1:%ld\n", o.port);
 		fflush(stdout);

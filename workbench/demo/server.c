@@ -15,7 +15,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -327,15 +326,22 @@ int open_listener(long port, long *bound)
 	return listener;
 }
 
-int serve(int listener, long count)
+sigset_t hold_end_signals(void)
 {
 	sigset_t set;
-	int signal;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by the workers: only sigwait sees them */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+int serve(int listener, long count)
+{
+	sigset_t set = hold_end_signals(); /* inherited by the workers: only sigwait sees them */
+	int signal;
+
 	for (int i = 0; i < count; i++) {
 		struct worker *w = workers[i] = calloc(1, sizeof(*w));
 

@@ -10,6 +10,7 @@
 #ifndef SLOW_API_H
 #define SLOW_API_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +55,7 @@ _Noreturn void die(const char *what); /* "slow-api: WHAT: strerror(errno)", exit
 
 /* server.c */
 int open_listener(long port, long *bound); /* loopback only */
+sigset_t hold_end_signals(void); /* SIGINT and SIGTERM wait for serve() */
 int serve(int listener, long workers);     /* until SIGTERM or SIGINT; returns an exit code */
 
 /* client.c */
