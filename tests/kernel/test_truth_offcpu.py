@@ -170,8 +170,14 @@ def test_sleeps_take_as_long_as_strace_says(tmp_path):
     session = capture(tmp_path, command)
     stacks = stack_names(session).items()
     asleep = [n for n, stack in stacks if any("clock_nanosleep" in name for name in stack)]
-    found = periods(session, state="sleeping").filter(pl.col("stack_id").is_in(asleep))
-    assert found.height == int(row[3]) == 50
+    within = periods(session).filter(pl.col("stack_id").is_in(asleep))
+    found = within.filter(state="sleeping")
+    # Not seen (see test_every_switch_is_an_event), or another program got the CPU just before the
+    # sleep, and it was over when the CPU came back.
+    missing = session.losses.filter(kind="offcpu")["dropped"].sum()
+    missing += within.filter(state="preempted").height
+    assert found.height <= int(row[3]) == 50 <= found.height + missing
+    assert missing < 5
     assert (found["blocked"] + found["runnable"]).sum() / 1e9 == pytest.approx(
         float(row[1]), rel=0.15
     )
