@@ -20,6 +20,7 @@ from workbench.output import OldSession, check_room, choose
 from workbench.progress import Progress, show
 from workbench.recorder.spec import Spec, Target
 from workbench.recorder_client import RecorderClient
+from workbench.recorder_process import prepare_next
 from workbench.session import Session
 
 POLL_S = 0.1
@@ -164,6 +165,7 @@ class Capture:
             client.close()
             return self._recovered(error)
         client.close()
+        prepare_next()
         progress.done(client.progress, result)
         live, self._session = self._session, Session.open(self.spec.output)
         if live is not None:  # whoever holds the live session sees the finished one
