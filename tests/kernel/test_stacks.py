@@ -110,7 +110,7 @@ def test_python_of_the_system(tmp_path):
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
     samples = stacks_of(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
-    assert len(whole) >= 0.995 * len(samples) > 500
+    assert len(whole) >= 0.995 * len(samples) > 100
     complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit
     assert len(complete) >= 0.99 * len(samples)
     assert {names[0] for names in complete["names"].to_list()} == {"_start"}

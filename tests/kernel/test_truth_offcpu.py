@@ -187,9 +187,9 @@ def test_sleeps_take_as_long_as_strace_says(tmp_path):
     missing += within.filter(state="preempted").height
     assert found.height <= int(row[3]) == 50 <= found.height + missing
     assert missing < 5
-    assert (found["blocked"] + found["runnable"]).sum() / 1e9 == pytest.approx(
-        float(row[1]), rel=0.15
-    )
+    # Up to the wake-up by the timer; strace counts the wait for a CPU behind it, too.
+    asked = 0.004 * found.height
+    assert asked <= found["blocked"].sum() / 1e9 <= 1.15 * max(asked, float(row[1]))
 
 
 def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):
