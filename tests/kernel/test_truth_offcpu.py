@@ -187,9 +187,11 @@ def test_sleeps_take_as_long_as_strace_says(tmp_path):
     missing += within.filter(state="preempted").height
     assert found.height <= int(row[3]) == 50 <= found.height + missing
     assert missing < 5
-    # Up to the wake-up by the timer; strace counts the wait for a CPU behind it, too.
+    # Up to the wake-up by the timer; strace counts the wait for a CPU behind it, too. A few sleeps
+    # began late: another program got the CPU when the timer ran already.
     asked = 0.004 * found.height
-    assert asked <= found["blocked"].sum() / 1e9 <= 1.15 * max(asked, float(row[1]))
+    assert found["blocked"].median() >= 4_000_000
+    assert 0.8 * asked <= found["blocked"].sum() / 1e9 <= 1.15 * max(asked, float(row[1]))
 
 
 def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):
