@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,11 @@ WORKLOAD = HERE / "workload.py"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 CONTAINER = ("unshare", "--mount", "--root")
 """Runs a command with a mount namespace and a root folder of its own."""
+SCENARIOS = (
+    *("plain", "lines", "recursion", "generator", "callbacks", "exceptions", "made_code"),
+    *("class_body", "awaiting", "threads", "names", "jumps"),
+)
+"""Those of workload.py that tell a stack for each call of ``here``."""
 TICK, CALL, STOP = 0, 1, 2
 GETPGID = {"x86_64": 121, "aarch64": 155}[os.uname().machine]
 """include/uapi/asm-generic/unistd.h, arch/x86/entry/syscalls/syscall_64.tbl"""
@@ -127,6 +132,14 @@ class Stack:
         self.frames: list[tuple[str, str | None, int | None]] = []
         self.entries: list[bool] = []
         self.status = 0
+
+
+def by_thread(stacks: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
+    """Frames of the stacks of each thread, in the order of the stacks."""
+    found: dict[int, list[Any]] = {}
+    for tid, frames in stacks:
+        found.setdefault(tid, []).append(frames)
+    return found
 
 
 class Recorder:

@@ -37,6 +37,17 @@ def outer():
 outer()
 """
 
+THREADS = """
+import os, threading, time
+time.sleep(0.7)
+fd = os.open("/dev/null", os.O_WRONLY)
+def worker(): os.write(fd, b"x" * 7)
+for _ in range(300):
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+"""
+
 
 def named_stacks(session):
     frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
@@ -86,6 +97,18 @@ def test_python_functions_that_call(tmp_path):
     assert len(whole) >= 295
     assert all(stack.index("inner") < stack.index("outer") for stack in whole)
     assert "Flamegraph: syscalls" in session.report(tmp_path / "r.html").read_text()
+
+
+def test_python_goes_on_while_threads_start(tmp_path):
+    """A new thread is no new process: what is known of the interpreter holds."""
+    session = wb.capture(
+        {"syscalls": {"stacks": True, "syscalls": ["write"]}},
+        command=[sys.executable, "-c", THREADS], output=tmp_path / "s.wb",
+    )  # fmt: skip
+    stacks, rows = calls(session, "write")
+    mine = [stack for stack, n in zip(stacks, rows["ret"], strict=True) if n == 7]
+    assert len(mine) == 300
+    assert sum("worker" in stack for stack in mine) >= 295
 
 
 def test_together_with_samples_and_without_stacks(tmp_path):

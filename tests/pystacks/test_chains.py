@@ -7,10 +7,12 @@ from itertools import pairwise
 import pytest
 from pystacks_interpreters import (
     CALL,
+    SCENARIOS,
     STOP,
     TICK,
     VERSIONS,
     Workload,
+    by_thread,
     compiled_stacks,
     interpreters,
     recorded,
@@ -20,10 +22,6 @@ from workbench.pystacks import STATUSES
 
 pytestmark = pytest.mark.kernel
 
-SCENARIOS = (
-    *("plain", "lines", "recursion", "generator", "callbacks", "exceptions", "made_code"),
-    *("class_body", "awaiting", "threads", "names", "jumps"),
-)
 COMMANDS = interpreters()
 each_python = pytest.mark.parametrize("python", COMMANDS)
 
@@ -45,13 +43,6 @@ def workload_of_any():
     running = Workload(next(iter(COMMANDS.values())))
     yield running
     running.close()
-
-
-def by_thread(stacks):
-    found = {}
-    for tid, frames in stacks:
-        found.setdefault(tid, []).append(frames)
-    return found
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -99,6 +90,16 @@ def test_sub_interpreters(program, workload, python):
     inner = stacks[0]
     assert [frame[0] for frame in inner.frames][:3] == ["sub", "<module>", "interpreters"]
     assert inner.entries[:3] == [False, True, False]
+
+
+@each_python
+def test_threads_with_interpreters_of_their_own(program, workload, python):
+    with recorded(program, workload, "call") as recorder:
+        told = workload.run("interpreter_threads")
+        stacks = recorder.drain()
+    assert by_thread((s.tid, s.frames) for s in stacks) == by_thread(told)
+    assert len(stacks) == 8
+    assert {s.status for s in stacks} == {0}
 
 
 @each_python
