@@ -48,7 +48,10 @@ def workload_of_any():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_there_is_an_interpreter(version):
     if not any(name.startswith(version + ".") for name in COMMANDS):
-        pytest.skip(f"no Python {version} here; name one in WORKBENCH_TEST_PYTHONS")
+        pytest.skip(
+            f"no Python {version} here; name one in WORKBENCH_TEST_PYTHONS, or call "
+            f"tools/debian-python.sh {version}"
+        )
 
 
 @each_python
