@@ -48,6 +48,19 @@ for _ in range(300):
     thread.join()
 """
 
+FORKS = """
+import os, time
+time.sleep(0.7)
+fd = os.open("/dev/null", os.O_WRONLY)
+def worker(): os.write(fd, b"x" * 7)
+for _ in range(100):
+    child = os.fork()
+    if not child:
+        worker()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
 
 def named_stacks(session):
     frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
@@ -99,16 +112,17 @@ def test_python_functions_that_call(tmp_path):
     assert "Flamegraph: syscalls" in session.report(tmp_path / "r.html").read_text()
 
 
-def test_python_goes_on_while_threads_start(tmp_path):
-    """A new thread is no new process: what is known of the interpreter holds."""
+@pytest.mark.parametrize(("program", "count"), [(THREADS, 300), (FORKS, 100)])
+def test_python_goes_on_while_threads_and_children_start(tmp_path, program, count):
+    """A new thread is no new process, and a child that was forked has its parent's interpreter."""
     session = wb.capture(
         {"syscalls": {"stacks": True, "syscalls": ["write"]}},
-        command=[sys.executable, "-c", THREADS], output=tmp_path / "s.wb",
+        command=[sys.executable, "-c", program], output=tmp_path / "s.wb",
     )  # fmt: skip
     stacks, rows = calls(session, "write")
     mine = [stack for stack, n in zip(stacks, rows["ret"], strict=True) if n == 7]
-    assert len(mine) == 300
-    assert sum("worker" in stack for stack in mine) >= 295
+    assert len(mine) == count
+    assert sum("worker" in stack for stack in mine) >= 0.97 * count
 
 
 def test_together_with_samples_and_without_stacks(tmp_path):
