@@ -138,12 +138,14 @@ def test_samples_at_any_instruction(program, workload, python):
     assert odd == 0
 
 
+@pytest.mark.parametrize("told_of_it", [True, False])
 @each_python
-def test_forked_processes(program, workload, python):
+def test_forked_processes(program, workload, python, told_of_it):
     """A child has its parent's memory: its code objects are named before it ever is looked at."""
     with recorded(program, workload, "call") as recorder:
         ((child, _),) = workload.run("fork")
-        recorder.processes.fork(workload.pid, child)
+        if told_of_it:
+            recorder.processes.fork(workload.pid, child)
         recorder.select(child)
         told = workload.run("release")
         stacks = recorder.drain()
