@@ -39,6 +39,30 @@ def outer():
 outer()
 """
 
+THREADS = """
+import os, threading, time
+time.sleep(0.7)
+fd = os.open("/dev/null", os.O_WRONLY)
+def worker(): os.write(fd, b"x" * 7)
+for _ in range(300):
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+"""
+
+FORKS = """
+import os, time
+time.sleep(0.7)
+fd = os.open("/dev/null", os.O_WRONLY)
+def worker(): os.write(fd, b"x" * 7)
+for _ in range(100):
+    child = os.fork()
+    if not child:
+        worker()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
 
 def named_stacks(session):
     frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
@@ -90,6 +114,19 @@ def test_python_functions_that_call(tmp_path):
     assert len(whole) >= 295
     assert all(stack.index("inner") < stack.index("outer") for stack in whole)
     assert "Flamegraph: syscalls" in session.report(tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(("program", "count"), [(THREADS, 300), (FORKS, 100)])
+def test_python_goes_on_while_threads_and_children_start(tmp_path, program, count):
+    """A new thread is no new process, and a child that was forked has its parent's interpreter."""
+    session = wb.capture(
+        {"syscalls": {"stacks": True, "syscalls": ["write"]}},
+        command=[sys.executable, "-c", program], output=tmp_path / "s.wb",
+    )  # fmt: skip
+    stacks, rows = calls(session, "write")
+    mine = [stack for stack, n in zip(stacks, rows["ret"], strict=True) if n == 7]
+    assert len(mine) == count
+    assert sum("worker" in stack for stack in mine) >= 0.97 * count
 
 
 def test_together_with_samples_and_without_stacks(tmp_path):
