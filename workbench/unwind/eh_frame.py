@@ -1,4 +1,5 @@
-"""Unwind tables of files, from ``.eh_frame``; ``.debug_frame`` fills what that leaves out.
+"""Unwind tables of files, from ``.eh_frame``; ``.debug_frame`` fills what that leaves out, and
+start-up code, which neither knows, is read itself.
 
 ``.eh_frame`` is found as a section, or through the program header PT_GNU_EH_FRAME, which stays
 when section headers are stripped (Linux Standard Base Core 5.0, sections 10.6 and 12.2). All
@@ -16,6 +17,7 @@ from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.encodings import PE_OMIT, malformed, pointer
 from workbench.unwind.entries import FrameSection, read_entries
 from workbench.unwind.rows import MAX_OFFSET
+from workbench.unwind.startup_code import pieces, startup_rows
 from workbench.unwind.table import (
     Functions,
     Source,
@@ -89,6 +91,9 @@ def make_table(elf: Elf, sections: list[FrameSection]) -> UnwindTable:
             placed.append(functions)
             parts.append(rows_of(functions, entries.distinct))
             sources.append("eh_frame" if section.eh else "debug_frame")
+    startup = startup_rows(pieces(elf), [(each.starts, each.ends) for each in placed])
+    if len(startup):
+        parts.append(startup)
     if not parts:
         return UnwindTable()
     rows = merged(*parts) if len(parts) > 1 else parts[0]
@@ -96,7 +101,7 @@ def make_table(elf: Elf, sections: list[FrameSection]) -> UnwindTable:
     return UnwindTable(
         rows,
         bad_rows(rows),
-        sources[0] if len(sources) == 1 else "both",
+        "both" if len(sources) > 1 else sources[0] if sources else "none",
         "beyond_4_gib" if far else "ok",
     )
 

@@ -27,9 +27,10 @@ from workbench.elf import Elf
 from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.eh_frame import eh_frame, is_supported, make_table
 from workbench.unwind.entries import FrameSection
+from workbench.unwind.startup_code import pieces
 from workbench.unwind.table import MAX_ROWS, Source, Status, UnwindTable
 
-FORMAT = 1
+FORMAT = 2
 """To be raised with any change of the rows that are made of the same file."""
 MAX_CACHE_BYTES = 256 << 20
 MAX_FILES = 4096
@@ -159,7 +160,7 @@ def _digest_of(elf: Elf, sections: list[FrameSection]) -> bytes:
             repr((section.address, section.eh, section.limit, len(section.data))).encode()
         )
         digest.update(section.data)
-    digest.update(repr(elf.loads).encode())
+    digest.update(repr((elf.loads, pieces(elf))).encode())
     return digest.digest()
 
 
