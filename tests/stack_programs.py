@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent / "kernel" / "chains.cpp"
 MODES = (
     "plain", "exceptions", "threads", "signals", "alternate",
-    "aligned", "large", "deep", "deeper", "vdso", "plt",
+    "aligned", "large", "deep", "deeper", "vdso", "plt", "lazy", "lazy_signals",
 )  # fmt: skip
 FLAGS = ("-O2", "-fomit-frame-pointer", "-pthread", "-Wl,-z,lazy")
 _COMPILED: dict[str, str] = {}

@@ -8,9 +8,9 @@ import libdw_cfi
 
 from workbench.elf import Elf
 from workbench.elf_format import PF_X
-from workbench.unwind.eh_frame import table_of
+from workbench.unwind.debug_frame import debug_frame
+from workbench.unwind.eh_frame import eh_frame, make_table
 from workbench.unwind.rows import RBX_LOST, Rule, unpack
-from workbench.unwind.startup_code import pieces
 
 RULES = {7: Rule.RSP, 6: Rule.RBP, 3: Rule.RBX}
 BREG, BREG_RBP, BREGX, DEREF, CALL_FRAME_CFA, PLUS_UCONST = 0x77, 0x76, 0x92, 0x06, 0x9C, 0x23
@@ -76,9 +76,9 @@ def borders(path):
 def compare(path, *, debug=False):
     """Compare a file's table with libdw's; return rows of libdw, and how many no rule can say."""
     with Elf.open(path) as elf:
-        fields = unpack(table_of(elf).rows)
+        sections = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
+        fields = unpack(make_table(elf, sections).rows)
         loads = [load for load in elf.loads if load.flags & PF_X]
-        startup = [range(piece.offset, piece.end) for piece in pieces(elf)]
     offsets = fields.offset.tolist()
     columns = (fields.rule, fields.cfa, fields.rbp, fields.rbx)
     rules = list(zip(*(x.tolist() for x in columns), strict=True))
@@ -90,8 +90,6 @@ def compare(path, *, debug=False):
         starts = sorted(place for place in places if load.vaddr <= place < end)
         for start, stop, found in libdw_cfi.walk(frames, starts, end):
             want = expected(found) or (Rule.BAD, 0, 0, 0)
-            if found is None and any(start + shift in piece for piece in startup):
-                continue  # rows of the code itself
             for place in (start, stop - 1):
                 at = bisect_right(offsets, place + shift) - 1
                 ours = rules[at] if at >= 0 else (Rule.FP, 0, 0, 0)

@@ -29,6 +29,8 @@ ABOVE = {
     "deep": ["work", *["deep"] * 81, "spin"],
     "vdso": ["work", "now", "__vdso_clock_gettime"],
     "plt": ["work", "far_away@plt"],
+    "lazy": ["work", "binding", "_dl_fixup"],
+    "lazy_signals": ["work", "binding", "brief_handler", "spin"],
 }
 BUSY = """
 import json, re, time

@@ -14,7 +14,8 @@ from workbench.elf import Elf
 from workbench.unwind.eh_frame import table_of
 from workbench.unwind.rows import RBX_LOST, Rule, row_at, unpack
 
-# Each label is where a new row starts; (rule, CFA in words, places of rbp and rbx below the CFA in words).
+# Each label is where a new row starts; (rule, CFA in words, words from there down to
+# the caller's rbp and to its rbx).
 KNOWN = {
     # push %rbp; mov %rsp,%rbp: as the System V ABI has it
     "framed_0": (Rule.RSP, 1, 0, 0),

@@ -27,7 +27,7 @@ from workbench.elf import Elf
 from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.eh_frame import eh_frame, is_supported, make_table
 from workbench.unwind.entries import FrameSection
-from workbench.unwind.startup_code import pieces
+from workbench.unwind.startup_code import with_startup_code
 from workbench.unwind.table import MAX_ROWS, Source, Status, UnwindTable
 
 FORMAT = 2
@@ -91,6 +91,9 @@ class TableCache:
         """Return the table of a file; see :func:`load`."""
         if not is_supported(elf):
             return UnwindTable(status="unsupported_machine")
+        return with_startup_code(elf, self._load(elf, build_id))
+
+    def _load(self, elf: Elf, build_id: str) -> UnwindTable:
         sections = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
         size = sum(len(section.data) for section in sections)
         place = self._place(build_id) if size >= MIN_BYTES else None
@@ -160,7 +163,7 @@ def _digest_of(elf: Elf, sections: list[FrameSection]) -> bytes:
             repr((section.address, section.eh, section.limit, len(section.data))).encode()
         )
         digest.update(section.data)
-    digest.update(repr((elf.loads, pieces(elf))).encode())
+    digest.update(repr(elf.loads).encode())
     return digest.digest()
 
 
