@@ -8,7 +8,7 @@ import time
 
 import polars as pl
 import pytest
-from stack_programs import MODES, chains
+from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
 from workbench.frames.losses import stack_summary
@@ -40,18 +40,6 @@ while time.monotonic() < end:
 """
 
 
-def stacks_of(session):
-    """Samples with their status and the names of their frames, root first."""
-    names = session["frames"].polars().unique("frame_id", keep="last")
-    flat = session["stacks"].polars().explode("frame_ids")
-    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
-    stacks = named.group_by("stack_id", maintain_order=True).agg(
-        pl.col("function").reverse().fill_null("?").alias("names")
-    )
-    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
-    return samples.join(stacks, on="stack_id", how="left")
-
-
 def holds(names, wanted):
     """Whether the wanted names come in that order among the names."""
     rest = iter(names)
@@ -78,7 +66,8 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
     assert all(holds(names, [*root, *CHAIN]) for names in known)
     if mode != "threads":
         assert all(names[:7] == [*ROOT, *CHAIN] for names in known)
-    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 10
+    least = 2 if mode == "lazy_signals" else 10  # a signal takes little of the time
+    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > least
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
