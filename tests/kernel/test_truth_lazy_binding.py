@@ -73,7 +73,8 @@ def command(tmp_path_factory):
     library = compiled(
         folder, "libcalls.so", CALLS, *shared, f"-L{folder}", "-lmany", f"-Wl,-rpath,{folder}"
     )
-    return [str(compiled(folder, "lazy", PROGRAM, *plain)), str(library), "1.5"]
+    program = compiled(folder, "lazy", PROGRAM, *plain, "-Wl,-z,now")
+    return [str(program), str(library), "1.5"]
 
 
 def test_whole_stacks_in_lazy_binding(tmp_path, command, capfd):
