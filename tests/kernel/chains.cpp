@@ -105,7 +105,7 @@ CHAIN void deep(int n)
 
 CHAIN void brief_handler(int)
 {
-	spin(20000);
+	spin(100000);
 	AFTER;
 }
 
