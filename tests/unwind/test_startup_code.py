@@ -144,6 +144,15 @@ def test_zeros_before_it_are_none_of_it():
     assert found[3:6] == [(24 + o, *rest) for o, *rest in ADDED]
 
 
+def test_up_to_the_end_of_a_section():
+    """Zeros between .text, whose last functions these are, and .fini."""
+    code = bytes.fromhex(DTORS) + b"\x66\x0f\x1f\x44\0\0"
+    whole = rows_of_code(Piece(0x1000, code))
+    assert len(whole) == 4
+    assert rows_of_code(Piece(0x1000, code + bytes(3)))[:-1] == whole[:-1]
+    assert rows_of_code(Piece(0x1000, bytes(2) + code)) == []
+
+
 @pytest.mark.parametrize("size", [GAPS.start - 1, GAPS.stop])
 def test_gaps_of_other_sizes_are_left_alone(size):
     text = bytes.fromhex(DTORS).ljust(size, b"\x90")

@@ -42,6 +42,7 @@ _KNOWN = tuple(
         (_POP, (rb"\x48\x83\xc4\x08", rb"[\x58-\x5a\x5d]")),  # add $8,%rsp; pop %rax to %rdx, %rbp
         (_LEAVE, (rb"\xc3", rb"\xff\xe0", rb"\xe9.{4}", rb"\xeb.")),  # ret; jmp *%rax; jmp
         (_NOP, (rb"\x66*\x2e?(?:\x90|\x0f\x1f(?:\x00|\x40.|\x44..|\x80.{4}|\x84.{5}))",)),
+        (_NOP, (rb"\0+\Z",)),  # between sections
         (
             _REST,
             (
