@@ -8,7 +8,7 @@ import time
 
 import polars as pl
 import pytest
-from stack_programs import MODES, chains
+from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
 from workbench.frames.losses import stack_summary
@@ -29,6 +29,8 @@ ABOVE = {
     "deep": ["work", *["deep"] * 81, "spin"],
     "vdso": ["work", "now", "__vdso_clock_gettime"],
     "plt": ["work", "far_away@plt"],
+    "lazy": ["work", "binding", "_dl_fixup"],
+    "lazy_signals": ["work", "binding", "brief_handler", "spin"],
 }
 BUSY = """
 import json, re, time
@@ -36,18 +38,6 @@ end = time.monotonic() + 3
 while time.monotonic() < end:
     json.dumps(sorted(str(i) for i in range(2000))); re.findall("[0-9]+", "12 34 " * 500)
 """
-
-
-def stacks_of(session):
-    """Samples with their status and the names of their frames, root first."""
-    names = session["frames"].polars().unique("frame_id", keep="last")
-    flat = session["stacks"].polars().explode("frame_ids")
-    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
-    stacks = named.group_by("stack_id", maintain_order=True).agg(
-        pl.col("function").reverse().fill_null("?").alias("names")
-    )
-    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
-    return samples.join(stacks, on="stack_id", how="left")
 
 
 def settled(samples):

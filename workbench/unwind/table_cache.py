@@ -29,9 +29,10 @@ from workbench.symbols.debug_files import DebugFiles
 from workbench.unwind.debug_frame import debug_frame, separate_debug_frame
 from workbench.unwind.eh_frame import eh_frame, is_supported, make_table
 from workbench.unwind.entries import FrameSection
+from workbench.unwind.startup_code import with_startup_code
 from workbench.unwind.table import MAX_ROWS, Source, Status, UnwindTable
 
-FORMAT = 1
+FORMAT = 2
 """To be raised with any change of the rows that are made of the same file."""
 MAX_CACHE_BYTES = 256 << 20
 MAX_FILES = 4096
@@ -95,6 +96,9 @@ class TableCache:
         """Return the table of a file; see :func:`load`."""
         if not is_supported(elf):
             return UnwindTable(status="unsupported_machine")
+        return with_startup_code(elf, self._load(elf, build_id))
+
+    def _load(self, elf: Elf, build_id: str) -> UnwindTable:
         own = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
         separate = None
         if all(section.eh for section in own):
