@@ -115,5 +115,6 @@ def _recorders() -> list[int]:
             found.append(int(entry.name))
     return found
 
+
 # They run in a guest (tests/vm), where this says so.
 collect_ignore = [] if os.environ.get("WORKBENCH_VM_GUEST") else ["vm/guest"]

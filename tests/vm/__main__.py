@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from vm import kernels, machine  # noqa: E402
+from vm import kernels, machine
 
 GUEST = Path(__file__).parent / "guest"
 TIMEOUT_S = 600.0

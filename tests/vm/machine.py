@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 QEMU = "qemu-system-x86_64"
 MEMORY_MB = 1536
-ENVIRONMENT = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb"
+ENVIRONMENT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb"
+)
 
 
 @dataclass(frozen=True)
