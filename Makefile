@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 VMTEST_ARGS ?=
 COVERAGE ?= 90
 SECONDS ?= 5
+# A Python that Debian has in a later release, for the tests of Python frames.
+NEXT_PYTHON ?= 3.14
 
 export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -62,8 +64,11 @@ test: ## Set up, then check style and types and run all tests with coverage
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory pytest
 
+# Fetching the next Python waits for the network, as does the environment: side by side. The tests
+# say what they leave out without it.
 setup: packages-test ## Install what is missing, compile the BPF objects and the workload
-	@$(MAKE) --no-print-directory venv-dev bpf workload
+	@$(if $(NEXT_PYTHON),tools/debian-python.sh $(NEXT_PYTHON) &) \
+		$(MAKE) --no-print-directory venv-dev bpf workload; status=$$?; wait; exit $$status
 
 packages-demo packages-test packages-bench packages-vm: packages-%:
 	@tools/packages.sh $*

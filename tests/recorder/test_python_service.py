@@ -59,7 +59,7 @@ def test_the_thread_looks_as_long_as_processes_wait(service):
     time.sleep(10 * module.POLL_S)
     assert service._processes.polls > polls
     other, failed = service.problems()
-    assert other == "Python 3.15: unsupported (2 processes)"
+    assert other == "Python 3.15: unsupported (2 processes, without Python frames)"
     assert "an odd process" in failed
 
 

@@ -130,7 +130,10 @@ class PythonService:
 
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture, for people."""
-        found = [f"{text} ({n} processes)" for text, n in self._processes.problems.items()]
+        found = [
+            f"{text} ({n} process{'es' if n > 1 else ''}, without Python frames)"
+            for text, n in self._processes.problems.items()
+        ]
         if self.failure:
             last = self.failure.strip().splitlines()[-1]
             found.append(f"Interpreters of Python were not found: {last}")
