@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench import kinds as kinds
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
+    from workbench.own_probes import probe as probe
     from workbench.profiling import profile as profile
     from workbench.session import Session as Session
     from workbench.session import open_session as open
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
+    "probe": ("workbench.own_probes", "probe"),
     "open": ("workbench.session", "open_session"),
     "profile": ("workbench.profiling", "profile"),
     "Session": ("workbench.session", "Session"),
@@ -47,6 +49,7 @@ __all__ = [
     "doctor",
     "kinds",
     "open",
+    "probe",
     "profile",
 ]
 
