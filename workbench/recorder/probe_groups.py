@@ -8,12 +8,13 @@ import numpy as np
 
 from workbench.batch import column
 from workbench.ctype import INT
+from workbench.probing import plan as planning
 from workbench.probing.columns import arrow_field, dtype_of, text_array
 from workbench.probing.operands import NUMBER
 from workbench.probing.plan import HIST_SLOTS, Figure
 from workbench.recorder.probe_source import OwnProbe
 from workbench.recorder.tables import AggregateSource
-from workbench.schema import Column, arrow_type
+from workbench.schema import DERIVED, Column, arrow_type
 from workbench.schema import arrow_field as plain_field
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class OwnProbeGroups(OwnProbe, AggregateSource):
 
         plan = self.plan
         fields = [plain_field(Column("ts", "timestamp", "ns", "time of the snapshot, UTC"))]
-        fields += [arrow_field(each).with_nullable(False) for each in plan.keys]
+        fields += [_key_field(each) for each in plan.keys]
         fields.append(plain_field(Column("count", "uint64", "1", "number of events")))
         if plan.settings["group_missing"]:
             text = "events of which a field could not be read, and which are in no other figure"
@@ -62,6 +63,8 @@ class OwnProbeGroups(OwnProbe, AggregateSource):
             arrays[each.name] = raw.view(kind)[:, 0] if len(keys) else np.empty(0, kind)
             if each.value.read != NUMBER:
                 arrays[each.name] = text_array(arrays[each.name], np.zeros(len(keys), bool))
+            if each.name == "comm":  # which tables have as a dictionary
+                arrays[each.name] = arrays[each.name].dictionary_encode()
         for figure in self.plan.figures:
             arrays[figure.name] = decoded(figure, words, count - unreadable)
         columns = [column(arrays[f.name], f.type) for f in self.schema]
@@ -73,6 +76,12 @@ class OwnProbeGroups(OwnProbe, AggregateSource):
             pids = batch.column("pid").to_numpy()
             processes.see(pids, pids, now)
         return [(self.table, batch)] if batch.num_rows else []
+
+
+def _key_field(each: planning.Column) -> Any:
+    if each.name == "comm":
+        return plain_field(DERIVED["comm"])
+    return arrow_field(each).with_nullable(False)
 
 
 def _is_signed(figure: Figure) -> bool:
