@@ -58,7 +58,7 @@ def find(name: str, parameters: Mapping[str, Any] | None = None) -> CaptureKind:
         if name in all_kinds() or name in SIDE_TABLES or not NAME.fullmatch(name):
             raise ParameterError(
                 f"A probe cannot be named {name!r}.",
-                why="a table has that name, or it does not begin with a small letter",
+                why="a table has that name, or it is not made of small letters, digits and _",
                 advice="Give another one with name=.",
             )
         return own_probe(name)

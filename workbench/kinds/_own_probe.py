@@ -7,7 +7,7 @@ from functools import cache
 
 from workbench.kinds._kind import OBJECTS, CaptureKind, Parameter
 
-NAME = re.compile(r"[a-z]\w{0,62}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Of a table, which is a file of the session."""
 PARAMETERS = (
     Parameter("probe", "", "where to attach, e.g. uprobe:/lib/libc.so.6:malloc"),

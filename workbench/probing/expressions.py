@@ -17,6 +17,10 @@ The grammar is a part of Python's, read by :mod:`ast` and never run::
 from __future__ import annotations
 
 import ast
+import io
+import itertools
+import keyword
+import tokenize
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -49,6 +53,7 @@ METRICS = ("sum", "avg", "min", "max", "hist")
 MAX_TEXT = 64
 MAX_LENGTH = 512
 MAX_EXPRESSION = 1000
+KEYWORD_MARK = "__word__"
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ class Reader:
         value = self._value(node.args[0], text)
         if value.read != NUMBER:
             raise ParameterError(f"{text!r}: {value.operand.text} is a text.")
-        return Metric(name, value, ast.unparse(node.args[0]))
+        return Metric(name, value, _shown(node.args[0]))
 
     def defaults(self) -> list[str]:
         """Return the fields that are taken if none is named: all arguments that a column holds."""
@@ -168,7 +173,7 @@ class Reader:
         return found
 
     def _term(self, node: ast.expr) -> Term:
-        text = ast.unparse(node)
+        text = _shown(node)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd):
             return self._term(ast.Compare(node, [ast.NotEq()], [ast.Constant(0)]))
         if not isinstance(node, ast.Compare) or len(node.ops) != 1:
@@ -185,14 +190,14 @@ class Reader:
         if isinstance(wanted, bytes) != (value.read != NUMBER):
             is_text = "a text" if value.read != NUMBER else "a number"
             raise ParameterError(f"The filter {text!r} compares two kinds of things.",
-                                 why=f"{ast.unparse(left)} is {is_text}.")  # fmt: skip
+                                 why=f"{_shown(left)} is {is_text}.")  # fmt: skip
         if isinstance(wanted, bytes):
             _check_text(value, wanted, compare, mask, text)
         elif not _fits(value.operand.type, wanted):
             kind = value.operand.type
             raise ParameterError(
                 f"The filter {text!r} is never true, or always.",
-                why=f"{ast.unparse(left)} is {kind.name}, of {kind.size} bytes.",
+                why=f"{_shown(left)} is {kind.name}, of {kind.size} bytes.",
             )
         return Term(value, compare, wanted, mask)
 
@@ -212,13 +217,13 @@ class Reader:
         return Value(operand, NUMBER)
 
     def _operand(self, node: ast.expr) -> Operand:
-        text = ast.unparse(node)
+        text = _shown(node)
         if isinstance(node, ast.Name):
             return self._name(node.id)
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.value.id == "args":
-                return self._argument(node.attr)
-            return self._operand(node.value).member(node.attr)
+                return self._argument(node.attr.removesuffix(KEYWORD_MARK))
+            return self._operand(node.value).member(node.attr.removesuffix(KEYWORD_MARK))
         if isinstance(node, ast.Subscript):
             return self._operand(node.value).item(_integer(node.slice, text))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
@@ -295,8 +300,8 @@ def _current_task() -> Operand:
 
 def _parsed(text: str) -> ast.expr:
     try:
-        return ast.parse(text.strip()[:MAX_EXPRESSION], mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return ast.parse(_members_named(text.strip()[:MAX_EXPRESSION]), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ParameterError(
             f"{text!r} is no expression.",
@@ -305,10 +310,25 @@ def _parsed(text: str) -> ast.expr:
         ) from None
 
 
+def _members_named(text: str) -> str:
+    """Return the text with members whose names are words of Python (``o.in``) marked."""
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    found, at = [], 0
+    for before, token in itertools.pairwise(tokens):
+        if before.string == "." and keyword.iskeyword(token.string) and token.start[0] == 1:
+            found += [text[at : token.end[1]], KEYWORD_MARK]
+            at = token.end[1]
+    return "".join([*found, text[at:]])
+
+
+def _shown(node: ast.AST) -> str:
+    return ast.unparse(node).replace(KEYWORD_MARK, "")
+
+
 def _integer(node: ast.expr, text: str) -> int:
     value = _constant(node, text)
     if isinstance(value, bytes):
-        raise ParameterError(f"{text!r}: {ast.unparse(node)} is no whole number.")
+        raise ParameterError(f"{text!r}: {_shown(node)} is no whole number.")
     return value
 
 
@@ -322,7 +342,7 @@ def _constant(node: ast.expr, text: str) -> int | bytes:
     if isinstance(value, str | bytes):
         return value.encode() if isinstance(value, str) else value
     raise ParameterError(
-        f"{text!r}: {ast.unparse(node)} is no constant.",
+        f"{text!r}: {_shown(node)} is no constant.",
         advice="Fields are compared with numbers and texts: size >= 4096, comm == 'dd'.",
     )
 

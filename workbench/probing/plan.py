@@ -266,7 +266,8 @@ def _places(variants: list[_Wanted], request: Request) -> tuple[int, int, int]:
     """Give each field its place in the record, the same one in all variants."""
     ends = (0, 0, 0)
     for wanted in variants:
-        at, marks = 0, []
+        at = 0
+        marks: list[int] = []
         rest = list(wanted.fields.slots.values())
         for part in ([s for _, s in wanted.keys], [s for _, s in wanted.columns], rest):
             for slot in sorted(part, key=_alignment, reverse=True):
@@ -275,12 +276,11 @@ def _places(variants: list[_Wanted], request: Request) -> tuple[int, int, int]:
                     at = -(-at // size) * size
                     slot.place, at = at, at + slot.value.size
             at = -(-at // 8) * 8
+            if not marks and request.aggregate:
+                at = max(at, 8)  # a map has a key: without fields, it is 0
             marks.append(at)
         ends = (marks[0], marks[1], marks[2])
     key, sent, all_of_it = ends
-    if request.aggregate:
-        key = max(key, 8)  # a map has a key: one group without fields
-        all_of_it = max(all_of_it, key)
     if all_of_it > DATA_BYTES:
         raise ParameterError(
             f"The fields take {all_of_it} bytes, more than {DATA_BYTES}.",

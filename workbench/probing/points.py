@@ -66,7 +66,7 @@ class Point:
     @property
     def table(self) -> str:
         """A name for its table, from what it is put on."""
-        bare = re.sub(r"\W+", "_", self.name.partition("(")[0]).strip("_").lower()
+        bare = re.sub(r"[^a-z0-9]+", "_", self.name.partition("(")[0].lower()).strip("_")[:40]
         return f"probe_{bare}" if not bare or bare[0].isdigit() else bare
 
 

@@ -13,7 +13,7 @@ from workbench.probing.points import Point, parse
 ALL = "*"
 """Stands for all arguments, where fields are named."""
 RESERVED = {
-    *("ts", "pid", "tid", "cpu", "comm", "weight", "errno", "nr", "ret", "name", "args"),
+    *("ts", "pid", "tid", "cpu", "comm", "weight", "errno", "nr", "ret"),
     *("stack_id", "stack_status", "words", "kernel_depth", "user_depth", "python_depth"),
     *("count", "unreadable"),
 }

@@ -15,7 +15,6 @@ from workbench.probing import tracepoint_format, usdt_arguments
 from workbench.probing.operands import EITHER, KERNEL, USER, Operand
 from workbench.probing.points import Point
 from workbench.probing.registers import Arguments, Registers, in_a_row, in_registers, registers
-from workbench.symbols import places, usdt
 
 MAX_VARIANTS = 8
 BTF, DWARF, ABI = "the kernel's BTF", "the program's DWARF", "the platform's ABI"
@@ -152,6 +151,7 @@ def _kernel(point: Point, machine: Registers) -> Scope:
 
 def _program(point: Point, machine: Registers) -> Scope:
     from workbench.probing import dwarf_types
+    from workbench.symbols import places
 
     place = places.find(point.path, point.name)
     inside = "+" in point.name and not point.name.endswith(("+0", "+0x0"))
@@ -198,6 +198,8 @@ def _with(
 
 
 def _static(point: Point, machine: Registers) -> list[Scope]:
+    from workbench.symbols import usdt
+
     sites = usdt.find(point.path, point.group, point.name)
     texts = list(dict.fromkeys(site.arguments for site in sites))
     if len(texts) > MAX_VARIANTS:

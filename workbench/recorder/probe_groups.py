@@ -52,7 +52,8 @@ class OwnProbeGroups(OwnProbe, AggregateSource):
         import pyarrow as pa
 
         keys, data = self.object.maps["groups"].items()
-        words = data.view(np.uint64).reshape(len(keys), -1, self.plan.value_words)
+        cpus = data.shape[1] // (8 * self.plan.value_words)
+        words = data.view(np.uint64).reshape(len(keys), cpus, self.plan.value_words)
         count, unreadable = words[:, :, 0].sum(axis=1), words[:, :, 1].sum(axis=1)
         self._count = int(count.sum())
         arrays = {"ts": np.full(len(keys), now, np.int64), "count": count}

@@ -16,7 +16,6 @@ from workbench.probing import plan as planning
 from workbench.probing.columns import arrow_field, dtype_of, values
 from workbench.probing.request import Request
 from workbench.probing.scopes import scopes
-from workbench.recorder.stack_source import StackSource, status_column
 from workbench.recorder.tables import EventSource
 
 if TYPE_CHECKING:
@@ -169,31 +168,6 @@ class OwnProbe(EventSource):
         return found
 
 
-class OwnProbeStacks(OwnProbe, StackSource):
-    """Events of a probe, with stacks."""
-
-    def _read_layout(self) -> Layout:
-        return event_layout(self.object.layout("probe_event"), self.plan, stacks=True)
-
-    def _schema(self) -> Any:
-        import pyarrow as pa
-
-        own = {each.name: arrow_field(each) for each in self.plan.columns}
-        return pa.schema([own.get(f.name, f) for f in StackSource._schema(self)])
-
-    def _convert(self, span: Any, records: NDArray[Any]) -> list[tuple[str, Any]]:
-        return StackSource._convert(self, span, records)
-
-    def _make_batch(self, records: NDArray[Any], stacks: NDArray[np.uint32]) -> Any:
-        return self._batcher.batch(
-            records,
-            stack_id=stacks,
-            weight=np.ones(len(records), np.uint32),
-            stack_status=status_column(records),
-            **values(records, self.plan.columns),
-        )
-
-
 def source_for(
     kind: CaptureKind,
     setup: Setup,
@@ -202,11 +176,15 @@ def source_for(
     parameters: Mapping[str, Any],
 ) -> EventSource:
     """Return the source of a probe: of its events, with stacks or without, or of its groups."""
-    from workbench.recorder.probe_groups import OwnProbeGroups
-
-    made: type[OwnProbe] = OwnProbeStacks if parameters["stacks"] else OwnProbe
+    made = OwnProbe
     if parameters["aggregate"] or parameters["by"]:
+        from workbench.recorder.probe_groups import OwnProbeGroups
+
         made = OwnProbeGroups
+    elif parameters["stacks"]:  # symbolizing takes imports that others start faster without
+        from workbench.recorder.probe_stacks import OwnProbeStacks
+
+        made = OwnProbeStacks
     return made(kind, setup, settings, ring_bytes, parameters)
 
 
