@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 CLANG ?= clang
 LLVM_STRIP ?= llvm-strip
 PYTEST_ARGS ?=
+VMTEST_ARGS ?=
 COVERAGE ?= 90
 SECONDS ?= 5
 # A Python that Debian has in a later release, for the tests of Python frames.
@@ -41,8 +42,8 @@ VENV_DEV := $(VENV)/.workbench-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test setup packages-demo packages-test packages-bench venv-demo venv-dev \
-	bpf workload lint format types pytest bench dataset wheel clean distclean
+.PHONY: help demo test setup packages-demo packages-test packages-bench packages-vm venv-demo \
+	venv-dev bpf workload lint format types pytest vmtest bench dataset wheel clean distclean
 
 help: ## Print this list
 	@echo "The eBPF workbench. Targets:"
@@ -69,7 +70,7 @@ setup: packages-test ## Install what is missing, compile the BPF objects and the
 	@$(if $(NEXT_PYTHON),tools/debian-python.sh $(NEXT_PYTHON) &) \
 		$(MAKE) --no-print-directory venv-dev bpf workload; status=$$?; wait; exit $$status
 
-packages-demo packages-test packages-bench: packages-%:
+packages-demo packages-test packages-bench packages-vm: packages-%:
 	@tools/packages.sh $*
 
 $(VENV_DEMO): pyproject.toml constraints.txt
@@ -124,6 +125,10 @@ types: $(VENV_DEV) ## Check types: mypy, strict
 
 pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
 	@tools/tests.sh $(BIN)/python $(COVERAGE) $(PYTEST_ARGS)
+
+vmtest: packages-vm ## Run the tests of tests/vm/guest on stock Debian kernels, under QEMU
+	@$(MAKE) --no-print-directory venv-dev bpf workload
+	@$(BIN)/python -m tests.vm $(VMTEST_ARGS)
 
 bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json
 	@$(MAKE) --no-print-directory venv-dev bpf workload

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-INTERNAL = {"packages-demo", "packages-test", "packages-bench", "venv-demo", "venv-dev"}
+INTERNAL = {
+    "packages-demo", "packages-test", "packages-bench", "packages-vm", "venv-demo", "venv-dev",
+}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that are missing here, and only those.
 #
-#   tools/packages.sh GROUP...     GROUP: demo, test, bench
+#   tools/packages.sh GROUP...     GROUP: demo, test, bench, vm
 #
 # What is missing is found by looking for the tool or the file itself, not for the package: a
 # compiler from elsewhere is as good. Exit code 0 when all is there (in the end), 1 when something
@@ -45,6 +45,14 @@ group_test() {
     need strace has strace
     need chromium has chromium
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
+    group_vm
+}
+
+group_vm() {
+    group_demo
+    need bpftool has bpftool
+    need qemu-system-x86 has qemu-system-x86_64
+    need busybox-static test -x /bin/busybox
 }
 
 group_bench() {
@@ -55,7 +63,7 @@ group_bench() {
 
 for group; do
     case $group in
-    demo | test | bench) "group_$group" ;;
+    demo | test | bench | vm) "group_$group" ;;
     *)
         echo "packages.sh: unknown group $group" >&2
         exit 2

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench import kinds as kinds
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
+    from workbench.own_probes import probe as probe
     from workbench.profiling import profile as profile
     from workbench.recorder_process import prepare as prepare
     from workbench.session import Session as Session
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
+    "probe": ("workbench.own_probes", "probe"),
     "open": ("workbench.session", "open_session"),
     "prepare": ("workbench.recorder_process", "prepare"),
     "profile": ("workbench.profiling", "profile"),
@@ -50,6 +52,7 @@ __all__ = [
     "kinds",
     "open",
     "prepare",
+    "probe",
     "profile",
 ]
 

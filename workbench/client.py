@@ -368,10 +368,13 @@ def _with_parameters(
 ) -> dict[str, dict[str, Any]]:
     for name, value in parameters.items():
         takers = [
-            kind for kind in chosen if name in {p.name for p in kind_registry.find(kind).parameters}
+            kind
+            for kind, given in chosen.items()
+            if name in {p.name for p in kind_registry.find(kind, given).parameters}
         ]
         if not takers:
-            known = sorted({p.name for k in chosen for p in kind_registry.find(k).parameters})
+            found = (kind_registry.find(kind, given) for kind, given in chosen.items())
+            known = sorted({p.name for kind in found for p in kind.parameters})
             raise ParameterError(
                 f"None of {', '.join(chosen)} has a parameter {name}.",
                 why=f"They have {', '.join(known)}.",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from workbench import kinds
 from workbench._version import __version__
-from workbench.cli import commands
+from workbench.cli import commands, probe_command
 from workbench.errors import WorkbenchError
 from workbench.kinds import Parameter
 
@@ -22,6 +22,7 @@ EPILOG = """\
 examples:
   workbench record cpu,syscalls -o run.wb -- python3 job.py
   workbench record cpu --pid 1234 --hz 999 --duration 10 -o run.wb
+  workbench probe uprobe:libc:malloc --field size=arg0 --filter 'arg0 >= 4096' --pid 1234
   workbench sql run.wb 'select name, count(*) as calls from syscalls group by name'
 """
 
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=commands.kinds)
 
     _record(sub.add_parser("record", help="capture into a session"))
+    _probe(sub.add_parser("probe", help="capture at a place of the kernel or of a program"))
 
     info = sub.add_parser("info", help="say what a session holds, lost and cost")
     _session(info)
@@ -98,6 +100,14 @@ def _session(parser: argparse.ArgumentParser) -> None:
 def _record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kinds", metavar="KIND[,KIND...]")
     parser.usage = "workbench record KIND[,KIND...] [options] [-- COMMAND ...]"
+    _capturing(parser)
+    for parameter in _all_parameters():
+        _add_parameter(parser, parameter)
+    parser.set_defaults(run=commands.record)
+
+
+def _capturing(parser: argparse.ArgumentParser) -> None:
+    """Add what all captures take: the target, the output, the recorder's settings."""
     target = parser.add_argument_group(
         "target (one is needed)", "-- COMMAND starts a command and captures it from its first call"
     )
@@ -114,9 +124,28 @@ def _record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overhead", default="sampled", choices=("sampled", "always", "off"))
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     _json(parser)
-    for parameter in _all_parameters():
-        _add_parameter(parser, parameter)
-    parser.set_defaults(run=commands.record)
+
+
+def _many(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
+    group.add_argument(flag, action="append", default=[], metavar="EXPRESSION", help=text)
+
+
+def _probe(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "workbench probe PROBE [PROBE ...] [options] [-- COMMAND ...]"
+    parser.add_argument("probes", metavar="PROBE", nargs="+", help=probe_command.FORMS)
+    own = parser.add_argument_group("what to take", probe_command.ABOUT)
+    _many(own, "--field", "a field; all arguments if none is given")
+    own.add_argument("--filter", default="", help="comparisons joined by `and`")
+    _many(own, "--aggregate", "count, sum(x), avg(x), min(x), max(x), hist(x)")
+    _many(own, "--by", "a field that makes groups")
+    _many(own, "--count-by", "count in groups of that field")
+    own.add_argument("--latency", action="store_true", help="from a function's entry to its return")
+    own.add_argument("--stacks", action="store_true", help="take the stack with each event")
+    own.add_argument("--string-size", type=int, default=64, help="bytes for each text")
+    own.add_argument("--max-groups", type=int, default=4096, help="groups there is room for")
+    own.add_argument("--name", help="of the table")
+    _capturing(parser)
+    parser.set_defaults(run=probe_command.probe)
 
 
 def _all_parameters() -> list[Parameter]:

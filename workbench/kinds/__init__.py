@@ -5,14 +5,27 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from workbench.errors import ParameterError, UnknownKindError
 from workbench.kinds._kind import OBJECTS, Aggregation, CaptureKind, Parameter
+from workbench.kinds._own_probe import NAME, own_probe
+from workbench.schema import SIDE_TABLES
 
-__all__ = ["OBJECTS", "Aggregation", "CaptureKind", "Parameter", "all_kinds", "find", "register"]
+__all__ = [
+    "OBJECTS",
+    "SIDE_TABLES",
+    "Aggregation",
+    "CaptureKind",
+    "Parameter",
+    "all_kinds",
+    "find",
+    "own_probe",
+    "register",
+]
 
 
 @cache
@@ -26,13 +39,29 @@ def all_kinds() -> dict[str, CaptureKind]:
     return kinds
 
 
-def find(name: str) -> CaptureKind:
+def find(name: str, parameters: Mapping[str, Any] | None = None) -> CaptureKind:
     """Return the kind of that name.
+
+    Parameters
+    ----------
+    parameters : mapping, optional
+        What it is to be captured with: ``probe`` among it makes one of the user's own probes
+        of it, whose name is free.
 
     Raises
     ------
     UnknownKindError
+    ParameterError
+        A probe has the name of a kind or of another table.
     """
+    if parameters is not None and "probe" in parameters:
+        if name in all_kinds() or name in SIDE_TABLES or not NAME.fullmatch(name):
+            raise ParameterError(
+                f"A probe cannot be named {name!r}.",
+                why="a table has that name, or it is not made of small letters, digits and _",
+                advice="Give another one with name=.",
+            )
+        return own_probe(name)
     if name not in all_kinds():
         raise UnknownKindError(
             f"There is no capture kind {name!r}.",

@@ -72,6 +72,16 @@ class Map:
             raise MapError(f"Map {self.name} cannot have {max_entries} entries.")
         self._check(lib().bpf_map__set_max_entries(self.handle, max_entries), "resized")
 
+    def resize_items(self, key_size: int, value_size: int) -> None:
+        """Set the sizes of keys and values in bytes before loading.
+
+        Raises
+        ------
+        MapError
+        """
+        self._check(lib().bpf_map__set_key_size(self.handle, key_size), "resized")
+        self._check(lib().bpf_map__set_value_size(self.handle, value_size), "resized")
+
     def share(self, other: Map) -> None:
         """Use the loaded map ``other`` instead of an own one, set before loading."""
         mine = (self.type, self.key_size, self.value_size)

@@ -271,6 +271,11 @@ class Object:
         self._links.append(program.attach_perf_event(fd))
         return self._links[-1]
 
+    def hold(self, link: Link) -> Link:
+        """Take over a link that :mod:`workbench.probe.attach` made."""
+        self._links.append(link)
+        return link
+
     def detach(self) -> None:
         """Detach all programs; maps and buffers stay readable."""
         while self._links:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes as c
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,40 @@ def _find(btf: int, name: str, kind: int) -> int:
 def _words(btf: int, number: int) -> tuple[int, int, int]:
     first, second, third = _WORDS.from_address(lib().btf__type_by_id(btf, number))
     return first, second, third
+
+
+def has(name: str) -> bool:
+    """Whether the kernel has a tracepoint of that name for ``raw_tp`` and ``tp_btf`` programs."""
+    with _kernel_btf() as btf:
+        return bool(_find(btf, f"btf_trace_{name}", b.TYPEDEF))
+
+
+def has_function(name: str) -> bool:
+    """Whether the kernel's BTF has a function of that name, for ``fentry`` and ``fexit``."""
+    with _kernel_btf() as btf:
+        return bool(_find(btf, name, b.FUNC))
+
+
+def similar(name: str, count: int = 5, cutoff: float = 0.5) -> list[str]:
+    """Names of the tracepoints that are most like a name; ``cutoff`` as difflib has it."""
+    names = all_names()
+    holding = [each for each in names if name in each] if len(name) > 2 else []
+    close = get_close_matches(name, names, count, cutoff)
+    return list(dict.fromkeys([*holding, *close]))[:count]
+
+
+@cache
+def all_names() -> tuple[str, ...]:
+    """Names of all tracepoints of the kernel, without their categories."""
+    prefix = "btf_trace_"
+    with _kernel_btf() as btf:
+        if not btf:
+            return ()
+        found = []
+        for number in range(1, lib().btf__type_cnt(btf)):
+            name, info, _ = _words(btf, number)
+            if info >> 24 & 0x1F == b.TYPEDEF:
+                text = lib().btf__name_by_offset(btf, name).decode()
+                if text.startswith(prefix):
+                    found.append(text.removeprefix(prefix))
+    return tuple(sorted(found))

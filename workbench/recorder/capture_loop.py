@@ -106,7 +106,7 @@ class CaptureLoop:
         shared = {name: self._tree.object.maps[name] for name in targets.SHARED}
         setup = Setup(values, self._transport, self._clock_start, shared, spec.target)
         for name, parameters in spec.kinds.items():
-            kind, machine = kinds.find(name), platform.machine()
+            kind, machine = kinds.find(name, parameters), platform.machine()
             source = make_source(kind, setup, parameters, machine, spec.ring_bytes or 0)
             cleanup.callback(source.close)
             self._sources.append(source)
@@ -132,7 +132,7 @@ class CaptureLoop:
 
         spec = self.spec
         paths = {"process": kinds.OBJECTS / "process.bpf.o"}
-        paths |= {name: kinds.find(name).object_for(given) for name, given in spec.kinds.items()}
+        paths |= {n: kinds.find(n, given).object_for(given) for n, given in spec.kinds.items()}
         objects = {
             name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()
         }

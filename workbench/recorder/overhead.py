@@ -78,6 +78,8 @@ class Overhead:
         rows = []
         for source in sources:
             for program in source.object.programs.values():
+                if program.fd < 0:  # it was left out
+                    continue
                 info = program_info(program.fd)
                 runs, spent = info.get("run_cnt", 0), info.get("run_time_ns", 0)
                 rows.append(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from workbench.probe.layout import Layout
     from workbench.probe.maps import Map
     from workbench.probe.span import Span
     from workbench.recorder.spec import Target
@@ -94,7 +95,7 @@ class Source:
         try:
             self._set_up(setup, settings, watermark)
             self.object.load()
-            self.layout = self.object.layout(f"{kind}_event")
+            self.layout = self._read_layout()
             self._stats = self.object.global_array("wb_stats")
             if ring_bytes:
                 self._open_buffer(setup.transport, ring_bytes, watermark)
@@ -116,6 +117,9 @@ class Source:
             if name in maps:
                 maps[name].share(other)
         maps["wb_rings" if setup.transport == PERF else "wb_perf"].leave_out()
+
+    def _read_layout(self) -> Layout:
+        return self.object.layout(f"{self.kind}_event")
 
     def _open_buffer(self, transport: int, size: int, watermark: int) -> None:
         if transport == RING:

@@ -101,7 +101,7 @@ class Spec:
         """
         if not self.kinds:
             raise ParameterError("A capture needs at least one kind.", advice="workbench kinds")
-        checked = {name: kinds.find(name).check(given) for name, given in self.kinds.items()}
+        checked = {n: kinds.find(n, given).check(given) for n, given in self.kinds.items()}
         _check("transport", self.transport, TRANSPORTS)
         _check("overhead", self.overhead, OVERHEAD)
         _check_type("cgroup", self.target.cgroup, str)

@@ -94,7 +94,6 @@ class AggregateSource(EventSource):
         _ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        assert kind.aggregation
         self.aggregation = kind.aggregation
         self._taken = self._count = 0
         super().__init__(kind, setup, settings, 0, parameters)
@@ -102,6 +101,7 @@ class AggregateSource(EventSource):
     def _schema(self) -> Any:
         import pyarrow as pa
 
+        assert self.aggregation
         self._key, self._value = (
             event_layout(self.object.btf, name)
             for name in (self.aggregation.key, self.aggregation.value)
@@ -113,6 +113,7 @@ class AggregateSource(EventSource):
         """Return the map's content as a record batch; ``now`` is UTC in ns."""
         import pyarrow as pa
 
+        assert self.aggregation
         keys, values = self.object.maps[self.aggregation.map].items()
         key, value = rows(keys, self._key.dtype), rows(values, self._value.dtype)
         self._count = int(value[self.aggregation.count].sum())

@@ -1,0 +1,1 @@
+"""What runs on the other kernels, see :mod:`vm`. Everything is slow there: few, telling tests."""
