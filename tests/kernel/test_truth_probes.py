@@ -68,7 +68,7 @@ WIDTHS = [
     (1, 2, 3, 4, 5, 6, 7, 8),
 ]
 STRUCT = {
-    **{"a": "o.in.a", "b": "args.o.in.b", "name": "o.in.name", "deep": "o.in.next.name"},
+    **{"a": "o.in.a", "b": "args.o.in.b", "inner": "o.in.name", "deep": "o.in.next.name"},
     **{"flag": "o.flag", "s": "o.s", "low": "o.low", "mid": "o.mid", "top": "o.top"},
     **{"first": "o.first", "third": "o.bytes[2]", "label": "o.label", "n": "o.numbers[3]"},
     **{"colour": "colour", "yes": "yes", "at": "ptr(o.label)"},
