@@ -32,7 +32,7 @@ def test_a_probe_becomes_a_kind(place):
         "malloc": {
             **{"probe": "uprobe:libc:malloc", "fields": ("size=arg0",), "filter": "arg0 > 1"},
             **{"aggregate": (), "by": (), "latency": False, "stacks": False},
-            **{"string_size": 64, "max_groups": 4096},
+            **{"string_size": 128, "max_groups": 4096},
         }
     }
     assert made.spec.ring_bytes == 8192
@@ -68,7 +68,7 @@ def test_several_probes(place):
         ("rawtp:a", {"string_size": 1}, "string_size must be"),
         ("rawtp:a", {"max_groups": 0}, "max_groups must be"),
         ("rawtp:a", {"by": "pid", "fields": "x"}, "Groups have no fields"),
-        ("rawtp:a", {"hz": 3}, "no parameter"),
+        ("rawtp:a", {"hz": 3}, "has a parameter hz"),
         ({"x": {"probe": "rawtp:a", "nope": 1}}, {}, "no parameter nope"),
         ({"x": {}}, {}, "There is no capture kind"),
     ],

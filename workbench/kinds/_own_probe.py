@@ -17,7 +17,7 @@ PARAMETERS = (
     Parameter("by", (), "fields that make the groups to aggregate in"),
     Parameter("latency", False, "wait for the function's return and tell how long it took"),
     Parameter("stacks", False, "take the stack, native and Python, with each event"),
-    Parameter("string_size", 64, "bytes for each text, its zero byte included", low=2, high=512),
+    Parameter("string_size", 128, "bytes for each text, its zero byte included", low=2, high=512),
     Parameter("max_groups", 4096, "groups there is room for", low=1, high=1 << 20),
 )
 
