@@ -22,7 +22,7 @@ def probe(
     by: str | Sequence[str] | Mapping[str, str] | None = None,
     latency: bool = False,
     stacks: bool = False,
-    string_size: int = 64,
+    string_size: int = 128,
     max_groups: int = 4096,
     name: str | None = None,
     **options: Any,
@@ -109,7 +109,8 @@ def _named(
     if isinstance(point, Mapping):
         own = {n: {"probe": p} if isinstance(p, str) else dict(p) for n, p in point.items()}
         return {n: checked(n, {**given, **parameters}) for n, parameters in own.items()}
-    points = (point,) if isinstance(point, str) else tuple(point)
+    single = isinstance(point, str) or not isinstance(point, Sequence)
+    points = (point,) if single else tuple(point)
     if not points or not all(isinstance(each, str) for each in points):
         raise ParameterError(
             f"{point!r} is no probe.", advice='Give a text such as "tracepoint:sched:sched_switch".'

@@ -98,13 +98,14 @@ def test_help_and_version(capsys):
 def test_every_command_runs_a_function_of_its_own():
     choices = build_parser()._subparsers._group_actions[0].choices
     needs = {"record": ["cpu"], "sql": ["s.wb", "q"], "export": ["s.wb", "--format", "csv"]}
+    needs["probe"] = ["rawtp:x"]
     runs = {
         name: parser.parse_args(
             needs.get(name, [] if name in ("doctor", "kinds") else ["s.wb"])
         ).run
         for name, parser in choices.items()
     }
-    assert len(set(runs.values())) == len(runs) == 9
+    assert len(set(runs.values())) == len(runs) == 10
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def _probe(parser: argparse.ArgumentParser) -> None:
     _many(own, "--count-by", "count in groups of that field")
     own.add_argument("--latency", action="store_true", help="from a function's entry to its return")
     own.add_argument("--stacks", action="store_true", help="take the stack with each event")
-    own.add_argument("--string-size", type=int, default=64, help="bytes for each text")
+    own.add_argument("--string-size", type=int, default=128, help="bytes for each text")
     own.add_argument("--max-groups", type=int, default=4096, help="groups there is room for")
     own.add_argument("--name", help="of the table")
     _capturing(parser)

@@ -36,7 +36,7 @@ BUILTINS = {
     "tid": (U32, "thread id"),
     "uid": (U32, "user id"),
     "gid": (U32, "group id"),
-    "cpu": (U32, "CPU on which it happened"),
+    "cpu": (NUMBERS["u16"], "CPU on which it happened"),
     "cgroup": (U64, "cgroup v2 id"),
     "comm": (CHARS_16, "thread name"),
     "latency": (U64, "time from the function's entry to its return"),
@@ -266,6 +266,7 @@ class Reader:
 
     def _argument(self, name: str) -> Operand:
         scope = self.scope
+        name = scope.name_of(name)
         if name in scope.arguments:
             return scope.arguments[name]
         if name in scope.reasons:

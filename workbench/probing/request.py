@@ -13,9 +13,10 @@ from workbench.probing.points import Point, parse
 ALL = "*"
 """Stands for all arguments, where fields are named."""
 RESERVED = {
-    *("ts", "pid", "tid", "cpu", "comm", "weight", "errno", "nr", "ret"),
+    *("ts", "pid", "tid", "cpu", "comm", "weight", "errno", "nr", "ret", "name"),
+    *("latency", "calls", "errors", "latency_sum"),
     *("stack_id", "stack_status", "words", "kernel_depth", "user_depth", "python_depth"),
-    *("count", "unreadable"),
+    *("count", "unreadable", "pad", "pad_missing"),
 }
 """Columns that tables have, or get, by themselves."""
 BASE = ("ts", "pid", "tid", "cpu", "comm")
@@ -102,9 +103,9 @@ class Request:
                 if not self.aggregate:
                     continue  # every event has it
                 name = expression
-            elif name in RESERVED:
+            elif name in RESERVED and not name == expression == "latency":
                 if given:
-                    raise ParameterError(f"No field can be named {name}: the column is there.")
+                    raise ParameterError(f"No field can be named {name}: tables have that already.")
                 name = f"arg_{name}"
             if name in dict(pairs):
                 raise ParameterError(

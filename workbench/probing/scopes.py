@@ -66,17 +66,18 @@ class Scope:
     known: str = ""
     order: tuple[str, ...] = ()
 
+    def name_of(self, name: str) -> str:
+        """Return the name of a parameter that is given by its number (``argN``), else `name`."""
+        found = _POSITION.fullmatch(name)
+        known = found is not None and int(found[1]) < len(self.order) and name not in self.order
+        return self.order[int(found[1])] if found is not None and known else name
+
     def position(self, name: str) -> Operand | None:
-        """Return the argument ``argN``: as it is known by name, or as a plain word."""
+        """Return the argument ``argN`` of a function of which nothing is known: a plain word."""
         found = _POSITION.fullmatch(name)
         if not found:
             return None
         number = int(found[1])
-        if number < len(self.order):
-            return self.arguments.get(self.order[number])
-        return self._word(number)
-
-    def _word(self, number: int) -> Operand | None:
         point, machine = self.point, self.machine
         if point.kind in ("fentry", "fexit", "rawtp", "tracepoint", "perf", "usdt"):
             return None
