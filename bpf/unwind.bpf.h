@@ -29,6 +29,10 @@ enum wb_stack_status {
 	WB_STACK_IMAGE_MISSING,     /* code of a file whose table is not loaded (yet) */
 	WB_STACK_KERNEL_ONLY,       /* no user part was asked for, or the task has none */
 	WB_STACK_UNSUPPORTED,       /* this machine, or this kind of task, cannot be walked */
+	/* Of stacks that reach the root, and whose last Python word says that frames of it are
+	 * missing: told by user space (workbench/recorder/stack_words.py). */
+	WB_STACK_PYTHON_TRUNCATED,  /* WB_STACK_DEPTH Python frames, and more to come */
+	WB_STACK_PYTHON_INCOMPLETE, /* Python frames that could not be read */
 };
 enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
 

@@ -129,12 +129,24 @@ def compare(dumps, records, pid):
     return whole, part, other
 
 
+def until_loaded(pid):
+    """Wait until a command has mapped its files: until nothing was mapped for half a second."""
+    before, deadline = b"", time.monotonic() + 30
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        snapshot = Snapshot.of(read_maps(pid), executable_only=True)
+        now = repr([(m.start, m.path) for m in snapshot.mappings if m.is_file]).encode()
+        if now == before:
+            return
+        before = now
+
+
 @contextmanager
 def dumped(path, command):
     """A running command with its dumps; it is stopped and killed at the end."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
-            time.sleep(0.5)
+            until_loaded(running.pid)
             dumps = Dumps(path, running.pid)
             try:
                 yield running, dumps
