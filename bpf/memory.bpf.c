@@ -101,21 +101,26 @@ static __always_inline bool selected(void)
 	return tgid && wb_selected(tgid) == WB_TARGET_ACTIVE;
 }
 
+static __always_inline __s64 wait(void)
+{
+	__u64 bytes = (sample_bytes * waits[bpf_get_prandom_u32() & (WAITS - 1)]) >> 16;
+
+	return bytes ?: 1;
+}
+
 static __always_inline bool sampled(__u64 size)
 {
 	__u32 zero = 0;
-	__s64 *bytes;
+	__s64 *bytes, rest;
 
 	if (!sample_bytes)
 		return true;
 	bytes = bpf_map_lookup_elem(&left, &zero);
 	if (!bytes)
 		return false;
-	*bytes -= size;
-	if (*bytes > 0)
-		return false;
-	*bytes = (sample_bytes * waits[bpf_get_prandom_u32() & (WAITS - 1)]) >> 16;
-	return true;
+	rest = (*bytes ?: wait()) - size; /* 0: the first on this CPU */
+	*bytes = rest > 0 ? rest : wait();
+	return rest <= 0;
 }
 
 static __always_inline void send(void *ctx, struct memory_event *e, bool stack)

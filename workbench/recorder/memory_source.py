@@ -8,11 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.elf import Elf
 from workbench.errors import AttachError, KernelError, ObjectFormatError, ParameterError
 from workbench.probe import attach
 from workbench.probe.tracepoints import argument_count
-from workbench.recorder.stack_source import StackSource
+from workbench.recorder.stack_source import StackSource, status_column
+from workbench.schema import MEMORY_OPS
 from workbench.symbols.allocators import Allocator, allocator_in, allocator_of
 from workbench.unwind.images import ImageKey, images_of
 from workbench.unwind.learned import recall
@@ -20,6 +23,8 @@ from workbench.unwind.needed import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from workbench.kinds import CaptureKind
     from workbench.probe.objects import Link
@@ -53,6 +58,7 @@ class MemorySource(StackSource):
     ) -> None:
         self._parts = set(parameters["parts"])
         self._given = tuple(parameters["allocators"])
+        self._sample_bytes = int(parameters["sample_bytes"])
         self._known: dict[ImageKey, Allocator | None] = {}
         self._attached: dict[tuple[int, ImageKey], list[Link]] = {}
         self._failure = ""
@@ -74,7 +80,7 @@ class MemorySource(StackSource):
                 program.leave_out()
                 del programs[name]
 
-    def attach(self, hz: int = 0) -> None:
+    def attach(self, hz: int = 0) -> None:  # noqa: ARG002 - no clock drives it
         """Attach what is the kernel's, and the probes on the allocators of what runs already."""
         for program in self.object.programs.values():
             if program.section != "uprobe":
@@ -114,6 +120,14 @@ class MemorySource(StackSource):
         for key in [key for key in self._attached if key[0] == pid]:
             for link in self._attached.pop(key):
                 link.close()
+
+    def _make_batch(self, records: NDArray[Any], stacks: NDArray[np.uint32]) -> Any:
+        return self._batcher.batch(
+            records,
+            stack_id=stacks,
+            weight=weights(records, self._sample_bytes),
+            stack_status=status_column(records),
+        )
 
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture."""
@@ -170,3 +184,35 @@ class MemorySource(StackSource):
             link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
             links.append(link)
             self.object.hold(link)
+
+
+def weights(records: NDArray[Any], sample_bytes: int) -> NDArray[np.uint32]:
+    """Return how many allocations each row stands for.
+
+    Parameters
+    ----------
+    records : structured array
+        ``op``, ``size``, ``address``, ``born``.
+    sample_bytes : int
+        Mean distance of the samples; 0: all were seen.
+
+    Returns
+    -------
+    uint32 array
+        For allocations and their ends 1 / (1 - exp(-size / sample_bytes)), rounded up or down
+        at random so that the mean is right: by a hash of the allocation, so that its end gets the
+        same. 1 for all else.
+    """
+    ones = np.ones(len(records), np.uint32)
+    if not sample_bytes:
+        return ones
+    heap = records["op"] <= MEMORY_OPS.index("free")
+    size = np.maximum(records["size"], 1).astype(np.float64)
+    exact = -1 / np.expm1(-size / sample_bytes)
+    # splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)
+    z = records["address"] + records["born"] * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    chance = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+    rounded = np.minimum(np.floor(exact + chance), 2**32 - 1).astype(np.uint32)
+    return np.where(heap, rounded, ones)

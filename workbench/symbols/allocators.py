@@ -87,7 +87,7 @@ def _functions(elf: Elf, symbols: Symbols) -> dict[str, int]:
                 places[at] = name
                 at = symbols.strings.find(text, at + 1)
     rows = table[chosen & np.isin(table["name"], np.array(list(places), np.uint32))]
-    found = {}
+    found: dict[str, int] = {}
     for row in rows:
         offset = _file_offset(elf, int(row["value"]))
         if offset:
