@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
+from workbench.frames.allocations import EVENTS, with_ends
 from workbench.frames.needs import need
 from workbench.frames.stacks import COUNT
 
@@ -19,30 +20,14 @@ if TYPE_CHECKING:
 
     from workbench.recording import Recording
 
-EVENTS = "memory"
-BLOCK = ("pid", "address", "born")
-"""What tells an allocation: addresses are used again."""
 
-
-def _events(rec: Recording, op: str, *columns: str) -> pl.LazyFrame:
+def _allocated(rec: Recording, *columns: str) -> pl.LazyFrame:
+    """Allocations with ``freed`` (see :func:`with_ends`), and ``bytes`` by their weight."""
     import polars as pl
 
-    rows = need(rec, EVENTS, "op", *columns).with_columns(pl.col("op").cast(pl.String))
-    return rows.filter(pl.col("op") == op)
-
-
-def _with_ends(rec: Recording, *columns: str) -> pl.LazyFrame:
-    """Allocations, with ``freed``: when each was freed, null if it was not."""
-    import polars as pl
-
-    wanted = tuple(dict.fromkeys((*BLOCK, "size", COUNT, *columns)))
-    ends = _events(rec, "free", *BLOCK, "ts").select(*BLOCK, pl.col("ts").alias("freed"))
-    amounts = (
-        pl.col(COUNT).cast(pl.Int64),
-        (pl.col("size").cast(pl.Int64) * pl.col(COUNT).cast(pl.Int64)).alias("bytes"),
-    )
-    allocated = _events(rec, "alloc", *wanted).with_columns(*amounts)
-    return allocated.join(ends, on=BLOCK, how="left")
+    weight = pl.col(COUNT).cast(pl.Int64)
+    amount = (pl.col("size").cast(pl.Int64) * weight).alias("bytes")
+    return with_ends(rec, "size", COUNT, *columns).with_columns(weight, amount)
 
 
 def by_stack(rec: Recording) -> pl.DataFrame:
@@ -83,7 +68,7 @@ def _grouped(rec: Recording, key: str) -> pl.DataFrame:
     lives = pl.col("freed").is_null()
     lifetime = (pl.col("freed") - pl.col("born")).median().cast(pl.Duration("ns"))
     return (
-        _with_ends(rec, key)
+        _allocated(rec, key)
         .group_by(key)
         .agg(
             pl.col(COUNT).sum().alias("allocations"),
@@ -151,7 +136,7 @@ def _aged(rec: Recording, older_than: float) -> pl.LazyFrame:
     ends, born = pl.col("end").cast(pl.Int64).fill_null(last), pl.col("born").cast(pl.Int64)
     age = (ends - born).clip(lower_bound=0)
     return (
-        _with_ends(rec, "tid", "stack_id")
+        _allocated(rec, "tid", "stack_id")
         .join(exits, on="pid", how="left")
         .with_columns(age.cast(pl.Duration("ns")).alias("age"))
         .filter(age >= round(older_than * 1e9))
