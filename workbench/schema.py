@@ -53,6 +53,8 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_stack_status": Meaning("dict8", "1", "whether the user's part of the stack is whole"),
     "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
+    "wb_user_address": Meaning("uint64", "1", "address in the process"),
+    "wb_memory_op": Meaning("dict8", "1", "what happened to memory"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -145,7 +147,10 @@ OFF_STATES = (
 """Why threads leave the CPU: ``enum wb_off_state`` of ``bpf/offcpu.bpf.c``."""
 WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
 """Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/offcpu.bpf.c``."""
+MEMORY_OPS = ("alloc", "free", "map", "unmap", "fault", "oom")
+"""What happens to memory: ``enum wb_memory_op`` of ``bpf/memory.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
+    "wb_memory_op": MEMORY_OPS,
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,

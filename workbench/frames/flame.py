@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.frames.allocations import EVENTS
 from workbench.frames.labels import KINDS, Labels
 from workbench.frames.stacks import COUNT, DEFAULTS, StackTable, Start, stack_table
 
@@ -26,6 +27,8 @@ __all__ = ["KINDS", "FlameTree", "build_tree", "flame_tree"]
 ROOT = "all"
 TIME = "ns"
 """Unit of trees whose weights are times."""
+BYTES = "bytes"
+"""Unit of trees whose weights are sizes."""
 _UNITS = {"cpu": "samples"}
 
 
@@ -125,8 +128,10 @@ def flame_tree(
         ``offcpu``, "state".
     weight : str
         What widths stand for: "weight" (events), a column of durations such as "blocked" or
-        "runnable", or "off", the sum of these two. By default "off" for ``offcpu``, else
-        "weight".
+        "runnable", or "off", the sum of these two; of ``memory`` one of
+        :data:`workbench.frames.allocations.WEIGHTS`: "size" (bytes allocated), "live" (bytes that
+        were not freed), "mapped", "faults". By default "off" for ``offcpu``, "size" for
+        ``memory``, else "weight".
     stack : str
         Column with the stack: "waker_stack_id" draws the stacks of those who woke.
     start : str or (str, str)
@@ -136,7 +141,8 @@ def flame_tree(
     Returns
     -------
     FlameTree
-        Its total equals the weight of all selected events, its unit is "ns" for durations.
+        Its total equals the weight of all selected events, its unit is "ns" for durations,
+        "bytes" for sizes.
 
     Raises
     ------
@@ -148,7 +154,7 @@ def flame_tree(
     weight = weight or DEFAULTS.get(kind, COUNT)
     table = stack_table(rec, kind, by, weight, stack, start)
     if weight != COUNT:
-        return build_tree(table, unit=TIME)
+        return build_tree(table, unit=BYTES if kind == EVENTS else TIME)
     parameters = dict(rec.manifest.kinds.get(kind) or {})
     return build_tree(table, unit=_UNITS.get(kind, "events"), period_ns=_period(parameters))
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ParameterError
+from workbench.frames.allocations import EVENTS, weighed
 from workbench.frames.labels import (
     GROUPS,
     KINDS,
@@ -89,7 +90,7 @@ COUNT = "weight"
 SUMS = {"off": ("blocked", "runnable")}
 """Weights that are sums of columns."""
 
-DEFAULTS = {"offcpu": "off"}
+DEFAULTS = {"offcpu": "off", "memory": "size"}
 """What is summed for a kind where nothing is said and it is not events."""
 
 _PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
@@ -117,7 +118,8 @@ def stack_table(
         Any of :data:`~workbench.frames.labels.GROUPS`, outermost first; may be empty.
     weight : str
         What is summed: :data:`COUNT`, a column of durations (in ns, times the event's own
-        weight), or one of :data:`SUMS` of these. Events without any are left out.
+        weight), or one of :data:`SUMS` of these; of ``memory`` one of
+        :data:`workbench.frames.allocations.WEIGHTS`. Events without any are left out.
     stack : str
         Column with the stack.
     start : str or (str, str)
@@ -172,12 +174,15 @@ def stack_sums(
         )
     keys = [pl.col(column) for column in by]
     parts = [] if weight == COUNT else list(SUMS.get(weight, (weight,)))
+    if kind == EVENTS and weight != COUNT:
+        rows, parts = weighed(rec, weight, stack, COUNT, *by), ["size"]
+    else:
+        rows = need(rec, kind, stack, COUNT, *parts, *by)
     amount = pl.col(COUNT).cast(pl.Int64)
     if parts:
         amount *= pl.sum_horizontal(pl.col(part).cast(pl.Int64) for part in parts)
     events = (
-        need(rec, kind, stack, COUNT, *parts, *by)
-        .group_by(*keys, pl.col(stack).alias("stack_id"))
+        rows.group_by(*keys, pl.col(stack).alias("stack_id"))
         .agg(amount.sum().alias("amount"))
         .filter(pl.col("amount") > 0)
         .collect()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.frames.flame import TIME, FlameTree, flame_tree
+from workbench.frames.allocations import MEANINGS
+from workbench.frames.flame import BYTES, TIME, FlameTree, flame_tree
 from workbench.frames.losses import shortcomings
-from workbench.frames.stacks import Start
+from workbench.frames.stacks import DEFAULTS, Start
 from workbench.views import html, units
 from workbench.views.payload import payload
 from workbench.views.tables import banner, table
@@ -145,6 +146,8 @@ class Flamegraph(View):
 
 
 def _title(kind: str, tree: FlameTree, weight: str, stack: str) -> str:
+    if tree.unit == BYTES:
+        return f"{kind}: {MEANINGS[weight or DEFAULTS[kind]]}"
     if tree.unit != TIME:
         return f"{kind}: stacks by weight"
     what = {"blocked": "time blocked", "runnable": "time waiting for a CPU"}.get(weight)

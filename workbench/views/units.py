@@ -41,7 +41,9 @@ def count(number: int | None) -> str:
 
 
 def amount(weight: float, unit: str) -> str:
-    """Return a weight of a flamegraph: "1,234 samples", or a duration where the unit is "ns"."""
+    """Return a weight of a flamegraph: "1,234 samples"; of "ns" a duration, of "bytes" a size."""
+    if unit == "bytes":
+        return size(weight)
     return duration(weight) if unit == "ns" else f"{round(weight):,} {unit}"
 
 

@@ -29,6 +29,17 @@ export function humanCount(count) {
   return count.toLocaleString("en", { maximumFractionDigits: 0 });
 }
 
+const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+export function humanSize(bytes) {
+  let step = 0;
+  while (bytes >= 1023.5 && step < SIZES.length - 1) {
+    bytes /= 1024;
+    step += 1;
+  }
+  return `${Number(bytes.toPrecision(3))} ${SIZES[step]}`;
+}
+
 export function percent(share) {
   if (!Number.isFinite(share) || share === 0) return "0%";
   if (share === 1) return "100%";

@@ -1,5 +1,5 @@
 // Everything around the canvas: toolbar, legend, tooltip, menu. No state of its own.
-import { humanCount, humanTime, make, percent } from "./embed.js";
+import { humanCount, humanSize, humanTime, make, percent } from "./embed.js";
 import { kindOf, kindShares, moduleOf, nameOf } from "./flame_data.js";
 import { kindColour } from "./flame_paint.js";
 
@@ -11,6 +11,7 @@ const KEYS = [
   ["c, right click", "copy the name"],
 ];
 const TIME = "ns"; // unit of trees whose weights are times
+const BYTES = "bytes"; // and of those whose weights are sizes
 const KIND_NAMES = { jit: "JIT", python: "Python", group: "threads" };
 
 // Builds the frame of the view inside `el` and returns its parts by name.
@@ -82,6 +83,7 @@ export function fillLegend(legend, tree, dark) {
 // "1,234 samples" and, where the period is known, the time that they stand for; or a time.
 export function amount(tree, weight) {
   if (tree.unit === TIME) return humanTime(weight);
+  if (tree.unit === BYTES) return humanSize(weight);
   const unit = weight === 1 ? tree.unit.replace(/s$/, "") : tree.unit;
   const text = `${humanCount(weight)} ${unit}`;
   return tree.period_ns && weight > 0 ? `${text} ≈ ${humanTime(weight * tree.period_ns)}` : text;

@@ -74,9 +74,12 @@ function render({ model, el }) {
       if (stop.signal.aborted) return;
       if (!(tree.width[0] > 0)) {
         parts.root.classList.add("wb-empty");
-        parts.where.textContent = tree.unit === "ns"
-          ? "No time: no thread was off its CPU in what was selected."
-          : "No samples: nothing was on a CPU in what was selected.";
+        const why = {
+          ns: "No time: no thread was off its CPU in what was selected.",
+          bytes: "No memory of that kind in what was selected.",
+        };
+        parts.where.textContent = why[tree.unit]
+          ?? "No samples: nothing was on a CPU in what was selected.";
         return;
       }
       const flame = new Flame(parts, tree, model);

@@ -1,0 +1,196 @@
+"""Memory of programs that know to the byte what they allocate, free, map and touch."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from programs import compiled
+
+import workbench as wb
+from workbench.errors import AttachError, ParameterError
+from workbench.frames import heap
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+
+ROUNDS = 300
+LEAKED = 100 * ROUNDS
+ALLOCATIONS = 104 * ROUNDS + 2
+FREED = 103 * ROUNDS + 2
+CHURN_BYTES = ROUNDS * sum(64 + i + 500 + i for i in range(50))
+BYTES = LEAKED + CHURN_BYTES + ROUNDS * (777 + 640 + 77) + 3_000_000 + 5_000_000
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    source = Path(__file__).with_name("allocations.c").read_text()
+    folder = tmp_path_factory.mktemp("allocations")
+    flags = ("-O1", "-fno-builtin", "-fno-optimize-sibling-calls", "-pthread")
+    return str(compiled(folder, "allocations", source, "gcc", *flags))
+
+
+def capture(tmp_path, command, sample_bytes=0, **options):
+    kinds = {"memory": {"sample_bytes": sample_bytes, **options}}
+    return wb.capture(kinds, command=command, output=tmp_path / "s.wb", ring_bytes=1 << 24)
+
+
+def stack_of(session, stack_id):
+    frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
+    (ids,) = session["stacks"].polars().filter(stack_id=stack_id)["frame_ids"]
+    return [frames[number] for number in ids]
+
+
+def by_function(session):
+    """Sums of the stacks that begin with a function: it allocates at several places."""
+    found = heap.by_stack(session).drop("lifetime")
+    names = [stack_of(session, number)[0] for number in found["stack_id"]]
+    sums = found.with_columns(pl.Series("function", names)).group_by("function").sum()
+    return {row["function"]: row for row in sums.iter_rows(named=True)}
+
+
+def counts(session):
+    ops = session["memory"].polars().select(pl.col("op").cast(pl.String))["op"]
+    return dict(ops.value_counts().iter_rows())
+
+
+def complete(session):
+    losses = session.losses.filter(kind="memory")
+    assert losses["dropped"].sum() == 0
+    assert losses["produced"].sum() == session["memory"].num_rows
+    return session
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+def test_every_allocation_and_the_leak(tmp_path, program, transport):
+    kinds = {"memory": {"sample_bytes": 0}}
+    session = wb.capture(kinds, command=[program], output=tmp_path / "s.wb", transport=transport)
+    complete(session)
+    assert counts(session) == {"alloc": ALLOCATIONS, "free": FREED}
+    (process,) = heap.by_process(session).iter_rows(named=True)
+    assert (process["allocations"], process["bytes"]) == (ALLOCATIONS, BYTES)
+    assert (process["live"], process["live_bytes"]) == (ROUNDS, LEAKED)
+    (leak,) = heap.leaks(session).iter_rows(named=True)
+    assert (leak["live"], leak["live_bytes"], leak["seen"], leak["freed"]) == (300, LEAKED, 300, 0)
+    names = stack_of(session, leak["stack_id"])
+    assert names[:3] == ["leak", "work", "main"]
+    assert names[-1] == "_start"
+    stacks = by_function(session)
+    assert stacks.keys() == {"leak", "churn", "aligned", "large"}
+    assert stacks["churn"]["bytes"] == CHURN_BYTES
+
+
+def test_threads_allocate_at_once(tmp_path, program):
+    session = complete(capture(tmp_path, [program, "4"]))
+    allocated = session["memory"].polars().filter(pl.col("op").cast(pl.String) == "alloc")
+    by_thread = allocated.group_by("tid").len().sort("len")
+    workers = by_thread.filter(pl.col("len") >= ALLOCATIONS)
+    assert workers.height == 4
+    (leak,) = heap.leaks(session, at_least=10).iter_rows(named=True)
+    assert leak["live_bytes"] == 4 * LEAKED
+
+
+def test_children_are_probed_as_well(tmp_path, program):
+    session = complete(capture(tmp_path, [program, "0", "1"]))
+    (child,) = heap.by_process(session).filter(allocations=ALLOCATIONS).iter_rows(named=True)
+    assert child["live_bytes"] == LEAKED
+    forked = session["processes"].polars().filter(pl.col("event").cast(pl.String) == "fork")
+    assert child["pid"] in forked["pid"]
+
+
+@pytest.mark.parametrize("sample_bytes", [2000, 20_000])
+def test_estimates_from_samples_are_right_on_average(tmp_path, program, sample_bytes):
+    """Poisson: the relative error of n sampled bytes is about sqrt(sample_bytes / n)."""
+    session = complete(capture(tmp_path, [program], sample_bytes))
+    assert session["memory"].num_rows < 0.6 * (ALLOCATIONS + FREED)
+    stacks = by_function(session)
+    spread = (sample_bytes / CHURN_BYTES) ** 0.5
+    assert stacks["churn"]["bytes"] == pytest.approx(CHURN_BYTES, rel=6 * spread)
+    assert stacks["churn"]["live"] == 0
+    assert stacks["large"]["bytes"] == 8_000_000  # too large to be missed
+    spread = (sample_bytes / LEAKED) ** 0.5
+    if "leak" in stacks:
+        assert stacks["leak"]["live"] == stacks["leak"]["allocations"]
+        assert stacks["leak"]["live_bytes"] == pytest.approx(LEAKED, rel=6 * spread)
+
+
+def test_the_leak_of_a_running_process(tmp_path, program):
+    code = "import time, ctypes\nlibc = ctypes.CDLL(None)\nlibc.malloc.restype = ctypes.c_void_p\n"
+    code += "input()\nfor _ in range(50): libc.malloc(123456)\nprint('made', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:  # fmt: skip
+        kinds = {"memory": {"sample_bytes": 0}}
+        with wb.capture(kinds, pid=child.pid, output=tmp_path / "s.wb"):
+            child.stdin.write("\n")
+            child.stdin.flush()
+            child.stdout.readline()
+        child.communicate("\n")
+    session = wb.open(tmp_path / "s.wb")
+    mine = heap.live(session).filter(size=123456)
+    assert mine.height == 50
+    assert set(mine["pid"]) == {child.pid}
+    found = heap.leaks(session, at_least=50).row(0, named=True)
+    assert found["live_bytes"] == 50 * 123456
+    assert "<module>" in stack_of(session, found["stack_id"])  # the line of Python that did it
+
+
+def test_mappings_and_page_faults(tmp_path, program):
+    session = complete(capture(tmp_path, [program], parts=("mappings", "faults")))
+    assert counts(session).keys() == {"map", "unmap", "fault"}
+    rows = {
+        stack_of(session, row["stack_id"])[-5]: row
+        for row in heap.growth(session).iter_rows(named=True)
+        if "touch" in stack_of(session, row["stack_id"])
+    }
+    names = [stack_of(session, n) for n in heap.growth(session)["stack_id"]]
+    touched = heap.growth(session).filter(
+        pl.Series([stack[0] == "touch" or "touch" in stack for stack in names])
+    )
+    assert rows
+    assert touched["mapped"].sum() == 1 << 20
+    assert touched["unmapped"].sum() == 1 << 20
+    # One for each page, and where the stack itself or the code was not there yet.
+    assert 256 <= touched["faults"].sum() <= 256 + 8
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_mappings_are_those_of_strace(tmp_path, program):
+    told = tmp_path / "told"
+    subprocess.run(
+        ["strace", "-f", "-c", "-e", "trace=mmap,munmap,brk", "-o", told, program], check=True
+    )
+    strace = {
+        line.split()[-1]: int(line.split()[3])
+        for line in told.read_text().splitlines()
+        if line.split()[-1:] and line.split()[-1] in ("mmap", "munmap")
+    }
+    session = complete(capture(tmp_path, [program], parts=("mappings",)))
+    maps = session["memory"].polars().with_columns(pl.col("op").cast(pl.String))
+    assert maps.filter(op="unmap").height == strace["munmap"]
+    # brk() upwards is a mapping, too; as a question it is none.
+    grown = maps.filter(op="map").height - strace["mmap"]
+    assert 0 <= grown <= 3
+
+
+def test_a_program_that_is_its_own_allocator(tmp_path):
+    """Static: its functions are found in its own symbol table."""
+    code = """
+    #include <stdlib.h>
+    int main(void) { for (int i = 0; i < 40; i++) { void *volatile p = malloc(1000); p = p; } }
+    """
+    made = compiled(tmp_path, "own", code, "gcc", "-O0", "-static", "-fno-builtin")
+    session = complete(capture(tmp_path, [str(made)]))
+    assert heap.live(session).filter(size=1000).height == 40
+
+
+def test_what_is_no_allocator(tmp_path, program):
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    with pytest.raises(AttachError, match="no allocator"):
+        capture(tmp_path, [program], allocators=(str(script),))
+    with pytest.raises(ParameterError, match="stack"):
+        capture(tmp_path, [program], parts=("stack",))
+    with pytest.raises(ParameterError, match="none"):
+        capture(tmp_path, [program], parts=())
+    assert not (tmp_path / "s.wb").exists()
