@@ -51,6 +51,32 @@ OFFCPU: dict[str, Any] = CPU | {
     "waker": pl.Categorical,
     "waker_stack_id": pl.UInt32,
 }
+BLOCK: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "device": pl.Categorical,
+    "op": pl.Categorical,
+    "bytes": pl.UInt64,
+    "failed": pl.UInt16,
+    "queued": pl.Duration("ns"),
+    "service": pl.Duration("ns"),
+}
+BLOCK_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "device": pl.Categorical,
+    "op": pl.Categorical,
+    "size_class": pl.UInt16,
+    "requests": pl.UInt64,
+    "failures": pl.UInt64,
+    "bytes": pl.UInt64,
+    "queued_sum": pl.Duration("ns"),
+    "service_sum": pl.Duration("ns"),
+    "queued_hist": pl.Array(pl.UInt64, 64),
+    "service_hist": pl.Array(pl.UInt64, 64),
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -79,6 +105,8 @@ SCHEMAS = {
     "syscalls_agg": AGGREGATED,
     "cpu": CPU,
     "offcpu": OFFCPU,
+    "block": BLOCK,
+    "block_agg": BLOCK_AGG,
     "stacks": STACKS,
     "frames": FRAMES,
     "processes": PROCESSES,

@@ -53,6 +53,11 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_stack_status": Meaning("dict8", "1", "whether the user's part of the stack is whole"),
     "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
+    "wb_device": Meaning("dict32", "1", "block device by name, or major:minor"),
+    "wb_path": Meaning("dict32", "1", "path of the file"),
+    "wb_path_id": Meaning("uint32", "1", "number of the path in this recording"),
+    "wb_block_op": Meaning("dict8", "1", "what the request was for"),
+    "wb_block_cause": Meaning("dict8", "1", "how the request is attributed to its thread"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -143,7 +148,13 @@ OFF_STATES = (
 """Why threads leave the CPU: ``enum wb_off_state`` of ``bpf/offcpu.bpf.c``."""
 WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
 """Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/offcpu.bpf.c``."""
+BLOCK_OPS = ("read", "write", "flush", "discard", "secure_erase", "write_zeroes", "other")
+"""What block requests are for: ``enum wb_block_op`` of ``bpf/block.bpf.c``."""
+BLOCK_CAUSES = ("queued", "writeback")
+"""Whose block requests are: ``enum wb_block_cause`` of ``bpf/block.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
+    "wb_block_op": BLOCK_OPS,
+    "wb_block_cause": BLOCK_CAUSES,
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,

@@ -68,6 +68,8 @@ class Aggregation:
         Name of the table; one row per key, cumulative.
     count : str
         Field of the value that counts events: produced = sum of it + dropped.
+    source : str
+        ``module:class`` of what reads the map, where that is not the usual one.
     """
 
     when: str
@@ -76,6 +78,7 @@ class Aggregation:
     value: str
     table: str
     count: str
+    source: str = ""
 
 
 def _no_settings(_parameters: Mapping[str, Any], _machine: str) -> dict[str, Any]:

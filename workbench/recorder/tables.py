@@ -12,6 +12,7 @@ from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
 from workbench.recorder.source import Setup, Source, ring_count
+from workbench.recorder.texts import encoders
 from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class EventSource(Source):
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
         self.schema = self._schema()
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset)
+        self._encoders = encoders(self.object)
+        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, self._encoders)
 
     def _schema(self) -> Any:
         return arrow_schema(self.layout)
@@ -118,10 +120,8 @@ class AggregateSource(EventSource):
         self._count = int(value[self.aggregation.count].sum())
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
-            arrays += [
-                column(data[field.name], self.schema.field(field.name).type)
-                for field in layout.fields
-            ]
+            part = Batcher(layout, arrow_schema(layout), self._offset, self._encoders)
+            arrays += part.batch(data).columns
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
@@ -164,12 +164,16 @@ def make_source(
 
 def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:
     """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
-    if kind.table(parameters) != kind.name:
-        return AggregateSource
-    usual = "workbench.recorder.stack_source:StackSource" if kind.with_stacks(parameters) else ""
-    module, _, name = (kind.source or usual).partition(":")
+    usual: type[EventSource] = EventSource
+    if kind.aggregation and kind.table(parameters) != kind.name:
+        usual, own = AggregateSource, kind.aggregation.source
+    elif kind.with_stacks(parameters):
+        own = kind.source or "workbench.recorder.stack_source:StackSource"
+    else:
+        own = kind.source
+    module, _, name = own.partition(":")
     if not module:
-        return EventSource
+        return usual
     found: type[EventSource] = getattr(importlib.import_module(module), name)
     return found
 
