@@ -51,6 +51,32 @@ OFFCPU: dict[str, Any] = CPU | {
     "waker": pl.Categorical,
     "waker_stack_id": pl.UInt32,
 }
+FILES: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path": pl.Categorical,
+    "type": pl.Categorical,
+    "op": pl.Categorical,
+    "ret": pl.Int64,
+    "errno": pl.UInt16,
+    "latency": pl.Duration("ns"),
+}
+_FILE_OPS = ("open", "read", "write", "sync")
+FILES_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path_id": pl.UInt32,
+    "path": pl.Categorical,
+    "type": pl.Categorical,
+    "operations": pl.UInt64,
+    "errors": pl.UInt64,
+    **dict.fromkeys(("opens", "closes", "reads", "writes", "syncs"), pl.UInt64),
+    **dict.fromkeys(("read_bytes", "written_bytes"), pl.UInt64),
+    **{f"{op}_sum": pl.Duration("ns") for op in _FILE_OPS},
+    **{f"{op}_hist": pl.Array(pl.UInt64, 64) for op in _FILE_OPS[1:]},
+}
 BLOCK: dict[str, Any] = {
     "ts": pl.Datetime("ns", "UTC"),
     "pid": pl.UInt32,
@@ -105,6 +131,8 @@ SCHEMAS = {
     "syscalls_agg": AGGREGATED,
     "cpu": CPU,
     "offcpu": OFFCPU,
+    "files": FILES,
+    "files_agg": FILES_AGG,
     "block": BLOCK,
     "block_agg": BLOCK_AGG,
     "stacks": STACKS,

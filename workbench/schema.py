@@ -56,6 +56,8 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_device": Meaning("dict32", "1", "block device by name, or major:minor"),
     "wb_path": Meaning("dict32", "1", "path of the file"),
     "wb_path_id": Meaning("uint32", "1", "number of the path in this recording"),
+    "wb_file_op": Meaning("dict8", "1", "what was done to the file"),
+    "wb_file_type": Meaning("dict8", "1", "what the file is"),
     "wb_block_op": Meaning("dict8", "1", "what the request was for"),
     "wb_block_cause": Meaning("dict8", "1", "how the request is attributed to its thread"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
@@ -152,7 +154,22 @@ BLOCK_OPS = ("read", "write", "flush", "discard", "secure_erase", "write_zeroes"
 """What block requests are for: ``enum wb_block_op`` of ``bpf/block.bpf.c``."""
 BLOCK_CAUSES = ("queued", "writeback")
 """Whose block requests are: ``enum wb_block_cause`` of ``bpf/block.bpf.c``."""
+FILE_OPS = ("other", "open", "close", "read", "write", "sync")
+"""What is done to files: ``enum wb_file_op`` of ``bpf/files.bpf.c``."""
+FILE_TYPES = (
+    "none",
+    "regular",
+    "directory",
+    "character",
+    "block",
+    "pipe",
+    "socket",
+    "other",
+)
+"""What files are: ``enum wb_file_type`` of ``bpf/files.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
+    "wb_file_op": FILE_OPS,
+    "wb_file_type": FILE_TYPES,
     "wb_block_op": BLOCK_OPS,
     "wb_block_cause": BLOCK_CAUSES,
     "wb_stack_status": STACK_STATUSES,

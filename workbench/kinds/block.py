@@ -18,7 +18,7 @@ KIND = CaptureKind(
     name="block",
     answers="Which disk requests does the program cause, how long do they wait, how long does "
     "the device take?",
-    cost="about 3 µs a request",
+    cost="about 1.5 µs a request",
     probes=(
         "tp_btf/block_io_start",
         "tp_btf/block_rq_insert",
