@@ -180,13 +180,13 @@ static __always_inline bool attribute(struct request *rq, struct block_event *e)
 	__u64 id = bpf_get_current_pid_tgid();
 
 	if (wb_in_kernel_thread()) {
-		struct wb_dirtier *dirtier = 0;
+		struct wb_owner *owner = 0;
 
 		if (op_of(BPF_CORE_READ(rq, cmd_flags)) == WB_BLOCK_WRITE)
-			dirtier = wb_dirtier_of(wb_inode_of(BPF_CORE_READ(rq, bio)));
-		if (dirtier) {
-			e->pid = dirtier->pid;
-			e->tid = dirtier->tid;
+			owner = wb_owner_of(wb_inode_of(wb_page_of(BPF_CORE_READ(rq, bio))));
+		if (owner) {
+			e->pid = owner->pid;
+			e->tid = owner->tid;
 			e->cause = WB_CAUSE_WRITEBACK;
 			return true;
 		}
@@ -347,7 +347,7 @@ static __always_inline int dirtied(struct address_space *mapping)
 	__u64 id = bpf_get_current_pid_tgid();
 
 	if (mapping && wb_selected(id >> 32) == WB_TARGET_ACTIVE)
-		wb_note_dirtier(BPF_CORE_READ(mapping, host));
+		wb_own(BPF_CORE_READ(mapping, host), 0);
 	return 0;
 }
 

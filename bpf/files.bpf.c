@@ -8,7 +8,7 @@
 #ifdef WB_STACKS
 #include "stack.bpf.h"
 #endif
-#include "path.bpf.h"
+#include "fd.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -142,45 +142,6 @@ struct {
 	__type(value, struct aggregate_value);
 } aggregates SEC(".maps");
 
-struct inode {
-	unsigned short i_mode;
-} __attribute__((preserve_access_index));
-
-struct file {
-	struct path f_path;
-	struct inode *f_inode;
-	long long f_pos;
-} __attribute__((preserve_access_index));
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-} __attribute__((preserve_access_index));
-
-struct files_struct {
-	struct fdtable *fdt;
-} __attribute__((preserve_access_index));
-
-struct fs_struct {
-	struct path pwd;
-} __attribute__((preserve_access_index));
-
-struct task_struct___files {
-	struct files_struct *files;
-	struct fs_struct *fs;
-} __attribute__((preserve_access_index));
-
-/* Registers of both architectures; CO-RE keeps the branch of the running kernel. */
-struct pt_regs___x86 {
-	unsigned long di, si, dx, r10, r8, orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-	__s32 syscallno;
-} __attribute__((preserve_access_index));
-
 struct thread_info___x86 {
 	__u32 status;
 } __attribute__((preserve_access_index));
@@ -199,38 +160,6 @@ static __always_inline bool compat(struct task_struct *task)
 	if (bpf_core_field_exists(x86->thread_info.status))
 		return x86->thread_info.status & TS_COMPAT;
 	return false;
-}
-
-static __always_inline void read_args(__u64 *args, void *regs)
-{
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax)) {
-		args[0] = x86->di;
-		args[1] = x86->si;
-		args[2] = x86->dx;
-		args[3] = x86->r10;
-		args[4] = x86->r8;
-	} else if (bpf_core_field_exists(arm64->orig_x0)) {
-		args[0] = arm64->orig_x0;
-		args[1] = arm64->regs[1];
-		args[2] = arm64->regs[2];
-		args[3] = arm64->regs[3];
-		args[4] = arm64->regs[4];
-	}
-}
-
-static __always_inline __u32 number_of_call(void *regs)
-{
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax))
-		return x86->orig_ax;
-	if (bpf_core_field_exists(arm64->syscallno))
-		return arm64->syscallno;
-	return ~0U;
 }
 
 static __always_inline __u16 type_of(struct file *file)
@@ -252,23 +181,10 @@ static __always_inline __u16 type_of(struct file *file)
 	return WB_TYPE_OTHER;
 }
 
-static __always_inline struct file *file_of(struct task_struct *task, __s32 fd)
-{
-	struct task_struct___files *t = (void *)task;
-	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
-	struct file **files, *file = 0;
-
-	if (fd < 0 || !table || (__u32)fd >= BPF_CORE_READ(table, max_fds))
-		return 0;
-	files = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	return file;
-}
-
 static __noinline int resolve(struct target *target, __s32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct file *file = file_of(task, fd);
+	struct file *file = wb_file_of(task, fd);
 
 	if (!target)
 		return 0;
@@ -294,7 +210,7 @@ static __always_inline __u32 directory_of(struct task_struct *task, __s32 fd)
 
 	if (fd == AT_FDCWD)
 		return wb_path_of(BPF_CORE_READ(t, fs, pwd.dentry), BPF_CORE_READ(t, fs, pwd.mnt));
-	file = file_of(task, fd);
+	file = wb_file_of(task, fd);
 	if (!file)
 		return WB_PATH_NONE;
 	return wb_path_of(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
@@ -496,7 +412,7 @@ int BPF_PROG(file_enter, struct pt_regs *regs, long id)
 	}
 	call->nr = nr;
 	call->what = covered[nr];
-	read_args(args, regs);
+	wb_read_args(args, regs);
 	begin(call, args);
 	call->ts = bpf_ktime_get_boot_ns();
 	return 0;
@@ -507,7 +423,7 @@ int BPF_PROG(file_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 nr = number_of_call(regs);
+	__u32 nr = wb_number_of_call(regs);
 	struct call *call;
 	__u8 op;
 

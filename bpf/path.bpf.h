@@ -32,7 +32,7 @@ enum wb_path_form *wb_enum_path_form __attribute__((unused));
 
 struct wb_path_text {
 	__u64 ino;
-	__u32 device; /* of the file system: major << 20 | minor */
+	__u32 device; /* of the file system, or the disk itself: major << 20 | minor */
 	__u32 base;   /* of a given name: number of the directory that it starts from, or 0 */
 	__u32 size;   /* bytes of text: names that end in NUL, the last one of the path first */
 	__u16 form;
@@ -84,13 +84,17 @@ struct file_system_type {
 	const char *name;
 } __attribute__((preserve_access_index));
 
+struct dentry;
+
 struct super_block {
 	unsigned int s_dev;
+	struct dentry *s_root;
 	struct file_system_type *s_type;
 } __attribute__((preserve_access_index));
 
 struct inode___path {
 	unsigned long i_ino;
+	unsigned int i_rdev;
 	struct super_block *i_sb;
 } __attribute__((preserve_access_index));
 
@@ -193,10 +197,10 @@ static __always_inline __u32 wb_hand_over(struct wb_path_room *room, struct wb_p
 static __noinline __u32 wb_new_path(struct wb_path_key *key)
 {
 	struct wb_path_room *room = wb_take_room();
-	struct dentry *dentry;
+	struct dentry *dentry, *root;
 	struct vfsmount *mnt;
 	struct super_block *sb;
-	__u32 id;
+	__u32 id, rdev;
 
 	if (!room || !key)
 		return WB_PATH_UNKNOWN;
@@ -209,8 +213,12 @@ static __noinline __u32 wb_new_path(struct wb_path_key *key)
 	room->path.form = mnt ? WB_PATH_MOUNTED : WB_PATH_INSIDE;
 	bpf_probe_read_kernel_str(room->path.type, sizeof(room->path.type),
 				  BPF_CORE_READ(sb, s_type, name));
-	if (mnt && key->dentry == key->parent && dentry != BPF_CORE_READ(mnt, mnt_root)) {
-		room->path.form = WB_PATH_PSEUDO; /* pipe, socket, memfd, eventfd, ... */
+	root = mnt ? BPF_CORE_READ(mnt, mnt_root) : BPF_CORE_READ(sb, s_root);
+	if (key->dentry == key->parent && dentry != root) {
+		room->path.form = WB_PATH_PSEUDO; /* pipe, socket, memfd, eventfd, disk, ... */
+		rdev = BPF_CORE_READ(dentry, d_inode, i_rdev);
+		if (rdev)
+			room->path.device = rdev;
 		wb_add_name(&room->path, dentry);
 	} else {
 		wb_walk_up(&room->path, dentry, mnt);
@@ -241,7 +249,7 @@ static __always_inline __u32 wb_path_of(struct dentry *dentry, struct vfsmount *
 #define WB_HASHED_WORDS 64 /* of 8 bytes; longer names are told each time */
 
 /* Number of a name that the program gave, with the directory that it starts from. */
-static __noinline __u32 wb_given_path(const char *name, __u32 base)
+static __noinline __attribute__((unused)) __u32 wb_given_path(const char *name, __u32 base)
 {
 	struct wb_path_key key = { .name = base };
 	struct wb_path_room *room = wb_take_room();

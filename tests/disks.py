@@ -45,3 +45,16 @@ def loop_disk(directory: Path, size: str = "64M") -> Iterator[LoopDisk]:
         yield disk
     finally:
         subprocess.run(["losetup", "--detach", disk.device], check=True)
+
+
+@contextmanager
+def mounted(disk: LoopDisk, directory: Path) -> Iterator[Path]:
+    """Give the root of a file system of a disk's own, in which nobody else has files."""
+    make = ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", disk.device]
+    subprocess.run(make, check=True)
+    directory.mkdir()
+    subprocess.run(["mount", disk.device, directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)

@@ -77,6 +77,25 @@ FILES_AGG: dict[str, Any] = {
     **{f"{op}_sum": pl.Duration("ns") for op in _FILE_OPS},
     **{f"{op}_hist": pl.Array(pl.UInt64, 64) for op in _FILE_OPS[1:]},
 }
+PAGECACHE: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "index": pl.UInt64,
+    "pages": pl.UInt32,
+    "path": pl.Categorical,
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "op": pl.Categorical,
+    "fresh": pl.UInt16,
+}
+_PAGES = ("looked_up", "faulted", "mapped", "added", "removed", "dirtied", "written", "created")
+PAGECACHE_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path_id": pl.UInt32,
+    "path": pl.Categorical,
+    **dict.fromkeys(_PAGES, pl.UInt64),
+}
 BLOCK: dict[str, Any] = {
     "ts": pl.Datetime("ns", "UTC"),
     "pid": pl.UInt32,
@@ -133,6 +152,8 @@ SCHEMAS = {
     "offcpu": OFFCPU,
     "files": FILES,
     "files_agg": FILES_AGG,
+    "pagecache": PAGECACHE,
+    "pagecache_agg": PAGECACHE_AGG,
     "block": BLOCK,
     "block_agg": BLOCK_AGG,
     "stacks": STACKS,

@@ -58,6 +58,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_path_id": Meaning("uint32", "1", "number of the path in this recording"),
     "wb_file_op": Meaning("dict8", "1", "what was done to the file"),
     "wb_file_type": Meaning("dict8", "1", "what the file is"),
+    "wb_cache_op": Meaning("dict8", "1", "what happened to the pages"),
     "wb_block_op": Meaning("dict8", "1", "what the request was for"),
     "wb_block_cause": Meaning("dict8", "1", "how the request is attributed to its thread"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
@@ -167,7 +168,10 @@ FILE_TYPES = (
     "other",
 )
 """What files are: ``enum wb_file_type`` of ``bpf/files.bpf.c``."""
+CACHE_OPS = ("lookup", "fault", "map", "add", "remove", "dirty", "write")
+"""What happens to pages of files: ``enum wb_cache_op`` of ``bpf/pagecache.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
+    "wb_cache_op": CACHE_OPS,
     "wb_file_op": FILE_OPS,
     "wb_file_type": FILE_TYPES,
     "wb_block_op": BLOCK_OPS,

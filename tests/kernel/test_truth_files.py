@@ -281,11 +281,13 @@ def test_paths_that_are_too_deep_say_so(tmp_path):
 
 
 STACKS = """
-import os, sys
+import os, sys, time
 def keeper(fd):
     os.write(fd, b"x")
 fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
-for _ in range(20): keeper(fd)
+for _ in range(40):  # the interpreter is found some time after it began
+    time.sleep(0.05)
+    keeper(fd)
 """
 
 
@@ -294,4 +296,4 @@ def test_stacks_tell_who_wrote(tmp_path):
     written = session.where(expr=(pl.col("path").cast(pl.String) == f"{tmp_path}/f"))
     stacks = folded(written, "files")
     count = stacks.filter(pl.col("stack").str.contains("keeper"))["weight"].sum()
-    assert count == 20
+    assert 10 <= count <= 40

@@ -3,10 +3,8 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from workbench.elf import Elf
-from workbench.errors import UnsupportedKernelError
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
@@ -36,11 +34,3 @@ def test_open_requests_are_lost():
         {"kind": "block", "cpu": 1, "produced": 7, "delivered": 4, "dropped": {"unseen": 3}},
     ]
     assert module.with_open(source_with([]), [known]) == [known]
-
-
-@pytest.mark.parametrize(("arguments", "why"), [(2, "2 arguments"), (0, "no tracepoint")])
-def test_kernels_whose_tracepoints_are_others(monkeypatch, arguments, why):
-    monkeypatch.setattr(module, "argument_count", lambda _: arguments)
-    with pytest.raises(UnsupportedKernelError, match="cannot be captured") as caught:
-        module.check_kernel()
-    assert why in caught.value.why

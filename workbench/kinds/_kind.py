@@ -112,6 +112,9 @@ class CaptureKind:
     source : str
         ``module:class`` of what reads its records, where that is not the usual one.
     aggregation : Aggregation, optional
+    arguments : mapping of str to int
+        Tracepoints with the number of arguments that its programs take from them; kernels where
+        it is another one are refused.
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
     object : str
@@ -129,6 +132,7 @@ class CaptureKind:
     stacks: bool | str = False
     source: str = ""
     aggregation: Aggregation | None = None
+    arguments: Mapping[str, int] = field(default_factory=dict)
     derived: tuple[str, ...] = field(default=())
     object: str = ""
 

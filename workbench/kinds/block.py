@@ -31,6 +31,7 @@ KIND = CaptureKind(
     settings=_settings,
     ring_bytes=1 << 22,
     source="workbench.recorder.block_source:BlockSource",
+    arguments={"block_rq_issue": 1},  # before Linux 5.11 the queue stood before the request
     aggregation=Aggregation(
         when="aggregate",
         map="aggregates",

@@ -6,25 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import UnsupportedKernelError
 from workbench.probe.maps import rows
-from workbench.probe.tracepoints import argument_count
 from workbench.recorder.tables import AggregateSource, EventSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from workbench.recorder.source import Setup, Source
+    from workbench.recorder.source import Source
 
 UNSEEN = "unseen"
 
 
 class BlockSource(EventSource):
     """The kind ``block``, one event per request."""
-
-    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        check_kernel()
-        super()._set_up(setup, settings, watermark)
 
     def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
         """Rows for the manifest; at the end the requests that are still open are lost."""
@@ -35,32 +27,10 @@ class BlockSource(EventSource):
 class BlockAggregateSource(AggregateSource):
     """The kind ``block``, counted in the kernel."""
 
-    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        check_kernel()
-        super()._set_up(setup, settings, watermark)
-
     def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
         """Rows for the manifest; at the end the requests that are still open are lost."""
         found = super().losses(final=final)
         return with_open(self, found) if final else found
-
-
-def check_kernel() -> None:
-    """Refuse kernels whose tracepoints have the queue as first argument.
-
-    Raises
-    ------
-    UnsupportedKernelError
-    """
-    found = argument_count("block_rq_issue")
-    if found != 1:
-        raise UnsupportedKernelError(
-            "This kernel's requests to block devices cannot be captured.",
-            why=f"its tracepoint block_rq_issue has {found} arguments, not the request alone"
-            if found
-            else "it has no tracepoint block_rq_issue, or no BTF",
-            advice="Linux 5.11 and later have it (CONFIG_BLOCK, CONFIG_DEBUG_INFO_BTF).",
-        )
 
 
 def with_open(source: Source, losses: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.maps import rows
+from workbench.recorder.texts import MINOR_BITS, DeviceNames, dictionary
 
 if TYPE_CHECKING:
     from workbench.probe.layout import Layout
@@ -22,8 +23,6 @@ PATHS = "wb_paths"
 NONE, UNKNOWN = 0, 0xFFFFFFFF  # WB_PATH_NONE, WB_PATH_UNKNOWN
 UNKNOWN_TEXT = "[unknown]"
 MOUNTED, INSIDE, PSEUDO, GIVEN = range(4)  # enum wb_path_form
-MINOR_BITS = 20
-"""Device numbers are major << 20 | minor inside of the kernel (include/linux/kdev_t.h)."""
 _KERNEL_NAMES = {"pipefs": "pipe:[{ino}]", "sockfs": "socket:[{ino}]"}
 """As the kernel shows them in /proc/PID/fd (pipefs_dname, sockfs_dname)."""
 
@@ -49,6 +48,7 @@ class PathTable:
         self._mountinfo = mountinfo
         self._texts = {NONE: "", UNKNOWN: UNKNOWN_TEXT}
         self._mounts: dict[int, str] = {}
+        self._devices = DeviceNames()
 
     def text(self, number: int) -> str:
         """Return the path of a number; ``[unknown]`` if the program has not told it."""
@@ -74,6 +74,8 @@ class PathTable:
         kind = bytes(told["type"]).split(b"\0")[0].decode("utf-8", "replace")
         if told["form"] == GIVEN:
             return self._given(names[0] if names else "", int(told["base"]))
+        if told["form"] == PSEUDO and kind == "bdev":
+            return f"/dev/{self._devices.name(int(told['device']))}"
         if told["form"] == PSEUDO:
             return pseudo(names[0] if names else "", kind, int(told["ino"]))
         path = "/" + "/".join(reversed(names))
@@ -108,7 +110,9 @@ def pseudo(name: str, kind: str, ino: int) -> str:
     """
     if kind in _KERNEL_NAMES:
         return _KERNEL_NAMES[kind].format(ino=ino)
-    return f"anon_inode:{name}" if kind == "anon_inodefs" else f"/{name}"
+    if kind == "anon_inodefs":
+        return f"anon_inode:{name}"
+    return f"/{name}" if name else f"{kind}:[{ino}]"
 
 
 def mount_points(mountinfo: Path) -> dict[int, str]:
@@ -126,21 +130,3 @@ def mount_points(mountinfo: Path) -> dict[int, str]:
             text = point.encode().decode("unicode_escape").encode("latin-1")  # \040 is a blank
             found.setdefault(number, text.decode("utf-8", "replace"))
     return found
-
-
-def dictionary(numbers: Any, texts: list[str]) -> Any:
-    """Return numbers as a dictionary array.
-
-    Parameters
-    ----------
-    numbers : integer array
-    texts : list of str
-        One for each distinct number, in the order of the numbers. Equal ones become one entry.
-    """
-    import pyarrow as pa
-
-    _, codes = np.unique(numbers, return_inverse=True)
-    values: dict[str, int] = {}
-    merged = np.array([values.setdefault(text, len(values)) for text in texts], np.int32)
-    taken = merged[codes] if len(texts) else np.zeros(0, np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(taken), pa.array(list(values), pa.string()))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.batch import Batcher, column
+from workbench.errors import UnsupportedKernelError
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
+from workbench.probe.tracepoints import argument_count
+from workbench.recorder.encoders import encoders
 from workbench.recorder.source import Setup, Source, ring_count
-from workbench.recorder.texts import encoders
 from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
@@ -157,9 +159,29 @@ def make_source(
     kind: CaptureKind, setup: Setup, parameters: Mapping[str, Any], machine: str, ring_bytes: int
 ) -> EventSource:
     """Return the loaded source of a kind."""
+    check_arguments(kind)
     settings = kind.settings(parameters, machine)
     make = source_class(kind, parameters)
     return make(kind, setup, settings, ring_bytes or default_ring(kind.ring_bytes), parameters)
+
+
+def check_arguments(kind: CaptureKind) -> None:
+    """Refuse kernels whose tracepoints hand other arguments to programs than a kind's take.
+
+    Raises
+    ------
+    UnsupportedKernelError
+    """
+    for name, wanted in kind.arguments.items():
+        found = argument_count(name)
+        if found != wanted:
+            raise UnsupportedKernelError(
+                f"The kind {kind.name} cannot be captured on this kernel.",
+                why=f"its tracepoint {name} has {found} arguments, not {wanted}"
+                if found
+                else f"it has no tracepoint {name}, or no BTF that tells of it",
+                advice="`workbench doctor` shows what this kernel has; a newer one has more.",
+            )
 
 
 def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:

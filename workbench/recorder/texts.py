@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from workbench.probe.layout import event_layout
-from workbench.recorder.paths import MINOR_BITS, PATHS, PathTable, dictionary
-
-if TYPE_CHECKING:
-    from workbench.batch import Encoder
-    from workbench.probe.objects import Object
+MINOR_BITS = 20
+"""Device numbers are major << 20 | minor inside of the kernel (include/linux/kdev_t.h)."""
 
 
 class DeviceNames:
@@ -43,10 +39,19 @@ class DeviceNames:
         return dictionary(numbers, [self.name(int(number)) for number in np.unique(numbers)])
 
 
-def encoders(source: Object) -> dict[str, Encoder]:
-    """Return what makes texts of the numbers of an object's events, by typedef."""
-    found: dict[str, Encoder] = {"wb_device": DeviceNames().encode}
-    if PATHS in source.maps:
-        layout = event_layout(source.btf, "wb_path_text")
-        found["wb_path"] = PathTable(source.maps[PATHS], layout).encode
-    return found
+def dictionary(numbers: Any, texts: list[str]) -> Any:
+    """Return numbers as a dictionary array.
+
+    Parameters
+    ----------
+    numbers : integer array
+    texts : list of str
+        One for each distinct number, in the order of the numbers. Equal ones become one entry.
+    """
+    import pyarrow as pa
+
+    _, codes = np.unique(numbers, return_inverse=True)
+    values: dict[str, int] = {}
+    merged = np.array([values.setdefault(text, len(values)) for text in texts], np.int32)
+    taken = merged[codes] if len(texts) else np.zeros(0, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(taken), pa.array(list(values), pa.string()))
