@@ -34,6 +34,8 @@ enum wb_block_cause {
 enum wb_block_cause *wb_enum_block_cause __attribute__((unused));
 
 typedef __u32 wb_device;
+typedef __u64 wb_sector;
+typedef __u16 wb_size_class;
 typedef __u16 wb_block_op;
 typedef __u16 wb_block_cause;
 
@@ -41,7 +43,7 @@ struct block_event {
 	wb_time_ns ts WB_DOC("when the request was made, UTC");
 	wb_duration_ns queued WB_DOC("time from there until the device got it, or until it was done without the device");
 	wb_duration_ns service WB_DOC("time from there until the device was done; 0: the device never got it");
-	__u64 sector WB_DOC("first sector of 512 bytes, from the start of the disk");
+	wb_sector sector WB_DOC("first sector of 512 bytes, from the start of the disk");
 	wb_bytes bytes WB_DOC("size of the request");
 	wb_device device WB_DOC("disk, not its partition: name, or major:minor");
 	wb_pid pid WB_DOC("process that made the request, or that made the written page dirty: see cause");
@@ -59,7 +61,7 @@ struct aggregate_key {
 	wb_pid pid WB_DOC("process that made the requests, or the written pages dirty");
 	wb_device device WB_DOC("disk: name, or major:minor");
 	wb_block_op op WB_DOC("read, write, flush, discard, secure_erase, write_zeroes, other");
-	__u16 size_class WB_DOC("sizes of the requests: [2^i, 2^(i+1)) bytes; 0 also holds those without data");
+	wb_size_class size_class WB_DOC("sizes of the requests: [2^i, 2^(i+1)) bytes; 0 also holds those without data");
 };
 WB_EVENT(aggregate_key);
 

@@ -55,6 +55,8 @@ enum wb_file_shape {
 };
 enum wb_file_shape *wb_enum_file_shape __attribute__((unused));
 
+typedef __s64 wb_offset;
+typedef __s32 wb_fd;
 typedef __u16 wb_file_op;
 typedef __u16 wb_file_type;
 
@@ -63,11 +65,11 @@ struct files_event {
 	wb_duration_ns latency WB_DOC("time from entry to return");
 	wb_retval ret WB_DOC("descriptor or bytes; -4095 to -1 is a negated errno");
 	wb_bytes requested WB_DOC("bytes asked for; 0 where several buffers were given");
-	__s64 offset WB_DOC("where the descriptor stood, or where the call says; -1: not known, or there is no such place");
+	wb_offset offset WB_DOC("where the descriptor stood, or where the call says; -1: not known, or there is no such place");
 	wb_path path WB_DOC("path of the file; what was asked for, where it could not be opened; empty: no such descriptor");
 	wb_pid pid WB_DOC("process (thread group) id");
 	wb_tid tid WB_DOC("thread id");
-	__s32 fd WB_DOC("descriptor; -1: none");
+	wb_fd fd WB_DOC("descriptor; -1: none");
 	wb_syscall_nr nr WB_DOC("system call number");
 	wb_cpu cpu WB_DOC("CPU on which the call returned");
 	wb_file_op op WB_DOC("open, close, read, write, sync");

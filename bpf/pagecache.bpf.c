@@ -32,12 +32,14 @@ enum wb_cache_op {
 };
 enum wb_cache_op *wb_enum_cache_op __attribute__((unused));
 
+typedef __u64 wb_page_index;
+typedef __u32 wb_pages;
 typedef __u16 wb_cache_op;
 
 struct pagecache_event {
 	wb_time_ns ts WB_DOC("when it happened, UTC");
-	__u64 index WB_DOC("first page, counted from the start of the file");
-	__u32 pages WB_DOC("number of pages");
+	wb_page_index index WB_DOC("first page, counted from the start of the file");
+	wb_pages pages WB_DOC("number of pages");
 	wb_path path WB_DOC("path of the file; of several names, one");
 	wb_pid pid WB_DOC("process that did it, or that changed pages of the file last: see by_kernel");
 	wb_tid tid WB_DOC("thread of it");
