@@ -48,8 +48,7 @@ def unseen(session):
     return sum(row["dropped"].get("unseen", 0) for row in losses)
 
 
-@pytest.mark.parametrize("transport", ["ring", "perf"])
-@pytest.mark.parametrize("direction", ["read", "write"])
+@pytest.mark.parametrize(("direction", "transport"), [("read", "ring"), ("write", "perf")])
 def test_direct_io_equals_the_counts_of_the_disk(tmp_path, disk, direction, transport, capfd):
     before = disk.counts()
     session = capture(tmp_path, dd(disk, direction), transport=transport)

@@ -81,8 +81,7 @@ def made_file(root):
     return file
 
 
-@pytest.mark.parametrize("aggregate", [False, True])
-@pytest.mark.parametrize("size", [PAGE, 3 * PAGE, 1 << 17])
+@pytest.mark.parametrize(("size", "aggregate"), [(PAGE, True), (3 * PAGE, False), (1 << 17, False)])
 def test_each_page_is_a_miss_and_then_a_hit(tmp_path, root, size, aggregate, capfd):
     file = made_file(root)
     session = capture(tmp_path, TWICE, file, size, size, aggregate=aggregate)
@@ -132,8 +131,7 @@ else:
 """
 
 
-@pytest.mark.parametrize("aggregate", [False, True])
-@pytest.mark.parametrize("how", ["fsync", "syncfs"])
+@pytest.mark.parametrize(("how", "aggregate"), [("fsync", True), ("syncfs", False)])
 def test_what_is_written_is_dirty_and_written_back(tmp_path, root, how, aggregate, capfd):
     session = capture(tmp_path, WRITE, root / "new", how, aggregate=aggregate)
     assert json.loads(capfd.readouterr().out) == 300
