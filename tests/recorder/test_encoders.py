@@ -7,7 +7,7 @@ import pytest
 from workbench.elf import Elf
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
-from workbench.recorder.encoders import encoders
+from workbench.recorder.encoders import Encoders
 from workbench.schema import TYPEDEFS
 
 
@@ -18,6 +18,9 @@ from workbench.schema import TYPEDEFS
 def test_paths_where_the_object_tells_them(kind, typedefs):
     with Elf.open(OBJECTS / f"{kind}.bpf.o") as elf:
         btf = Btf.parse(elf.section_bytes(".BTF"))
-    found = encoders(SimpleNamespace(maps=btf.datasec(".maps"), btf=btf))
+    made = Encoders(SimpleNamespace(maps=btf.datasec(".maps"), btf=btf))
+    found = made.by_typedef
+    made.close()
+    made.close()
     assert set(found) == typedefs
     assert {TYPEDEFS[typedef].arrow for typedef in found} == {"dict32"}

@@ -29,6 +29,9 @@ class Handed(dict):
     def delete(self, key):
         return self.pop(key, None) is not None
 
+    def items(self):
+        return np.frombuffer(b"".join(self), np.uint8).reshape(-1, 4), None
+
 
 @pytest.fixture
 def told(tmp_path):
@@ -96,6 +99,25 @@ def test_each_is_taken_out_once(told):
     assert told.table.encode(numbers).to_pylist() == expected
     told.handed[(12345).to_bytes(4, "little")] = bytes(LAYOUT.dtype.itemsize)
     assert told.table.text(12345) == "/"  # told later
+
+
+def test_texts_of_lost_events_make_room(told):
+    """Their numbers never come: they are taken out when the map was full."""
+    lost, kept = told("lost"), told("kept")
+    assert told.table.encode(np.array([kept], np.uint32)).to_pylist() == ["/kept"]
+    assert len(told.handed) == 1
+    told.table.encode(np.array([paths.UNKNOWN], np.uint32))
+    assert not told.handed
+    assert told.table.text(lost) == "/lost"
+
+
+def test_the_map_is_left_alone_once_it_is_closed(told):
+    known, unknown = told("known"), told("unknown")
+    assert told.table.text(known) == "/known"
+    told.table.close()
+    numbers = np.array([known, unknown, paths.UNKNOWN], np.uint32)
+    assert told.table.encode(numbers).to_pylist() == ["/known", "[unknown]", "[unknown]"]
+    assert told.handed
 
 
 def test_forms_are_those_of_the_program():

@@ -13,10 +13,29 @@ if TYPE_CHECKING:
     from workbench.probe.objects import Object
 
 
-def encoders(source: Object) -> dict[str, Encoder]:
-    """Return what makes texts of the numbers of an object's events, by typedef."""
-    found: dict[str, Encoder] = {"wb_device": DeviceNames().encode}
-    if PATHS in source.maps:
-        layout = event_layout(source.btf, "wb_path_text")
-        found["wb_path"] = PathTable(source.maps[PATHS], layout).encode
-    return found
+class Encoders:
+    """The encoders of one object.
+
+    Parameters
+    ----------
+    source : Object
+        Loaded, as maps are read.
+
+    Attributes
+    ----------
+    by_typedef : dict of str to callable
+        Numbers to a pyarrow dictionary array.
+    """
+
+    def __init__(self, source: Object) -> None:
+        self.by_typedef: dict[str, Encoder] = {"wb_device": DeviceNames().encode}
+        self._paths: PathTable | None = None
+        if PATHS in source.maps:
+            layout = event_layout(source.btf, "wb_path_text")
+            self._paths = PathTable(source.maps[PATHS], layout)
+            self.by_typedef["wb_path"] = self._paths.encode
+
+    def close(self) -> None:
+        """Leave the object's maps alone from now on. Safe to call twice."""
+        if self._paths is not None:
+            self._paths.close()

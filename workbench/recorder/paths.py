@@ -6,6 +6,7 @@ The texts are what ``bpf/path.bpf.h`` puts together: names from the file upwards
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,21 +50,43 @@ class PathTable:
         self._texts = {NONE: "", UNKNOWN: UNKNOWN_TEXT}
         self._mounts: dict[int, str] = {}
         self._devices = DeviceNames()
+        self._lock = Lock()  # stacks are named, and their batches made, by another thread
+        self._open = True
 
     def text(self, number: int) -> str:
         """Return the path of a number; ``[unknown]`` if the program has not told it."""
         if number not in self._texts:
-            key = number.to_bytes(4, "little")
-            value = self._handed.lookup(key)
+            value = self._take(number.to_bytes(4, "little"))
             if value is None:
                 return UNKNOWN_TEXT
-            self._handed.delete(key)
             self._texts[number] = self._compose(value)
         return self._texts[number]
 
     def encode(self, numbers: Any) -> Any:
         """Return an array of numbers of paths as a dictionary array of texts."""
-        return dictionary(numbers, [self.text(int(number)) for number in np.unique(numbers)])
+        distinct = np.unique(numbers)
+        if len(distinct) and distinct[-1] == UNKNOWN:
+            self._make_room()
+        return dictionary(numbers, [self.text(int(number)) for number in distinct])
+
+    def close(self) -> None:
+        """Leave the map alone from now on: its object goes. Safe to call twice."""
+        with self._lock:
+            self._open = False
+
+    def _take(self, key: bytes) -> bytes | None:
+        with self._lock:
+            value = self._handed.lookup(key) if self._open else None
+            if value is not None:
+                self._handed.delete(key)
+            return value
+
+    def _make_room(self) -> None:
+        """Take all texts out, also those whose events were lost: the map is full."""
+        with self._lock:
+            keys = self._handed.items()[0] if self._open else np.zeros((0, 4), np.uint8)
+        for number in keys.copy().view("<u4").ravel().tolist():
+            self.text(number)
 
     def _compose(self, value: bytes) -> str:
         told = rows(np.frombuffer(value, np.uint8)[None], self._layout.dtype)[0]

@@ -13,7 +13,7 @@ from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
 from workbench.probe.tracepoints import argument_count
-from workbench.recorder.encoders import encoders
+from workbench.recorder.encoders import Encoders
 from workbench.recorder.source import Setup, Source, ring_count
 from workbench.schema import Column, arrow_field
 
@@ -48,8 +48,10 @@ class EventSource(Source):
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
         self.schema = self._schema()
-        self._encoders = encoders(self.object)
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, self._encoders)
+        self._encoders = Encoders(self.object)
+        self._batcher = Batcher(
+            self.layout, self.schema, setup.clock_offset, self._encoders.by_typedef
+        )
 
     def _schema(self) -> Any:
         return arrow_schema(self.layout)
@@ -85,6 +87,12 @@ class EventSource(Source):
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture, for people."""
         return []
+
+    def close(self) -> None:
+        """Detach, unload, unmap. Safe to call twice."""
+        if hasattr(self, "_encoders"):
+            self._encoders.close()
+        super().close()
 
 
 class AggregateSource(EventSource):
@@ -122,7 +130,7 @@ class AggregateSource(EventSource):
         self._count = int(value[self.aggregation.count].sum())
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
-            part = Batcher(layout, arrow_schema(layout), self._offset, self._encoders)
+            part = Batcher(layout, arrow_schema(layout), self._offset, self._encoders.by_typedef)
             arrays += part.batch(data).columns
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
