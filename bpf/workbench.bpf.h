@@ -30,6 +30,7 @@ typedef __u16 wb_syscall_nr;
 typedef __s64 wb_retval;
 typedef __u64 wb_arg;
 typedef __u64 wb_count;
+typedef __u64 wb_bytes;
 
 /* Text of a column, kept in BTF as a declaration tag (clang >= 14; libbpf removes the tags
  * before it hands the BTF to kernels older than 5.16, which do not know them). */

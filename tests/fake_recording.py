@@ -51,6 +51,77 @@ OFFCPU: dict[str, Any] = CPU | {
     "waker": pl.Categorical,
     "waker_stack_id": pl.UInt32,
 }
+FILES: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path": pl.Categorical,
+    "type": pl.Categorical,
+    "op": pl.Categorical,
+    "ret": pl.Int64,
+    "errno": pl.UInt16,
+    "latency": pl.Duration("ns"),
+}
+_FILE_OPS = ("open", "read", "write", "sync")
+FILES_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path_id": pl.UInt32,
+    "path": pl.Categorical,
+    "type": pl.Categorical,
+    "operations": pl.UInt64,
+    "errors": pl.UInt64,
+    **dict.fromkeys(("opens", "closes", "reads", "writes", "syncs"), pl.UInt64),
+    **dict.fromkeys(("read_bytes", "written_bytes"), pl.UInt64),
+    **{f"{op}_sum": pl.Duration("ns") for op in _FILE_OPS},
+    **{f"{op}_hist": pl.Array(pl.UInt64, 64) for op in _FILE_OPS[1:]},
+}
+PAGECACHE: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "index": pl.UInt64,
+    "pages": pl.UInt32,
+    "path": pl.Categorical,
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "op": pl.Categorical,
+    "fresh": pl.UInt16,
+}
+_PAGES = ("looked_up", "faulted", "mapped", "added", "removed", "dirtied", "written", "created")
+PAGECACHE_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "path_id": pl.UInt32,
+    "path": pl.Categorical,
+    **dict.fromkeys(_PAGES, pl.UInt64),
+}
+BLOCK: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "device": pl.Categorical,
+    "op": pl.Categorical,
+    "bytes": pl.UInt64,
+    "failed": pl.UInt16,
+    "queued": pl.Duration("ns"),
+    "service": pl.Duration("ns"),
+}
+BLOCK_AGG: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "comm": pl.Categorical,
+    "device": pl.Categorical,
+    "op": pl.Categorical,
+    "size_class": pl.UInt16,
+    "requests": pl.UInt64,
+    "failures": pl.UInt64,
+    "bytes": pl.UInt64,
+    "queued_sum": pl.Duration("ns"),
+    "service_sum": pl.Duration("ns"),
+    "queued_hist": pl.Array(pl.UInt64, 64),
+    "service_hist": pl.Array(pl.UInt64, 64),
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -79,6 +150,12 @@ SCHEMAS = {
     "syscalls_agg": AGGREGATED,
     "cpu": CPU,
     "offcpu": OFFCPU,
+    "files": FILES,
+    "files_agg": FILES_AGG,
+    "pagecache": PAGECACHE,
+    "pagecache_agg": PAGECACHE_AGG,
+    "block": BLOCK,
+    "block_agg": BLOCK_AGG,
     "stacks": STACKS,
     "frames": FRAMES,
     "processes": PROCESSES,

@@ -105,3 +105,14 @@ def test_codes_get_their_texts():
     made["state"] = 0, 1, 999
     batch = Batcher(layout, arrow_schema(layout), 0).batch(made)
     assert batch["state"].to_pylist() == ["preempted", "sleeping", OFF_STATES[-1]]
+
+
+def test_texts_that_are_looked_up():
+    """Numbers whose typedef has an encoder become its texts, others stay."""
+    fields = (field("path", "u4", "wb_path"), field("pid", "u4", "wb_pid"))
+    layout = Layout("e", np.dtype([(f.name, f.dtype) for f in fields]), fields)
+    made = np.array([(2, 7), (1, 8), (2, 9)], layout.dtype)
+    names = {"wb_path": lambda codes: pa.array([f"/{n}" for n in codes]).dictionary_encode()}
+    batch = Batcher(layout, arrow_schema(layout), 0, names).batch(made)
+    assert batch.to_pydict() == {"path": ["/2", "/1", "/2"], "pid": [7, 8, 9]}
+    assert batch.schema.field("path").type == pa.dictionary(pa.int32(), pa.string())

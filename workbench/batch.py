@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.probe.layout import Layout
+
+
+Encoder = Callable[[Any], Any]
+"""Array of numbers to dictionary array of their texts."""
 
 
 class Batcher:
@@ -25,9 +31,18 @@ class Batcher:
         Columns to make: fields of the layout by name, or ``extra`` columns.
     clock_offset : int
         Nanoseconds from the boot clock to UTC, added to ``wb_time_ns`` fields.
+    encoders : mapping of str to callable, optional
+        By typedef, what turns its numbers into texts: takes their array, returns a pyarrow
+        dictionary array.
     """
 
-    def __init__(self, layout: Layout, schema: Any, clock_offset: int) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        schema: Any,
+        clock_offset: int,
+        encoders: Mapping[str, Encoder] | None = None,
+    ) -> None:
         self.schema = schema
         self.clock_offset = clock_offset
         self._times = {
@@ -35,7 +50,11 @@ class Batcher:
             for field in layout.fields
             if field.typedef in TYPEDEFS and TYPEDEFS[field.typedef].arrow == "timestamp"
         }
-        self._texts = {f.name: TEXTS[f.typedef] for f in layout.fields if f.typedef in TEXTS}
+        known: dict[str, Encoder] = {
+            typedef: partial(encoded, texts=texts) for typedef, texts in TEXTS.items()
+        }
+        known |= encoders or {}
+        self._texts = {f.name: known[f.typedef] for f in layout.fields if f.typedef in known}
 
     def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
         """Make a batch of records.
@@ -58,7 +77,7 @@ class Batcher:
             name = field.name
             values = extra[name] if name in extra else _contiguous(records, name)
             if name in self._texts and name not in extra:
-                values = encoded(values, self._texts[name])
+                values = self._texts[name](values)
             if name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))

@@ -55,6 +55,20 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_user_address": Meaning("uint64", "1", "address in the process"),
     "wb_memory_op": Meaning("dict8", "1", "what happened to memory"),
+    "wb_sector": Meaning("uint64", "1", "sector of 512 bytes"),
+    "wb_fd": Meaning("int32", "1", "file descriptor"),
+    "wb_offset": Meaning("int64", "bytes", "place in a file"),
+    "wb_page_index": Meaning("uint64", "1", "page of a file, counted from its start"),
+    "wb_pages": Meaning("uint32", "1", "number of pages"),
+    "wb_size_class": Meaning("uint16", "1", "sizes in [2^i, 2^(i+1)) bytes"),
+    "wb_device": Meaning("dict32", "1", "block device by name, or major:minor"),
+    "wb_path": Meaning("dict32", "1", "path of the file"),
+    "wb_path_id": Meaning("uint32", "1", "number of the path in this recording"),
+    "wb_file_op": Meaning("dict8", "1", "what was done to the file"),
+    "wb_file_type": Meaning("dict8", "1", "what the file is"),
+    "wb_cache_op": Meaning("dict8", "1", "what happened to the pages"),
+    "wb_block_op": Meaning("dict8", "1", "what the request was for"),
+    "wb_block_cause": Meaning("dict8", "1", "how the request is attributed to its thread"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -149,8 +163,32 @@ WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
 """Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/offcpu.bpf.c``."""
 MEMORY_OPS = ("alloc", "free", "map", "unmap", "fault", "oom")
 """What happens to memory: ``enum wb_memory_op`` of ``bpf/memory.bpf.c``."""
+BLOCK_OPS = ("read", "write", "flush", "discard", "secure_erase", "write_zeroes", "other")
+"""What block requests are for: ``enum wb_block_op`` of ``bpf/block.bpf.c``."""
+BLOCK_CAUSES = ("queued", "writeback")
+"""Whose block requests are: ``enum wb_block_cause`` of ``bpf/block.bpf.c``."""
+FILE_OPS = ("other", "open", "close", "read", "write", "sync")
+"""What is done to files: ``enum wb_file_op`` of ``bpf/files.bpf.c``."""
+FILE_TYPES = (
+    "none",
+    "regular",
+    "directory",
+    "character",
+    "block",
+    "pipe",
+    "socket",
+    "other",
+)
+"""What files are: ``enum wb_file_type`` of ``bpf/files.bpf.c``."""
+CACHE_OPS = ("lookup", "fault", "map", "add", "remove", "dirty", "write")
+"""What happens to pages of files: ``enum wb_cache_op`` of ``bpf/pagecache.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_memory_op": MEMORY_OPS,
+    "wb_cache_op": CACHE_OPS,
+    "wb_file_op": FILE_OPS,
+    "wb_file_type": FILE_TYPES,
+    "wb_block_op": BLOCK_OPS,
+    "wb_block_cause": BLOCK_CAUSES,
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,

@@ -159,6 +159,19 @@ def test_programs_can_be_left_out(tmp_path):
 
 
 @pytest.mark.kernel
+def test_optional_programs_are_loaded_when_they_are_taken(tmp_path):
+    body = PROGRAM + 'SEC("?socket") int other(void *ctx) { return 0; }\n'
+    for take in (False, True):
+        with Object(compile_bpf(tmp_path, body)) as obj:
+            assert [p.optional for p in obj.programs.values()] == [False, True]
+            assert obj.programs["other"].section == "socket"
+            if take:
+                obj.programs["other"].take()
+            obj.load()
+            assert obj.programs["program"].fd >= 0
+            assert (obj.programs["other"].fd >= 0) == take
+
+
 def test_the_verifiers_last_words(tmp_path):
     body = """SEC("tp_btf/sched_switch") int bad(void *ctx)
     { volatile int n = 0; for (int i = 0; i < 30; i++) n += i; return *(volatile int *)0; }\n"""

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from compile_bpf import bpf_descriptors
+from compile_bpf import bpf_descriptors, compile_bpf
 
 from workbench import kinds
 from workbench.errors import ObjectFormatError
@@ -179,3 +179,29 @@ def test_an_object_that_is_not_there(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("cpus", "rings"), [(1, 1), (2, 2), (3, 2), (8, 8), (96, 64), (1024, 64)])
 def test_rings_are_a_power_of_two(cpus, rings):
     assert module.ring_count(cpus) == rings
+
+
+OPTIONAL = """
+#include "workbench.bpf.h"
+char LICENSE[] SEC("license") = "GPL";
+struct some_event { wb_time_ns ts; wb_cpu cpu; };
+WB_EVENT(some_event);
+const volatile __u32 has_sched_switch = 0, has_no_such_place = 0;
+SEC("?tp_btf/sched_switch") int there(void *ctx) { return has_sched_switch; }
+SEC("?tp_btf/no_such_place") int missing(void *ctx) { return has_no_such_place; }
+SEC("tp_btf/sched_wakeup") int always(void *ctx) { return 0; }
+"""
+
+
+def test_programs_of_tracepoints_that_the_kernel_lacks_are_left_out(tmp_path):
+    path = compile_bpf(tmp_path, OPTIONAL, head=" ")
+    source = Source("some", Setup(TREE, RING, 0), {}, 0, path=path)
+    try:
+        assert set(source.object.programs) == {"there", "always"}
+        source.attach()
+        flags = source.object.maps[".rodata"].memory()
+        offsets = source.object.parameters
+        assert flags[offsets["has_sched_switch"][0]] == 1
+        assert flags[offsets["has_no_such_place"][0]] == 0
+    finally:
+        source.close()

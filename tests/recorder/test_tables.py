@@ -9,6 +9,7 @@ import pytest
 from compile_bpf import bpf_descriptors
 
 from workbench import kinds
+from workbench.errors import UnsupportedKernelError
 from workbench.recorder import tables as module
 from workbench.recorder.clock import boot_to_utc
 from workbench.recorder.processes import ProcessTable
@@ -128,3 +129,12 @@ def test_counts_that_went_missing_are_no_deliveries(start):
     for row in losses:
         assert row["produced"] == row["delivered"] + sum(row["dropped"].values())
         assert row["delivered"] >= 0
+
+
+@pytest.mark.parametrize(("arguments", "why"), [(2, "2 arguments, not 1"), (0, "no tracepoint")])
+def test_kernels_whose_tracepoints_are_others(monkeypatch, arguments, why):
+    monkeypatch.setattr(module, "argument_count", lambda _: arguments)
+    with pytest.raises(UnsupportedKernelError, match="kind block cannot be captured") as caught:
+        module.check_arguments(kinds.find("block"))
+    assert why in caught.value.why
+    module.check_arguments(kinds.find("cpu"))

@@ -30,6 +30,42 @@ def test_last_row_per_key(batches):
     assert found.to_pylist() == [expected[key] for key in sorted(expected)]
 
 
+WIDE = pa.schema(
+    {
+        "pid": pa.uint32(),
+        "device": pa.dictionary(pa.int32(), pa.string()),
+        "op": pa.dictionary(pa.int8(), pa.string()),
+        "size_class": pa.uint16(),
+        "requests": pa.uint64(),
+    }
+)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.integers(0, 2**32 - 1) | st.integers(0, 1),
+                st.sampled_from(["vda", "sda", "7:0", "\u00e9"]),
+                st.sampled_from(["read", "write"]),
+                st.sampled_from([0, 12, 2**16 - 1]),
+            ),
+            max_size=6,
+        )
+    )
+)
+def test_keys_of_many_columns_and_of_texts(batches):
+    expected, written, names = {}, [], WIDE.names
+    for keys in batches:
+        rows = [
+            dict(zip(names, (*key, len(expected) + n), strict=True)) for n, key in enumerate(keys)
+        ]
+        expected |= {tuple(row.values())[:-1]: row for row in rows}
+        written.append(pa.RecordBatch.from_pylist(rows, schema=WIDE))
+    found = latest("block_agg", WIDE, written).to_pylist()
+    assert found == [expected[key] for key in sorted(expected)]
+
+
 def test_memory_is_bounded_by_dropping_replaced_rows(monkeypatch):
     monkeypatch.setattr(module, "_PENDING", 10)
     sizes = []

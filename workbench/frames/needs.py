@@ -68,5 +68,5 @@ def _advice(table: str) -> str:
         return "Record a kind that takes stacks, such as: workbench record cpu -- COMMAND"
     if table == "processes":
         return "Every recording of this version keeps processes; record the session again."
-    kind = "syscalls" if table.startswith("syscalls") else table
+    kind = table.removesuffix("_agg")
     return f"Record it with: workbench record {kind} -- COMMAND"

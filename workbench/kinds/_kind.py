@@ -68,6 +68,8 @@ class Aggregation:
         Name of the table; one row per key, cumulative.
     count : str
         Field of the value that counts events: produced = sum of it + dropped.
+    source : str
+        ``module:class`` of what reads the map, where that is not the usual one.
     """
 
     when: str
@@ -76,6 +78,7 @@ class Aggregation:
     value: str
     table: str
     count: str
+    source: str = ""
 
 
 def _no_settings(_parameters: Mapping[str, Any], _machine: str) -> dict[str, Any]:
@@ -109,6 +112,9 @@ class CaptureKind:
     source : str
         ``module:class`` of what reads its records, where that is not the usual one.
     aggregation : Aggregation, optional
+    arguments : mapping of str to int
+        Tracepoints with the number of arguments that its programs take from them; kernels where
+        it is another one are refused.
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
     object : str
@@ -126,6 +132,7 @@ class CaptureKind:
     stacks: bool | str = False
     source: str = ""
     aggregation: Aggregation | None = None
+    arguments: Mapping[str, int] = field(default_factory=dict)
     derived: tuple[str, ...] = field(default=())
     object: str = ""
 

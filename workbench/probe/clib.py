@@ -63,6 +63,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_program__section_name": (S, P),
     "bpf_program__fd": (I, P),
     "bpf_program__type": (I, P),
+    "bpf_program__autoload": (c.c_bool, P),
     "bpf_program__set_autoload": (I, P, c.c_bool),
     "bpf_program__attach": (P, P),
     "bpf_program__attach_perf_event": (P, P, I),

@@ -54,6 +54,15 @@ class Program:
         """File descriptor, or -1 before loading."""
         return int(lib().bpf_program__fd(self.handle))
 
+    @property
+    def optional(self) -> bool:
+        """Whether it stays unloaded unless it is taken: its section begins with ``?``."""
+        return not lib().bpf_program__autoload(self.handle)
+
+    def take(self) -> None:
+        """Load this optional program, too."""
+        lib().bpf_program__set_autoload(self.handle, True)
+
     def leave_out(self) -> None:
         """Do not load this program."""
         lib().bpf_program__set_autoload(self.handle, False)

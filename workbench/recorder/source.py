@@ -12,6 +12,7 @@ from workbench.probe import perf_event
 from workbench.probe.objects import Object
 from workbench.probe.perfbuf import PerfBuffer
 from workbench.probe.ringbuf import RingBuffers
+from workbench.probe.tracepoints import argument_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,6 +109,7 @@ class Source:
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         values = {**setup.filter, **settings, "wb_transport": setup.transport}
+        values |= self._take_optional()
         values |= {"wb_watermark": watermark, "wb_ring_count": self.rings}
         for name, value in values.items():
             if name in self.object.parameters:
@@ -120,6 +122,24 @@ class Source:
 
     def _read_layout(self) -> Layout:
         return self.object.layout(f"{self.kind}_event")
+
+    def _take_optional(self) -> dict[str, int]:
+        """Load the programs of sections ``?tp_btf/...`` whose tracepoint this kernel has.
+
+        Returns
+        -------
+        dict of str to int
+            1 for ``has_TRACEPOINT`` of those: a parameter of objects that go by it.
+        """
+        there = {}
+        for program in [p for p in self.object.programs.values() if p.optional]:
+            tracepoint = program.section.rpartition("/")[2]
+            if argument_count(tracepoint):
+                program.take()
+                there[f"has_{tracepoint}"] = 1
+            else:
+                del self.object.programs[program.name]
+        return there
 
     def _open_buffer(self, transport: int, size: int, watermark: int) -> None:
         if transport == RING:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.batch import Batcher, column
+from workbench.errors import UnsupportedKernelError
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
+from workbench.probe.tracepoints import argument_count
+from workbench.recorder.encoders import Encoders
 from workbench.recorder.source import Setup, Source, ring_count
 from workbench.schema import Column, arrow_field
 
@@ -45,7 +48,10 @@ class EventSource(Source):
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
         self.schema = self._schema()
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset)
+        self._encoders = Encoders(self.object)
+        self._batcher = Batcher(
+            self.layout, self.schema, setup.clock_offset, self._encoders.by_typedef
+        )
 
     def _schema(self) -> Any:
         return arrow_schema(self.layout)
@@ -81,6 +87,12 @@ class EventSource(Source):
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture, for people."""
         return []
+
+    def close(self) -> None:
+        """Detach, unload, unmap. Safe to call twice."""
+        if hasattr(self, "_encoders"):
+            self._encoders.close()
+        super().close()
 
 
 class AggregateSource(EventSource):
@@ -119,10 +131,8 @@ class AggregateSource(EventSource):
         self._count = int(value[self.aggregation.count].sum())
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
-            arrays += [
-                column(data[field.name], self.schema.field(field.name).type)
-                for field in layout.fields
-            ]
+            part = Batcher(layout, arrow_schema(layout), self._offset, self._encoders.by_typedef)
+            arrays += part.batch(data).columns
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
@@ -158,19 +168,43 @@ def make_source(
     kind: CaptureKind, setup: Setup, parameters: Mapping[str, Any], machine: str, ring_bytes: int
 ) -> EventSource:
     """Return the loaded source of a kind."""
+    check_arguments(kind)
     settings = kind.settings(parameters, machine)
     make = source_class(kind, parameters)
     return make(kind, setup, settings, ring_bytes or default_ring(kind.ring_bytes), parameters)
 
 
+def check_arguments(kind: CaptureKind) -> None:
+    """Refuse kernels whose tracepoints hand other arguments to programs than a kind's take.
+
+    Raises
+    ------
+    UnsupportedKernelError
+    """
+    for name, wanted in kind.arguments.items():
+        found = argument_count(name)
+        if found != wanted:
+            raise UnsupportedKernelError(
+                f"The kind {kind.name} cannot be captured on this kernel.",
+                why=f"its tracepoint {name} has {found} arguments, not {wanted}"
+                if found
+                else f"it has no tracepoint {name}, or no BTF that tells of it",
+                advice="`workbench doctor` shows what this kernel has; a newer one has more.",
+            )
+
+
 def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:
     """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
-    if kind.table(parameters) != kind.name:
-        return AggregateSource
-    usual = "workbench.recorder.stack_source:StackSource" if kind.with_stacks(parameters) else ""
-    module, _, name = (kind.source or usual).partition(":")
+    usual: type[EventSource] = EventSource
+    if kind.aggregation and kind.table(parameters) != kind.name:
+        usual, own = AggregateSource, kind.aggregation.source
+    elif kind.with_stacks(parameters):
+        own = kind.source or "workbench.recorder.stack_source:StackSource"
+    else:
+        own = kind.source
+    module, _, name = own.partition(":")
     if not module:
-        return EventSource
+        return usual
     found: type[EventSource] = getattr(importlib.import_module(module), name)
     return found
 

@@ -15,6 +15,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "frames": ("frame_id",),
     "stacks": ("stack_id",),
     "syscalls_agg": ("pid", "nr"),
+    "files_agg": ("pid", "path_id"),
+    "pagecache_agg": ("pid", "path_id"),
+    "block_agg": ("pid", "device", "op", "size_class"),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 

@@ -55,11 +55,22 @@ def _last(table: str, rows: Any) -> Any:
     return rows.take(len(key) - 1 - reverse)
 
 
-def _key(table: str, rows: Any) -> NDArray[np.uint64]:
-    """Return one number per row: the columns of the key, the first one weighing most."""
-    key = np.zeros(rows.num_rows, np.uint64)
+def _key(table: str, rows: Any) -> NDArray[np.int64]:
+    """Return one number per row, in the order of its key: the first column weighs most."""
+    key = np.zeros(rows.num_rows, np.int64)
     for name in KEYS[table]:
-        values = rows[name].chunk(0)
-        width = np.uint64(values.type.bit_width)
-        key = (key << width) | fixed(values, np.dtype(f"u{values.type.bit_width // 8}").type)
+        _, rank = np.unique(_values(rows[name].chunk(0)), return_inverse=True)
+        # Ranks are less than the number of rows, so that two of them fit into one number.
+        _, key = np.unique(key * (int(rank.max()) + 1) + rank, return_inverse=True)
     return key
+
+
+def _values(array: Any) -> NDArray[Any]:
+    """Return the numbers of a column; of texts, numbers in their order."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(array.type):
+        return fixed(array, np.dtype(f"u{array.type.bit_width // 8}").type)
+    _, order = np.unique(array.dictionary.to_numpy(zero_copy_only=False), return_inverse=True)
+    numbers: NDArray[Any] = order[array.indices.to_numpy(zero_copy_only=False)]
+    return numbers

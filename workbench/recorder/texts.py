@@ -1,0 +1,57 @@
+"""Numbers of the kernel as texts: columns whose typedef is a dictionary made while recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MINOR_BITS = 20
+"""Device numbers are major << 20 | minor inside of the kernel (include/linux/kdev_t.h)."""
+
+
+class DeviceNames:
+    """Names of block devices by their number, looked up in sysfs when first met.
+
+    Parameters
+    ----------
+    sysfs : Path
+        Where the kernel lists block devices by number.
+    """
+
+    def __init__(self, sysfs: Path = Path("/sys/dev/block")) -> None:
+        self._sysfs = sysfs
+        self._names: dict[int, str] = {}
+
+    def name(self, number: int) -> str:
+        """Return the name, such as ``sda``, or ``major:minor`` of a device that is gone."""
+        if number not in self._names:
+            text = f"{number >> MINOR_BITS}:{number & ((1 << MINOR_BITS) - 1)}"
+            try:
+                self._names[number] = (self._sysfs / text).resolve(strict=True).name
+            except OSError:
+                self._names[number] = text
+        return self._names[number]
+
+    def encode(self, numbers: Any) -> Any:
+        """Return an array of device numbers as a dictionary array of names."""
+        return dictionary(numbers, [self.name(int(number)) for number in np.unique(numbers)])
+
+
+def dictionary(numbers: Any, texts: list[str]) -> Any:
+    """Return numbers as a dictionary array.
+
+    Parameters
+    ----------
+    numbers : integer array
+    texts : list of str
+        One for each distinct number, in the order of the numbers. Equal ones become one entry.
+    """
+    import pyarrow as pa
+
+    _, codes = np.unique(numbers, return_inverse=True)
+    values: dict[str, int] = {}
+    merged = np.array([values.setdefault(text, len(values)) for text in texts], np.int32)
+    taken = merged[codes] if len(texts) else np.zeros(0, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(taken), pa.array(list(values), pa.string()))
