@@ -7,6 +7,7 @@
 #else
 #include "workbench.bpf.h"
 #endif
+#include "histogram.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -64,7 +65,6 @@ struct aggregate_key {
 };
 WB_EVENT(aggregate_key);
 
-#define HIST_SLOTS 64
 struct aggregate_value {
 	wb_count calls WB_DOC("calls that returned");
 	wb_count errors WB_DOC("calls that returned an errno");
@@ -145,18 +145,6 @@ static __always_inline void read_args(struct call *call, void *regs, __u32 nr)
 	}
 }
 
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
-}
-
 static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, long ret)
 {
 	static const struct aggregate_value zero;
@@ -179,15 +167,6 @@ static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, lo
 		__sync_fetch_and_add(&value->errors, 1);
 	__sync_fetch_and_add(&value->latency_sum, latency);
 	__sync_fetch_and_add(&value->latency_hist[log2_slot(latency) & (HIST_SLOTS - 1)], 1);
-}
-
-/* An event for which there is no memory: produced, and dropped. */
-static __always_inline void count_lost(void)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, WB_DROP_MAP_FULL);
 }
 
 static __always_inline void fill(struct syscalls_event *e, struct call *call,
@@ -319,7 +298,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		if (!call)
 			call = first_call(task);
 		if (!call) {
-			count_lost();
+			wb_lose(WB_DROP_MAP_FULL);
 			return 0;
 		}
 		call->active = state == WB_TARGET_ACTIVE;
@@ -334,7 +313,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		call = stored(task, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!call) {
 			slot->nr = -1;
-			count_lost();
+			wb_lose(WB_DROP_MAP_FULL);
 			return 0;
 		}
 		slot->elsewhere = true;

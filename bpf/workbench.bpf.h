@@ -229,6 +229,15 @@ static __always_inline void wb_dropped(struct wb_stats *stats, enum wb_drop reas
 	__sync_fetch_and_add(&stats->dropped[reason], 1);
 }
 
+/* An event that cannot be made, for want of memory or because it was not seen. */
+static __always_inline void wb_lose(enum wb_drop reason)
+{
+	struct wb_stats *stats = wb_cpu_stats();
+
+	__sync_fetch_and_add(&stats->produced, 1);
+	wb_dropped(stats, reason);
+}
+
 /* Wake the recorder once in wb_watermark bytes. A wake-up for each record costs the traced
  * program up to 30 times its speed; asking the ring for its fill costs 10 ns a record. The
  * recorder drains on a timer as well, so a lost update here does no harm. */

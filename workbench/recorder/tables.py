@@ -134,7 +134,8 @@ class AggregateSource(EventSource):
     def _rows(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         batch = self.snapshot(now)
         pids = batch.column("pid").to_numpy()
-        processes.see(pids, pids, now)
+        threads = "tid" in batch.schema.names
+        processes.see(pids, batch.column("tid").to_numpy() if threads else pids, now)
         return [(self.table, batch)] if batch.num_rows else []
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
