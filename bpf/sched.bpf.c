@@ -121,6 +121,17 @@ static __always_inline struct slot *slot_of_other(struct task_struct *task)
 	return bpf_map_lookup_elem(&slots, &tid);
 }
 
+/* Whether the thread that leaves the CPU is one of the target. A process stops to be one when it
+ * exits (process.bpf.c), and it runs on for a while. */
+static __always_inline bool follows(struct task_struct *task)
+{
+	__u32 tid = task->pid;
+
+	if (!wb_by_comm && !wb_by_cgroup && bpf_map_lookup_elem(&slots, &tid))
+		return true;
+	return wb_selected(task->tgid) == WB_TARGET_ACTIVE;
+}
+
 /* The value of a thread is written by one CPU at a time, under the lock of its run queue. */
 static __always_inline void count(struct sched_event *e)
 {
@@ -212,7 +223,7 @@ int BPF_PROG(task_switch, bool preempt, struct task_struct *prev, struct task_st
 	struct slot *slot;
 	__u16 why;
 
-	if (tid && wb_selected(prev->tgid) == WB_TARGET_ACTIVE) {
+	if (tid && follows(prev)) {
 		why = state & TASK_DEAD ? WB_OFF_EXITED : reason(prev, preempt, state);
 		slot = slot_of(prev);
 		if (!slot) {

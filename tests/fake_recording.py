@@ -51,6 +51,30 @@ OFFCPU: dict[str, Any] = CPU | {
     "waker": pl.Categorical,
     "waker_stack_id": pl.UInt32,
 }
+SCHED: dict[str, Any] = CPU | {
+    "latency": pl.Duration("ns"),
+    "ran": pl.Duration("ns"),
+    "waker_pid": pl.UInt32,
+    "waker_tid": pl.UInt32,
+    "from_cpu": pl.UInt16,
+    "migrations": pl.UInt16,
+    "cause": pl.Categorical,
+    "state": pl.Categorical,
+    "waker": pl.Categorical,
+}
+SCHED_AGGREGATED: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "comm": pl.Categorical,
+    "runs": pl.UInt64,
+    "preempted": pl.UInt64,
+    "migrations": pl.UInt64,
+    "ran_sum": pl.Duration("ns"),
+    "latency_sum": pl.Duration("ns"),
+    "latency_max": pl.Duration("ns"),
+    "latency_hist": pl.Array(pl.UInt64, 64),
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -79,6 +103,8 @@ SCHEMAS = {
     "syscalls_agg": AGGREGATED,
     "cpu": CPU,
     "offcpu": OFFCPU,
+    "sched": SCHED,
+    "sched_agg": SCHED_AGGREGATED,
     "stacks": STACKS,
     "frames": FRAMES,
     "processes": PROCESSES,

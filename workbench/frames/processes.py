@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import need
+from workbench.frames.needs import has, need
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,6 +99,24 @@ def processes(rec: Recording) -> pl.DataFrame:
         )
         .collect()
     )
+
+
+def thread_names(rec: Recording) -> pl.DataFrame:
+    """Return the last name of each thread that ``processes`` tells of.
+
+    Returns
+    -------
+    polars.DataFrame
+        tid : u32
+        comm : str
+            One row per thread; none where the session holds no process table.
+    """
+    import polars as pl
+
+    if not has(rec, "processes"):
+        return pl.DataFrame(schema={"tid": pl.UInt32, "comm": pl.String})
+    rows = need(rec, "processes", "ts", "tid", "comm").sort("ts")
+    return rows.group_by("tid").agg(pl.col("comm").cast(pl.String).last()).collect()
 
 
 def _preferred(column: pl.Expr, wanted: pl.Expr) -> pl.Expr:

@@ -50,9 +50,7 @@ class SchedSource(EventSource):
         return found
 
 
-def open_runs(
-    slots: NDArray[Any], event: np.dtype[Any], now: int, min_ns: int
-) -> NDArray[Any]:
+def open_runs(slots: NDArray[Any], event: np.dtype[Any], now: int, min_ns: int) -> NDArray[Any]:
     """Return events of the threads that run, or wait for a CPU.
 
     Parameters
@@ -85,4 +83,5 @@ def open_runs(
     records["state"], records["open"] = _NEVER_LEFT, 1
     unknown = records["cause"] == RUN_CAUSES.index("unknown")
     records["latency"] = np.where(unknown, 0, records["latency"])
-    return records[(running | waiting) & (records["latency"] >= min_ns)]
+    chosen: NDArray[Any] = records[(running | waiting) & (records["latency"] >= min_ns)]
+    return chosen
