@@ -8,29 +8,10 @@
 #include "workbench.bpf.h"
 #endif
 #include "histogram.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Registers of both architectures; CO-RE keeps the branch of the running kernel. The order is
- * that of the system call ABI: syscall(2), "Architecture calling conventions". */
-struct pt_regs___x86 {
-	unsigned long di, si, dx, r10, r8, r9, orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-} __attribute__((preserve_access_index));
-
-struct thread_info___x86 {
-	__u32 status;
-} __attribute__((preserve_access_index));
-
-struct task_struct___x86 {
-	struct thread_info___x86 thread_info;
-} __attribute__((preserve_access_index));
-
-#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
 #define MAX_NR 0x7fff    /* stands for all higher numbers */
 #define COMPAT_NR 0x1000 /* added to the number of a 32-bit call: its numbers are others */
 
@@ -113,36 +94,9 @@ static __always_inline bool wanted(__u32 nr)
 	return !by_syscall || (nr < 512 && syscall_set[nr >> 6 & 7] >> (nr & 63) & 1);
 }
 
-static __always_inline bool compat(struct task_struct *task)
-{
-	struct task_struct___x86 *x86 = (void *)task;
-
-	if (bpf_core_field_exists(x86->thread_info.status))
-		return x86->thread_info.status & TS_COMPAT;
-	return false;
-}
-
 static __always_inline void read_args(struct call *call, void *regs, __u32 nr)
 {
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-	__u8 n = nr < 512 ? arity[nr] : 6;
-
-	if (bpf_core_field_exists(x86->orig_ax)) {
-		call->args[0] = n > 0 ? x86->di : 0;
-		call->args[1] = n > 1 ? x86->si : 0;
-		call->args[2] = n > 2 ? x86->dx : 0;
-		call->args[3] = n > 3 ? x86->r10 : 0;
-		call->args[4] = n > 4 ? x86->r8 : 0;
-		call->args[5] = n > 5 ? x86->r9 : 0;
-	} else if (bpf_core_field_exists(arm64->orig_x0)) {
-		call->args[0] = n > 0 ? arm64->orig_x0 : 0;
-		call->args[1] = n > 1 ? arm64->regs[1] : 0;
-		call->args[2] = n > 2 ? arm64->regs[2] : 0;
-		call->args[3] = n > 3 ? arm64->regs[3] : 0;
-		call->args[4] = n > 4 ? arm64->regs[4] : 0;
-		call->args[5] = n > 5 ? arm64->regs[5] : 0;
-	}
+	read_arguments(call->args, regs, nr < 512 ? arity[nr] : 6);
 }
 
 static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, long ret)

@@ -128,6 +128,26 @@ static __always_inline __u32 wb_target(__u32 tgid)
 	return found & 3;
 }
 
+/* Whether the current task has the cgroup and the name that are asked for. */
+static __always_inline bool wb_matches(void)
+{
+	if (wb_by_cgroup && bpf_current_task_under_cgroup(&wb_cgroup, 0) != 1)
+		return false;
+	if (wb_by_comm) {
+		char comm[16];
+
+		if (bpf_get_current_comm(comm, sizeof(comm)))
+			return false;
+		for (int i = 0; i < 16; i++) {
+			if (comm[i] != wb_comm[i])
+				return false;
+			if (!comm[i])
+				break;
+		}
+	}
+	return true;
+}
+
 /* State of the task under the filter: 0 not selected, else enum wb_target_state. */
 static __always_inline __u32 wb_selected(__u32 tgid)
 {
@@ -144,21 +164,7 @@ static __always_inline __u32 wb_selected(__u32 tgid)
 		if (!state)
 			return 0;
 	}
-	if (wb_by_cgroup && bpf_current_task_under_cgroup(&wb_cgroup, 0) != 1)
-		return 0;
-	if (wb_by_comm) {
-		char comm[16];
-
-		if (bpf_get_current_comm(comm, sizeof(comm)))
-			return 0;
-		for (int i = 0; i < 16; i++) {
-			if (comm[i] != wb_comm[i])
-				return 0;
-			if (!comm[i])
-				break;
-		}
-	}
-	return state;
+	return wb_matches() ? state : 0;
 }
 
 /* ---- emit: produced = delivered + dropped, per CPU and reason ---- */

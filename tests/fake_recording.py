@@ -75,6 +75,19 @@ SCHED_AGGREGATED: dict[str, Any] = {
     "latency_max": pl.Duration("ns"),
     "latency_hist": pl.Array(pl.UInt64, 64),
 }
+EXEC: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "event": pl.Categorical,
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "ppid": pl.UInt32,
+    "comm": pl.Categorical,
+    "filename": pl.String,
+    "cmdline": pl.String,
+    "duration": pl.Duration("ns"),
+    "errno": pl.UInt16,
+    "exit_code": pl.Int32,
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -104,6 +117,7 @@ SCHEMAS = {
     "cpu": CPU,
     "offcpu": OFFCPU,
     "sched": SCHED,
+    "exec": EXEC,
     "sched_agg": SCHED_AGGREGATED,
     "stacks": STACKS,
     "frames": FRAMES,

@@ -54,6 +54,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_run_cause": Meaning("dict8", "1", "how the thread became ready to run"),
+    "wb_exec_event": Meaning("dict8", "1", "what happened to the process"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -148,11 +149,14 @@ WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
 """Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/task.bpf.h``."""
 RUN_CAUSES = ("woken", "preempted", "new", "unknown")
 """How threads became ready to run: ``enum wb_run_cause`` of ``bpf/sched.bpf.c``."""
+EXEC_EVENTS = ("fork", "exec", "failed", "exit")
+"""What happens to processes: ``enum wb_exec_event`` of ``bpf/exec.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,
     "wb_run_cause": RUN_CAUSES,
+    "wb_exec_event": EXEC_EVENTS,
 }
 """Texts of the typedefs that are dictionaries, by their code."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")

@@ -94,8 +94,7 @@ def processes(rec: Recording) -> pl.DataFrame:
             "threads",
             "started",
             "ended",
-            _when_signal(pl.col("status"), signal=False).alias("exit_status"),
-            _when_signal(pl.col("status"), signal=True).alias("exit_signal"),
+            *exit_columns(pl.col("status")),
         )
         .collect()
     )
@@ -124,6 +123,14 @@ def _preferred(column: pl.Expr, wanted: pl.Expr) -> pl.Expr:
     import polars as pl
 
     return pl.coalesce(column.filter(wanted).last(), column.last())
+
+
+def exit_columns(status: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return a wait status as exit_status and exit_signal, see :func:`processes`."""
+    return (
+        _when_signal(status, signal=False).alias("exit_status"),
+        _when_signal(status, signal=True).alias("exit_signal"),
+    )
 
 
 def _when_signal(status: pl.Expr, *, signal: bool) -> pl.Expr:
