@@ -88,6 +88,19 @@ EXEC: dict[str, Any] = {
     "errno": pl.UInt16,
     "exit_code": pl.Int32,
 }
+SIGNALS: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "comm": pl.Categorical,
+    "latency": pl.Duration("ns"),
+    "sender_pid": pl.UInt32,
+    "sender_tid": pl.UInt32,
+    "signal": pl.UInt16,
+    "event": pl.Categorical,
+    "result": pl.Categorical,
+    "action": pl.Categorical,
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -118,6 +131,7 @@ SCHEMAS = {
     "offcpu": OFFCPU,
     "sched": SCHED,
     "exec": EXEC,
+    "signals": SIGNALS,
     "sched_agg": SCHED_AGGREGATED,
     "stacks": STACKS,
     "frames": FRAMES,

@@ -55,6 +55,9 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_run_cause": Meaning("dict8", "1", "how the thread became ready to run"),
     "wb_exec_event": Meaning("dict8", "1", "what happened to the process"),
+    "wb_signal_event": Meaning("dict8", "1", "generated or delivered"),
+    "wb_signal_result": Meaning("dict8", "1", "what became of the generated signal"),
+    "wb_signal_action": Meaning("dict8", "1", "what the delivered signal did"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -151,12 +154,27 @@ RUN_CAUSES = ("woken", "preempted", "new", "unknown")
 """How threads became ready to run: ``enum wb_run_cause`` of ``bpf/sched.bpf.c``."""
 EXEC_EVENTS = ("fork", "exec", "failed", "exit")
 """What happens to processes: ``enum wb_exec_event`` of ``bpf/exec.bpf.c``."""
+SIGNAL_EVENTS = ("generated", "delivered")
+SIGNAL_RESULTS = (
+    "queued",
+    "ignored",
+    "already_pending",
+    "overflow_fail",
+    "lose_info",
+    "none",
+)
+"""What becomes of generated signals: ``enum wb_signal_result`` of ``bpf/signals.bpf.c``."""
+SIGNAL_ACTIONS = ("handler", "default", "ignore", "none")
+"""What delivered signals do: ``enum wb_signal_action`` of ``bpf/signals.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,
     "wb_run_cause": RUN_CAUSES,
     "wb_exec_event": EXEC_EVENTS,
+    "wb_signal_event": SIGNAL_EVENTS,
+    "wb_signal_result": SIGNAL_RESULTS,
+    "wb_signal_action": SIGNAL_ACTIONS,
 }
 """Texts of the typedefs that are dictionaries, by their code."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
