@@ -101,6 +101,21 @@ SIGNALS: dict[str, Any] = {
     "result": pl.Categorical,
     "action": pl.Categorical,
 }
+LOCKS: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "comm": pl.Categorical,
+    "waited": pl.Duration("ns"),
+    "held": pl.Duration("ns"),
+    "lock": pl.UInt64,
+    "owner_tid": pl.UInt32,
+    "waker_tid": pl.UInt32,
+    "event": pl.Categorical,
+    "type": pl.Categorical,
+    "open": pl.UInt16,
+    "stack_id": pl.UInt32,
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -131,6 +146,7 @@ SCHEMAS = {
     "offcpu": OFFCPU,
     "sched": SCHED,
     "exec": EXEC,
+    "locks": LOCKS,
     "signals": SIGNALS,
     "sched_agg": SCHED_AGGREGATED,
     "stacks": STACKS,

@@ -55,6 +55,9 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_run_cause": Meaning("dict8", "1", "how the thread became ready to run"),
     "wb_exec_event": Meaning("dict8", "1", "what happened to the process"),
+    "wb_lock_event": Meaning("dict8", "1", "a wait for a lock, or a call that ends waits"),
+    "wb_lock_type": Meaning("dict8", "1", "what kind of lock it is"),
+    "wb_lock_address": Meaning("uint64", "1", "address of a lock"),
     "wb_signal_event": Meaning("dict8", "1", "generated or delivered"),
     "wb_signal_result": Meaning("dict8", "1", "what became of the generated signal"),
     "wb_signal_action": Meaning("dict8", "1", "what the delivered signal did"),
@@ -166,12 +169,29 @@ SIGNAL_RESULTS = (
 """What becomes of generated signals: ``enum wb_signal_result`` of ``bpf/signals.bpf.c``."""
 SIGNAL_ACTIONS = ("handler", "default", "ignore", "none")
 """What delivered signals do: ``enum wb_signal_action`` of ``bpf/signals.bpf.c``."""
+LOCK_EVENTS = ("wait", "wake")
+LOCK_TYPES = (
+    "futex",
+    "futex_pi",
+    "spinlock",
+    "rwlock_read",
+    "rwlock_write",
+    "mutex",
+    "rwsem_read",
+    "rwsem_write",
+    "rt_mutex",
+    "percpu_rwsem",
+    "other",
+)
+"""What threads wait for: ``enum wb_lock_type`` of ``bpf/locks.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,
     "wb_run_cause": RUN_CAUSES,
     "wb_exec_event": EXEC_EVENTS,
+    "wb_lock_event": LOCK_EVENTS,
+    "wb_lock_type": LOCK_TYPES,
     "wb_signal_event": SIGNAL_EVENTS,
     "wb_signal_result": SIGNAL_RESULTS,
     "wb_signal_action": SIGNAL_ACTIONS,

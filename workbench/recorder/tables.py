@@ -164,13 +164,18 @@ def make_source(
 
 
 def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:
-    """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
+    """Return what reads a kind; symbolizing takes imports that other kinds start faster without.
+
+    A kind with a source of its own and optional stacks has two: ``StackNAME`` reads the stacks.
+    """
     if kind.table(parameters) != kind.name:
         return AggregateSource
     usual = "workbench.recorder.stack_source:StackSource" if kind.with_stacks(parameters) else ""
     module, _, name = (kind.source or usual).partition(":")
     if not module:
         return EventSource
+    if kind.source and isinstance(kind.stacks, str) and kind.with_stacks(parameters):
+        name = f"Stack{name}"
     found: type[EventSource] = getattr(importlib.import_module(module), name)
     return found
 
