@@ -116,6 +116,28 @@ LOCKS: dict[str, Any] = {
     "open": pl.UInt16,
     "stack_id": pl.UInt32,
 }
+IRQ: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "cpu": pl.UInt16,
+    "pid": pl.UInt32,
+    "tid": pl.UInt32,
+    "duration": pl.Duration("ns"),
+    "type": pl.Categorical,
+    "irq": pl.UInt16,
+    "handler": pl.String,
+}
+IRQ_AGGREGATED: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "cpu": pl.UInt16,
+    "type": pl.Categorical,
+    "irq": pl.UInt16,
+    "handler": pl.String,
+    "interrupts": pl.UInt64,
+    "duration_sum": pl.Duration("ns"),
+    "duration_max": pl.Duration("ns"),
+    "duration_hist": pl.Array(pl.UInt64, 64),
+}
 STACKS: dict[str, Any] = {"stack_id": pl.UInt32, "frame_ids": pl.List(pl.UInt32)}
 FRAMES: dict[str, Any] = {
     "frame_id": pl.UInt32,
@@ -146,6 +168,8 @@ SCHEMAS = {
     "offcpu": OFFCPU,
     "sched": SCHED,
     "exec": EXEC,
+    "irq": IRQ,
+    "irq_agg": IRQ_AGGREGATED,
     "locks": LOCKS,
     "signals": SIGNALS,
     "sched_agg": SCHED_AGGREGATED,

@@ -58,6 +58,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_lock_event": Meaning("dict8", "1", "a wait for a lock, or a call that ends waits"),
     "wb_lock_type": Meaning("dict8", "1", "what kind of lock it is"),
     "wb_lock_address": Meaning("uint64", "1", "address of a lock"),
+    "wb_irq_type": Meaning("dict8", "1", "what interrupts"),
     "wb_signal_event": Meaning("dict8", "1", "generated or delivered"),
     "wb_signal_result": Meaning("dict8", "1", "what became of the generated signal"),
     "wb_signal_action": Meaning("dict8", "1", "what the delivered signal did"),
@@ -184,6 +185,16 @@ LOCK_TYPES = (
     "other",
 )
 """What threads wait for: ``enum wb_lock_type`` of ``bpf/locks.bpf.c``."""
+IRQ_TYPES = (
+    "device",
+    "softirq",
+    "local_timer",
+    "reschedule",
+    "call_function",
+    "call_function_single",
+    "irq_work",
+)
+"""What interrupts: ``enum wb_irq_type`` of ``bpf/irq.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
@@ -192,6 +203,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_exec_event": EXEC_EVENTS,
     "wb_lock_event": LOCK_EVENTS,
     "wb_lock_type": LOCK_TYPES,
+    "wb_irq_type": IRQ_TYPES,
     "wb_signal_event": SIGNAL_EVENTS,
     "wb_signal_result": SIGNAL_RESULTS,
     "wb_signal_action": SIGNAL_ACTIONS,

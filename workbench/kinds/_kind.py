@@ -111,6 +111,8 @@ class CaptureKind:
     aggregation : Aggregation, optional
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
+    optional : tuple of str
+        Tracepoints that some kernels lack: the ``tp_btf`` programs on them are left out there.
     object : str
         Path of its compiled object, where that is not among the workbench's own.
     """
@@ -127,6 +129,7 @@ class CaptureKind:
     source: str = ""
     aggregation: Aggregation | None = None
     derived: tuple[str, ...] = field(default=())
+    optional: tuple[str, ...] = ()
     object: str = ""
 
     @property

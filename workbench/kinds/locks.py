@@ -37,4 +37,5 @@ KIND = CaptureKind(
     stacks="stacks",
     source="workbench.recorder.locks_source:LocksSource",
     derived=("errno",),
+    optional=("contention_begin", "contention_end"),
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.maps import rows
-from workbench.probe.tracepoints import argument_count
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.stack_words import Samples
 from workbench.recorder.tables import EventSource
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.recorder.processes import ProcessTable
     from workbench.recorder.source import Setup
 
-_KERNEL = ("contention_begin", "contention_end")
+_KERNEL = {"contention_begin", "contention_end"}
 _WAIT = LOCK_EVENTS.index("wait")
 
 
@@ -43,9 +42,9 @@ class LocksSource(EventSource):
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         super()._set_up(setup, settings, watermark)
-        self._known = all(argument_count(name) for name in _KERNEL)
-        if not (self._kernel and self._known):
-            for name in _KERNEL:
+        self._known = all(name in self.object.programs for name in _KERNEL)
+        if not self._kernel:
+            for name in self.object.programs.keys() & _KERNEL:
                 self.object.programs.pop(name).leave_out()
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.batch import Batcher, column
+from workbench.batch import Batcher, column, field_column
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
+from workbench.probe.tracepoints import argument_count
 from workbench.recorder.source import Setup, Source, ring_count
 from workbench.schema import Column, arrow_field
 
@@ -40,12 +41,20 @@ class EventSource(Source):
         parameters: Mapping[str, Any],
     ) -> None:
         path = kind.object_for(parameters)
+        self._optional = kind.optional
         super().__init__(kind.name, setup, settings, ring_bytes, path=path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
         self.schema = self._schema()
         self._batcher = Batcher(self.layout, self.schema, setup.clock_offset)
+
+    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
+        super()._set_up(setup, settings, watermark)
+        for name, program in list(self.object.programs.items()):
+            tracepoint = program.section.removeprefix("tp_btf/")
+            if tracepoint in self._optional and not argument_count(tracepoint):
+                self.object.programs.pop(name).leave_out()
 
     def _schema(self) -> Any:
         return arrow_schema(self.layout)
@@ -119,7 +128,7 @@ class AggregateSource(EventSource):
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
             arrays += [
-                column(data[field.name], self.schema.field(field.name).type)
+                field_column(field, data[field.name], self.schema.field(field.name).type)
                 for field in layout.fields
             ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
