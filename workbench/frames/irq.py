@@ -2,8 +2,8 @@
 
 All functions work from the table ``irq`` (one row for each) and, where the question can be answered
 from counts, from ``irq_agg`` (counted in the kernel). When a session holds both, the single ones
-are used. Interrupts are not of a process: a session has those that came while a thread of its target
-had the CPU. The time of a softirq contains that of the interrupts on top of it.
+are used. Interrupts are not of a process: a session has those that came while a thread of its
+target had the CPU. The time of a softirq contains that of the interrupts on top of it.
 """
 
 from __future__ import annotations
