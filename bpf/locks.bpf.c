@@ -11,10 +11,13 @@
 #endif
 #include "task.bpf.h"
 #include "syscall.bpf.h"
+#include "lock.bpf.h"
+#include "histogram.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __s32 nr_futex = -1;
+const volatile __u32 aggregate = 0; /* 1: counts and histograms in the kernel, no events */
 const volatile __u64 min_ns = 0; /* shorter waits are left out */
 
 enum wb_lock_event {
@@ -23,23 +26,7 @@ enum wb_lock_event {
 };
 enum wb_lock_event *wb_enum_lock_event __attribute__((unused));
 
-enum wb_lock_type {
-	WB_TYPE_FUTEX,
-	WB_TYPE_FUTEX_PI,
-	WB_TYPE_SPINLOCK,
-	WB_TYPE_RWLOCK_READ,
-	WB_TYPE_RWLOCK_WRITE,
-	WB_TYPE_MUTEX,
-	WB_TYPE_RWSEM_READ,
-	WB_TYPE_RWSEM_WRITE,
-	WB_TYPE_RT_MUTEX,
-	WB_TYPE_PERCPU_RWSEM,
-	WB_TYPE_OTHER, /* semaphores */
-};
-enum wb_lock_type *wb_enum_lock_type __attribute__((unused));
-
 typedef __u16 wb_lock_event;
-typedef __u16 wb_lock_type;
 typedef __u64 wb_lock_address;
 
 struct locks_event {
@@ -62,32 +49,33 @@ struct locks_event {
 };
 WB_EVENT(locks_event);
 
-/* include/uapi/linux/futex.h */
-#define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
-#define FUTEX_REQUEUE 3
-#define FUTEX_CMP_REQUEUE 4
-#define FUTEX_WAKE_OP 5
-#define FUTEX_LOCK_PI 6
-#define FUTEX_UNLOCK_PI 7
-#define FUTEX_WAIT_BITSET 9
-#define FUTEX_WAKE_BITSET 10
-#define FUTEX_WAIT_REQUEUE_PI 11
-#define FUTEX_CMP_REQUEUE_PI 12
-#define FUTEX_LOCK_PI2 13
-#define FUTEX_CMD_MASK 0x7f
-#define FUTEX_TID_MASK 0x3fffffff
+struct aggregate_key {
+	wb_lock_address lock WB_DOC("address: of the futex in the process, or of a lock of the kernel");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_lock_type type WB_DOC("futex, futex_pi, or a lock of the kernel: spinlock, mutex, ...");
+	__u16 pad;
+};
+WB_EVENT(aggregate_key);
 
-/* include/trace/events/lock.h */
-#define LCB_F_SPIN 1
-#define LCB_F_READ 2
-#define LCB_F_WRITE 4
-#define LCB_F_RT 8
-#define LCB_F_PERCPU 16
-#define LCB_F_MUTEX 32
+struct aggregate_value {
+	wb_count events WB_DOC("waits that ended, and calls that wake");
+	wb_count waits WB_DOC("waits that ended");
+	wb_count holds WB_DOC("releases by threads that had waited for the lock");
+	wb_duration_ns waited_sum WB_DOC("sum of the waits");
+	wb_duration_ns held_sum WB_DOC("for how long they had had it, together");
+	wb_count waited_hist[HIST_SLOTS] WB_DOC("waits that took [2^i, 2^(i+1)) ns");
+};
+WB_EVENT(aggregate_value);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct aggregate_key);
+	__type(value, struct aggregate_value);
+} aggregates SEC(".maps");
 
 #define EAGAIN 11
-#define PID_MAX_LIMIT (1 << 22) /* include/linux/threads.h */
 
 /* A thread's futex call. */
 struct call {
@@ -170,37 +158,42 @@ static __always_inline void send(void *ctx, struct locks_event *made)
 }
 #endif
 
-/* The owner that a mutex of the GNU C library notes behind its futex: sysdeps/nptl/bits/
- * struct_mutex.h. Only such a lock has the value 2 while somebody waits for it and, behind it,
- * an owner, users and a kind that make sense. */
-struct pthread_mutex {
-	__u32 lock;
-	__u32 count;
-	__u32 owner;
-	__u32 users;
-	__u32 kind;
-};
-#define CONTENDED 2
-#define KIND_MASK 0x37f /* type 0 to 3, and flags */
-
-static __always_inline __u32 mutex_owner(__u64 address)
+static __always_inline void count(struct locks_event *e)
 {
-	struct pthread_mutex mutex;
+	static const struct aggregate_value zero;
+	struct aggregate_key key = { .lock = e->lock, .pid = e->pid, .type = e->type };
+	struct wb_stats *stats = wb_cpu_stats();
+	struct aggregate_value *value;
 
-	if (bpf_probe_read_user(&mutex, sizeof(mutex), (void *)address))
-		return 0;
-	if (mutex.owner >= PID_MAX_LIMIT || !mutex.users || mutex.users > 0xffff ||
-	    mutex.kind & ~KIND_MASK)
-		return 0;
-	return mutex.owner;
+	__sync_fetch_and_add(&stats->produced, 1);
+	value = bpf_map_lookup_elem(&aggregates, &key);
+	if (!value) {
+		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&aggregates, &key);
+		if (!value) {
+			wb_dropped(stats, WB_DROP_MAP_FULL);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&value->events, 1);
+	if (e->event == WB_LOCK_WAIT) {
+		__sync_fetch_and_add(&value->waits, 1);
+		__sync_fetch_and_add(&value->waited_sum, e->waited);
+		__sync_fetch_and_add(&value->waited_hist[log2_slot(e->waited) & (HIST_SLOTS - 1)], 1);
+	} else if (e->held) {
+		__sync_fetch_and_add(&value->holds, 1);
+		__sync_fetch_and_add(&value->held_sum, e->held);
+	}
 }
 
-static __always_inline __u32 word_owner(__u64 address)
+static __always_inline void report(void *ctx, struct locks_event *e)
 {
-	__u32 word = 0;
-
-	bpf_probe_read_user(&word, sizeof(word), (void *)address);
-	return word & FUTEX_TID_MASK;
+	if (e->event == WB_LOCK_WAIT && e->waited < min_ns)
+		return;
+	if (aggregate)
+		count(e);
+	else
+		send(ctx, e);
 }
 
 static __always_inline bool describe(struct call *call, __u32 command, __u32 value)
@@ -330,63 +323,12 @@ int BPF_PROG(futex_exit, struct pt_regs *regs, long ret)
 		finish_wake(&e, &call);
 	else
 		finish_wait(&e, &call, bpf_ktime_get_boot_ns());
-	if (call.event == WB_LOCK_WAKE || e.waited >= min_ns)
-		send(ctx, &e);
+	report(ctx, &e);
 	--*mine;
 	return 0;
 }
 
 /* ---- locks of the kernel ---- */
-
-typedef struct {
-	long counter;
-} wb_counter;
-
-struct mutex {
-	wb_counter owner;
-} __attribute__((preserve_access_index));
-
-struct rw_semaphore {
-	wb_counter owner;
-} __attribute__((preserve_access_index));
-
-#define MUTEX_FLAGS 7     /* kernel/locking/mutex.h */
-#define RWSEM_FLAGS 3     /* kernel/locking/rwsem.c; bit 0: readers have it */
-#define RWSEM_READER_OWNED 1
-
-static __always_inline __u32 kernel_owner(void *lock, __u32 flags)
-{
-	struct mutex *mutex = lock;
-	struct rw_semaphore *rwsem = lock;
-	struct task_struct *owner = 0;
-	unsigned long word;
-
-	if (flags & LCB_F_MUTEX && bpf_core_field_exists(mutex->owner)) {
-		word = BPF_CORE_READ(mutex, owner.counter);
-		owner = (void *)(word & ~MUTEX_FLAGS);
-	} else if (flags & (LCB_F_READ | LCB_F_WRITE) && !(flags & (LCB_F_SPIN | LCB_F_PERCPU | LCB_F_RT)) &&
-		   bpf_core_field_exists(rwsem->owner)) {
-		word = BPF_CORE_READ(rwsem, owner.counter);
-		if (!(word & RWSEM_READER_OWNED))
-			owner = (void *)(word & ~RWSEM_FLAGS);
-	}
-	return owner ? BPF_CORE_READ(owner, pid) : 0;
-}
-
-static __always_inline __u16 type_of(__u32 flags)
-{
-	if (flags & LCB_F_MUTEX)
-		return WB_TYPE_MUTEX;
-	if (flags & LCB_F_PERCPU)
-		return WB_TYPE_PERCPU_RWSEM;
-	if (flags & LCB_F_READ)
-		return flags & LCB_F_SPIN ? WB_TYPE_RWLOCK_READ : WB_TYPE_RWSEM_READ;
-	if (flags & LCB_F_WRITE)
-		return flags & LCB_F_SPIN ? WB_TYPE_RWLOCK_WRITE : WB_TYPE_RWSEM_WRITE;
-	if (flags & LCB_F_RT)
-		return WB_TYPE_RT_MUTEX;
-	return flags & LCB_F_SPIN ? WB_TYPE_SPINLOCK : WB_TYPE_OTHER;
-}
 
 SEC("tp_btf/contention_begin")
 int BPF_PROG(contention_begin, void *lock, unsigned int flags)
@@ -435,8 +377,7 @@ int BPF_PROG(contention_end, void *lock, int ret)
 	e.event = WB_LOCK_WAIT;
 	e.type = type_of(begun->flags);
 	bpf_map_delete_elem(&contentions, &key);
-	if (e.waited >= min_ns)
-		send(ctx, &e);
+	report(ctx, &e);
 	--*mine;
 	return 0;
 }

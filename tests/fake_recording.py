@@ -116,6 +116,18 @@ LOCKS: dict[str, Any] = {
     "open": pl.UInt16,
     "stack_id": pl.UInt32,
 }
+LOCKS_AGGREGATED: dict[str, Any] = {
+    "ts": pl.Datetime("ns", "UTC"),
+    "pid": pl.UInt32,
+    "lock": pl.UInt64,
+    "type": pl.Categorical,
+    "events": pl.UInt64,
+    "waits": pl.UInt64,
+    "holds": pl.UInt64,
+    "waited_sum": pl.Duration("ns"),
+    "held_sum": pl.Duration("ns"),
+    "waited_hist": pl.Array(pl.UInt64, 64),
+}
 IRQ: dict[str, Any] = {
     "ts": pl.Datetime("ns", "UTC"),
     "cpu": pl.UInt16,
@@ -171,6 +183,7 @@ SCHEMAS = {
     "irq": IRQ,
     "irq_agg": IRQ_AGGREGATED,
     "locks": LOCKS,
+    "locks_agg": LOCKS_AGGREGATED,
     "signals": SIGNALS,
     "sched_agg": SCHED_AGGREGATED,
     "stacks": STACKS,

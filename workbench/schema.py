@@ -184,7 +184,7 @@ LOCK_TYPES = (
     "percpu_rwsem",
     "other",
 )
-"""What threads wait for: ``enum wb_lock_type`` of ``bpf/locks.bpf.c``."""
+"""What threads wait for: ``enum wb_lock_type`` of ``bpf/lock.bpf.h``."""
 IRQ_TYPES = (
     "device",
     "softirq",

@@ -73,6 +73,20 @@ def test_stuck():
     assert ns(locks.stuck(REC), "waited") == [(5,)]
 
 
+def test_counts_of_the_kernel():
+    rows = [
+        {"pid": 1, "type": "futex", "lock": 64, "events": 5, "waits": 3, "holds": 2,
+         "waited_sum": 30, "held_sum": 8, "waited_hist": [0] * 3 + [3] + [0] * 60},
+        {"pid": 1, "type": "futex", "lock": 65, "events": 5, "waited_hist": [0] * 64},
+    ]  # fmt: skip
+    found = locks.by_lock(FakeRecording(locks_agg=rows))
+    assert found.select("lock", "waits", "holds").rows() == [(64, 3, 2)]
+    assert ns(found, "waited", "held") == [(30, 8)]
+    assert 8 <= ns(found, "p50")[0][0] <= 16
+    assert found.schema == locks.by_lock(REC).schema
+    assert locks.by_lock(FakeRecording(locks_agg=[])).is_empty()
+
+
 def test_nothing_there():
     with pytest.raises(MissingTableError, match="record locks"):
         locks.by_lock(FakeRecording())

@@ -160,6 +160,21 @@ def test_locks_of_the_kernel(tmp_path, capfd, program):
     assert not {"contention_begin", "contention_end"} & set(without.overhead["program"])
 
 
+def test_counts_made_in_the_kernel(tmp_path, capfd, program):
+    session = capture(tmp_path, [program, "hold"], aggregate=True)
+    lines = capfd.readouterr().out.split("\n")
+    turns = [tuple(map(int, line.split())) for line in lines if line.count(" ") == 3]
+    (address,) = [int(line, 16) for line in lines if line.startswith("0x")]
+    (row,) = locks.by_lock(session).filter(lock=address).iter_rows(named=True)
+    assert row["waited"].total_seconds() * 1e9 <= sum(got - want for _, want, got, _ in turns)
+    assert row["waits"] > 10
+    assert row["held"].total_seconds() * 1e9 > 0
+    rows = session["locks_agg"].polars()
+    assert (rows["waited_hist"].arr.sum() == rows["waits"]).all()
+    losses = session.losses.filter(kind="locks")
+    assert losses["delivered"].sum() == losses["produced"].sum() == rows["events"].sum()
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_as_many_calls_as_strace_counts(tmp_path, program):
     counts = tmp_path / "counts"

@@ -3,6 +3,7 @@
 import pytest
 
 from workbench.elf import Elf
+from workbench.errors import ParameterError
 from workbench.kinds import find
 from workbench.probe.btf import Btf
 from workbench.recorder.tables import source_class
@@ -14,7 +15,12 @@ LOCKS = find("locks")
 @pytest.mark.parametrize(("machine", "number"), [("x86_64", 202), ("aarch64", 98)])
 def test_settings(machine, number):
     settings = LOCKS.settings(LOCKS.check({"min_us": 3}), machine)
-    assert settings == {"nr_futex": number, "min_ns": 3000}
+    assert settings == {"nr_futex": number, "min_ns": 3000, "aggregate": 0}
+
+
+def test_counts_have_no_stacks():
+    with pytest.raises(ParameterError, match="no stacks"):
+        LOCKS.settings(LOCKS.check({"aggregate": True, "stacks": True}), "x86_64")
 
 
 def test_sources():

@@ -54,7 +54,7 @@ def test_with_stacks_they_have_none():
 
 def test_a_kernel_that_does_not_tell_is_said():
     source = object.__new__(LocksSource)
-    source._kernel, source._known = True, False
+    source._untold = True
     assert "contention_begin" in source.problems()[0]
-    source._known = True
+    source._untold = False
     assert source.problems() == []

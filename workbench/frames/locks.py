@@ -1,8 +1,9 @@
 """Locks: which are waited for, how long, who held them, who released them.
 
-All functions work from the table ``locks``: one row for each wait that ended, and one for each call
-that wakes others. Waits of programs are those of the futex system call: locks, but also condition
-variables, semaphores and barriers; ``owner_tid`` tells locks apart.
+All functions work from the table ``locks``: one row for each wait that ended, and one for each
+call that wakes others. :func:`by_lock` can also work from ``locks_agg`` (counted in the kernel).
+Waits of programs are those of the futex system call: locks, but also condition variables,
+semaphores and barriers; ``owner_tid`` tells locks apart.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames import durations
-from workbench.frames.needs import need
+from workbench.frames.needs import has, need
 from workbench.frames.processes import thread_names
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 EVENTS = "locks"
+AGGREGATED = "locks_agg"
 _TIMES = ("waited", "held", "held_max")
 
 
@@ -68,7 +70,7 @@ def by_lock(rec: Recording) -> pl.DataFrame:
     Parameters
     ----------
     rec : Recording
-        Needs ``locks``.
+        Needs ``locks`` or ``locks_agg``.
 
     Returns
     -------
@@ -81,12 +83,14 @@ def by_lock(rec: Recording) -> pl.DataFrame:
             Address.
         waits : u64
         threads : u32
-            Different threads that waited.
+            Different threads that waited; null from ``locks_agg``.
         waited, p50, p99, max : duration[ns]
+            From ``locks_agg`` the quantiles are interpolated within a power of two, and ``max`` is
+            null.
         holds : u64
             Releases by threads that had waited for the lock: for how long they had it is known.
         held, held_max : duration[ns]
-            Their sum and maximum. Most time waited first, ties by ids.
+            Their sum and maximum (null from ``locks_agg``). Most time waited first, ties by ids.
 
     Raises
     ------
@@ -95,9 +99,45 @@ def by_lock(rec: Recording) -> pl.DataFrame:
     """
     import polars as pl
 
+    if aggregated(rec):
+        return _counted(rec)
     waiting = pl.col("tid").filter(pl.col("waited").is_not_null())
     threads = waiting.n_unique().cast(pl.UInt32).alias("threads")
     return _grouped(rec, ["pid", "type", "lock"], threads, needs=("tid",))
+
+
+def aggregated(rec: Recording) -> bool:
+    """Return whether only counts from the kernel are known, not single waits."""
+    return has(rec, AGGREGATED) and not has(rec, EVENTS)
+
+
+def _counted(rec: Recording) -> pl.DataFrame:
+    import polars as pl
+
+    keys = ["pid", "type", "lock"]
+    times = ("waited_sum", "held_sum")
+    rows = (
+        need(rec, AGGREGATED, *keys, "waits", "holds", *times, "waited_hist")
+        .with_columns(pl.col(times).cast(pl.Int64), pl.col("type").cast(pl.String))
+        .filter((pl.col("waits") > 0) | (pl.col("holds") > 0))
+        .collect()
+    )
+    quantiles = durations.histogram_figures(*durations.summed(rows, keys, "waited_hist"))
+    none = pl.lit(None, pl.Int64)
+    found = rows.join(quantiles, on=keys, how="left").select(
+        *keys,
+        "waits",
+        pl.lit(None, pl.UInt32).alias("threads"),
+        pl.col("waited_sum").alias("waited"),
+        "p50",
+        "p99",
+        none.alias("max"),
+        "holds",
+        pl.col("held_sum").alias("held"),
+        none.alias("held_max"),
+    )
+    order = ["waited", *keys]
+    return durations.in_durations(found, *_TIMES).sort(order, descending=[True, *[False] * 3])
 
 
 def by_thread(rec: Recording) -> pl.DataFrame:

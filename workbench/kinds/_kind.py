@@ -113,6 +113,8 @@ class CaptureKind:
         Columns that reading adds, besides comm and weight.
     optional : tuple of str
         Tracepoints that some kernels lack: the ``tp_btf`` programs on them are left out there.
+    switches : mapping of str to tuple of str
+        Parameters that are off or on, and the programs that are left out where they are off.
     object : str
         Path of its compiled object, where that is not among the workbench's own.
     """
@@ -130,6 +132,7 @@ class CaptureKind:
     aggregation: Aggregation | None = None
     derived: tuple[str, ...] = field(default=())
     optional: tuple[str, ...] = ()
+    switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object: str = ""
 
     @property

@@ -31,4 +31,5 @@ KIND = CaptureKind(
     ring_bytes=1 << 21,
     source="workbench.recorder.exec_source:ExecSource",
     derived=("errno",),
+    switches={"failed": ("exec_failed",)},
 )

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.kinds._kind import CaptureKind, Parameter
+from workbench.errors import ParameterError
+from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
 from workbench.syscalls_table import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_KERNEL = ("contention_begin", "contention_end")
+
+
 def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
-    return {"nr_futex": number_of(machine)["futex"], "min_ns": parameters["min_us"] * 1000}
+    if parameters["aggregate"] and parameters["stacks"]:
+        raise ParameterError(
+            "Counts made in the kernel have no stacks.", advice="Leave out aggregate or stacks."
+        )
+    return {
+        "aggregate": int(parameters["aggregate"]),
+        "nr_futex": number_of(machine)["futex"],
+        "min_ns": parameters["min_us"] * 1000,
+    }
 
 
 KIND = CaptureKind(
@@ -28,6 +40,7 @@ KIND = CaptureKind(
         "tp_btf/contention_end",
     ),
     parameters=(
+        Parameter("aggregate", False, "count in the kernel by lock, send no events"),
         Parameter("kernel", True, "tell of locks of the kernel, too (Linux 5.19)"),
         Parameter("min_us", 0, "leave out waits that are shorter, in µs", low=0, high=10**9),
         Parameter("stacks", False, "take the stack of who waited, and of who released"),
@@ -37,5 +50,14 @@ KIND = CaptureKind(
     stacks="stacks",
     source="workbench.recorder.locks_source:LocksSource",
     derived=("errno",),
-    optional=("contention_begin", "contention_end"),
+    aggregation=Aggregation(
+        when="aggregate",
+        map="aggregates",
+        key="aggregate_key",
+        value="aggregate_value",
+        table="locks_agg",
+        count="events",
+    ),
+    optional=_KERNEL,
+    switches={"kernel": _KERNEL},
 )

@@ -11,13 +11,9 @@ from workbench.recorder.tables import EventSource
 from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-    from workbench.kinds import CaptureKind
     from workbench.probe.span import Span
-    from workbench.recorder.source import Setup
 
 _CMDLINE = Column("cmdline", "string", "1", "arguments, shell-quoted; of exec and failed")
 
@@ -25,22 +21,7 @@ _CMDLINE = Column("cmdline", "string", "1", "arguments, shell-quoted; of exec an
 class ExecSource(EventSource):
     """The kind ``exec``."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        self._failed = bool(parameters["failed"])
-        self._attached = False
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
-
-    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        super()._set_up(setup, settings, watermark)
-        if not self._failed:
-            self.object.programs.pop("exec_failed").leave_out()
+    _attached = False
 
     def _schema(self) -> Any:
         import pyarrow as pa

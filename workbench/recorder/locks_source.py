@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.recorder.processes import ProcessTable
     from workbench.recorder.source import Setup
 
-_KERNEL = {"contention_begin", "contention_end"}
+_KERNEL = "contention_begin"
 _WAIT = LOCK_EVENTS.index("wait")
 
 
@@ -36,16 +36,9 @@ class LocksSource(EventSource):
         ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        self._kernel = bool(parameters["kernel"])
-        self._min_ns = int(settings["min_ns"])
         super().__init__(kind, setup, settings, ring_bytes, parameters)
-
-    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        super()._set_up(setup, settings, watermark)
-        self._known = all(name in self.object.programs for name in _KERNEL)
-        if not self._kernel:
-            for name in self.object.programs.keys() & _KERNEL:
-                self.object.programs.pop(name).leave_out()
+        self._min_ns = int(settings["min_ns"])
+        self._untold = bool(parameters["kernel"]) and _KERNEL not in self.object.programs
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Drain, and report the threads that wait still: some may do so for ever."""
@@ -67,9 +60,8 @@ class LocksSource(EventSource):
 
     def problems(self) -> list[str]:
         """Say so where the kernel has no tracepoints for its own locks."""
-        missing = self._kernel and not self._known
         text = "locks: this kernel does not tell of its own locks (contention_begin, Linux 5.19)."
-        return super().problems() + ([text] if missing else [])
+        return super().problems() + ([text] if self._untold else [])
 
 
 class StackLocksSource(LocksSource, StackSource):

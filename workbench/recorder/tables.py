@@ -42,6 +42,8 @@ class EventSource(Source):
     ) -> None:
         path = kind.object_for(parameters)
         self._optional = kind.optional
+        off = [names for switch, names in kind.switches.items() if not parameters[switch]]
+        self._left_out = {name for names in off for name in names}
         super().__init__(kind.name, setup, settings, ring_bytes, path=path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
@@ -53,7 +55,8 @@ class EventSource(Source):
         super()._set_up(setup, settings, watermark)
         for name, program in list(self.object.programs.items()):
             tracepoint = program.section.removeprefix("tp_btf/")
-            if tracepoint in self._optional and not argument_count(tracepoint):
+            missing = tracepoint in self._optional and not argument_count(tracepoint)
+            if missing or name in self._left_out:
                 self.object.programs.pop(name).leave_out()
 
     def _schema(self) -> Any:

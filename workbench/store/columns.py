@@ -16,6 +16,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "stacks": ("stack_id",),
     "syscalls_agg": ("pid", "nr"),
     "sched_agg": ("pid", "tid"),
+    "locks_agg": ("lock", "pid", "type"),
     "irq_agg": ("pid", "cpu", "type", "irq"),
 }
 """Tables in which a later row replaces an earlier one with the same key."""

@@ -21,7 +21,7 @@ ROWS = 15
 TREE_ROWS = 500
 """Rows of a table at most; the frames hold all."""
 
-_EITHER = {sched.by_thread, irq.by_irq, irq.by_cpu}
+_EITHER = {sched.by_thread, irq.by_irq, irq.by_cpu, locks.by_lock}
 """Frames that counts made in the kernel are enough for."""
 SUMMARIES: dict[str, tuple[str, tuple[tuple[str, Callable[[Recording], pl.DataFrame]], ...]]] = {
     "exec": (
