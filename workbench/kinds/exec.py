@@ -19,7 +19,7 @@ def _settings(_parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
 KIND = CaptureKind(
     name="exec",
     answers="Which processes start, with which arguments, how long do they live, how do they end?",
-    cost="about 4 µs a process; with failed every system call on the machine takes 0.1 µs more",
+    cost="about 6 µs a process; with failed every system call on the machine takes 0.1 µs more",
     probes=(
         "tp_btf/sched_process_fork",
         "tp_btf/sched_process_exec",

@@ -7,7 +7,7 @@ from workbench.kinds._kind import CaptureKind, Parameter
 KIND = CaptureKind(
     name="signals",
     answers="Which signals go from whom to whom, what becomes of them, how long do they wait?",
-    cost="about 1 µs a signal and again as much for its delivery; with stacks 5 µs more",
+    cost="0.4 µs a signal and 0.3 µs its delivery; with stacks 8 µs each (Python)",
     probes=("tp_btf/signal_generate", "tp_btf/signal_deliver"),
     parameters=(Parameter("stacks", False, "take the stack of the sender, and of the receiver"),),
     ring_bytes=1 << 21,
