@@ -38,6 +38,7 @@ typedef __u16 wb_lock_type;
 #define FUTEX_LOCK_PI2 13
 #define FUTEX_CMD_MASK 0x7f
 #define FUTEX_TID_MASK 0x3fffffff
+#define FUTEX_WAITERS 0x80000000
 
 /* include/trace/events/lock.h */
 #define LCB_F_SPIN 1
@@ -74,12 +75,12 @@ static __always_inline __u32 mutex_owner(__u64 address)
 	return mutex.owner;
 }
 
-static __always_inline __u32 word_owner(__u64 address)
+static __always_inline __u32 futex_word(__u64 address)
 {
 	__u32 word = 0;
 
 	bpf_probe_read_user(&word, sizeof(word), (void *)address);
-	return word & FUTEX_TID_MASK;
+	return word;
 }
 
 typedef struct {

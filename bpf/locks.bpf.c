@@ -210,7 +210,7 @@ static __always_inline bool describe(struct call *call, __u32 command, __u32 val
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2:
 		call->is_lock = 1;
-		call->owner_tid = word_owner(call->lock);
+		call->owner_tid = futex_word(call->lock) & FUTEX_TID_MASK;
 		call->type = WB_TYPE_FUTEX_PI;
 		return true;
 	case FUTEX_WAIT_REQUEUE_PI:
@@ -271,17 +271,28 @@ int BPF_PROG(task_waking, struct task_struct *task)
 	return 0;
 }
 
+/* Whether the thread has the lock now, and gives it back by a system call: the value 2 says that this
+ * has to be (it may have to wait again before: the last time counts), and of others FUTEX_WAITERS. */
+static __always_inline bool known_holder(struct call *call, __s64 ret)
+{
+	if (call->type == WB_TYPE_FUTEX_PI)
+		return ret == 0 && futex_word(call->lock) & FUTEX_WAITERS;
+	return ret == 0 || ret == -EAGAIN;
+}
+
 static __always_inline void finish_wait(struct locks_event *e, struct call *call, __u64 now)
 {
 	struct thread_lock key = { .lock = call->lock, .tid = call->tid };
-	bool got = e->ret == 0 || (e->ret == -EAGAIN && call->type == WB_TYPE_FUTEX);
 
 	e->waited = now - call->ts;
 	e->owner_tid = call->owner_tid;
 	e->waker_tid = e->ret == 0 ? call->waker_tid : 0; /* else a signal, or the end of a time */
-	/* It may have to wait again: the last time counts. */
-	if (call->is_lock && got)
+	if (!call->is_lock)
+		return;
+	if (known_holder(call, e->ret))
 		bpf_map_update_elem(&holders, &key, &now, BPF_ANY);
+	else
+		bpf_map_delete_elem(&holders, &key);
 }
 
 static __always_inline void finish_wake(struct locks_event *e, struct call *call)

@@ -65,30 +65,29 @@ def test_who_waited_for_whom_and_how_long_they_had_it(tmp_path, capfd, program, 
     waits, wakes = (mine.filter(event=event) for event in ("wait", "wake"))
     owners = pl.DataFrame(turns, ["tid", "wanted", "got", "done"], orient="row")
     assert set(mine["tid"]) == set(owners["tid"])
-    long = held = 0
     for tid, wanted, got, done in turns:
         # All of its waits for the lock are within the time that it wanted it.
-        within = waits.filter(pl.col("ts").is_between(wanted, got), tid=tid)
-        waited = within["waited"].sum()
-        assert waited <= got - wanted
-        if got - wanted > 2_000_000:
-            long += waited > 0.5 * (got - wanted)
-            assert not within.is_empty()
+        within = waits.filter(pl.col("ts").is_between(wanted, got), tid=tid).sort("ts")
+        assert within["waited"].sum() <= got - wanted
         for row in within.filter(pl.col("waited") > 500_000).iter_rows(named=True):
             has = owners.filter(pl.col("got") <= row["ts"], pl.col("done") >= row["ts"])
             if has.height:  # else it was just between the hands of two threads
                 assert row["owner_tid"] in (has["tid"][0], 0)
             assert row["waker_tid"] in (*owners["tid"], 0)
-        # It was given back right after `done`; how long it was held is known after a wait.
-        back = wakes.filter(pl.col("ts") >= done, tid=tid).sort("ts").head(1)
-        if within.height and back.height and back["held"][0]:
-            held += 1
-            assert back["held"][0] >= done - got
-            assert back["held"][0] <= back["ts"][0] - got + (got - wanted)
-    assert long >= 0.7 * sum(got - wanted > 2_000_000 for _, wanted, got, _ in turns)
-    assert held >= 0.5 * waits.filter(ret=0).height - 3
+        # It was given back right after `done`, before it was wanted again.
+        next_ = owners.filter(pl.col("wanted") > done, tid=tid)["wanted"].min() or 1 << 62
+        back = wakes.filter(pl.col("ts").is_between(done, next_), tid=tid)
+        assert back.height <= 1
+        if within.height and what == "hold":
+            assert back["held"].to_list() > [0]
+        for held in back.filter(pl.col("held") > 0)["held"]:
+            assert held == back["ts"][0] - within["ts"][-1] - within["waited"][-1] >= done - got
+    # Who waited, says the program, did so here: but for the time that it had no CPU before.
+    waiting = sum(got - wanted for _, wanted, got, _ in turns)
+    assert waits["waited"].sum() >= 0.3 * waiting
+    assert set(waits.filter(pl.col("waited") > 500_000)["owner_tid"]) & set(owners["tid"])
     table = locks.by_lock(session).filter(lock=address)
-    assert table["threads"].to_list() == [3]
+    assert table["threads"].to_list() == [waits["tid"].n_unique()]
     assert table["waits"][0] == waits.height
     assert table["holds"][0] == (wakes["held"] > 0).sum()
     named = locks.blockers(session).filter(pl.col("owner_tid") > 0, lock=address)

@@ -84,22 +84,25 @@ def test_threads_that_share_a_cpu_wait_as_long_as_the_kernel_says(tmp_path, capf
     found = runs(session)
     told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert len(told) == 2
-    lost = 60_000_000 * unseen(session)  # each at most some slices of the scheduler
+    whole = not unseen(session)  # a run that was not seen takes the wait before it along
     for pid, start, end, used, delay, asked in told:
         mine = found.filter(pid=pid)
         within = mine.filter(pl.col("ts").is_between(start, end))
         # Its CPU time leaves out what interrupts and the hypervisor took: that was no waiting.
         waited, most = within["latency"].sum(), end - start - used
-        assert 0.85 * most - lost - 20_000_000 <= waited <= most + 1_000_000
+        assert waited <= most + 1_000_000
         # The run in which it began to measure had begun before.
         first = mine.filter(pl.col("ts") < start).sort("ts").tail(1)
         ran = within["ran"].sum() + (first["ts"] + first["ran"] - start).sum()
-        assert used - lost - 1_000_000 <= ran <= end - start - waited + 30_000_000
+        assert ran <= end - start - waited + 30_000_000
+        if whole:
+            assert waited >= 0.85 * most - 20_000_000
+            assert ran >= used - 1_000_000
         assert set(within["cause"]) <= {"preempted", "woken", "unknown"}
         assert set(within["cpu"]) == {os.cpu_count() - 1}
-        if delay:  # CONFIG_SCHED_INFO, see kernel/sched/stats.h; since the process began
+        if delay and whole:  # CONFIG_SCHED_INFO, see kernel/sched/stats.h; since the process began
             before = mine.filter(pl.col("ts") < asked)
-            assert before["latency"].sum() == pytest.approx(delay, rel=0.05, abs=10_000_000 + lost)
+            assert before["latency"].sum() == pytest.approx(delay, rel=0.05, abs=10_000_000)
     check_losses(session, session["sched"].num_rows)
 
 
