@@ -6,6 +6,7 @@
  * waits in `slots`. Kernel sources: kernel/sched/core.c, __schedule() and try_to_wake_up().
  */
 #include "stack.bpf.h"
+#include "task.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,35 +15,6 @@ const volatile __u32 user_stacks = 1;
 const volatile __u32 python_stacks = 1;
 const volatile __u32 waker_stacks = 0;
 const volatile __u64 min_ns = 0;
-/* 1: sched_switch tells the state that the scheduler saw (Linux 5.18). The task's own field may
- * have been changed by a wake-up on another CPU since. */
-const volatile __u32 state_argument = 0;
-
-/* Why a thread left the CPU; schema.py has the same names. */
-enum wb_off_state {
-	WB_OFF_PREEMPTED,       /* could have gone on: another one ran, or it yielded */
-	WB_OFF_SLEEPING,        /* waits, and signals wake it */
-	WB_OFF_UNINTERRUPTIBLE, /* waits, and signals do not wake it */
-	WB_OFF_IO_WAIT,         /* waits for a block device: task->in_iowait */
-	WB_OFF_STOPPED,         /* by SIGSTOP and the like */
-	WB_OFF_TRACED,          /* stopped by its debugger */
-	WB_OFF_NEW,             /* has not run before */
-	WB_OFF_OTHER,           /* parked or idle kernel threads, frozen ones */
-};
-enum wb_off_state *wb_enum_off_state __attribute__((unused));
-
-/* In what a wake-up happened; schema.py has the same names. */
-enum wb_waker_context {
-	WB_WAKER_NONE,      /* nobody woke it, or it was not seen */
-	WB_WAKER_TASK,
-	WB_WAKER_SOFTIRQ,   /* on top of the waker: on its behalf (a packet to this machine), or it was
-			     * interrupted by a device */
-	WB_WAKER_INTERRUPT, /* a timer or a device: the task that it interrupted is no waker */
-};
-enum wb_waker_context *wb_enum_waker_context __attribute__((unused));
-
-typedef __u16 wb_off_state;
-typedef __u16 wb_waker_context;
 
 struct offcpu_event {
 	wb_time_ns ts WB_DOC("when the thread left the CPU, UTC");
@@ -118,122 +90,6 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* task->__state was called state before Linux 5.14. */
-struct task_struct___offcpu {
-	unsigned int __state;
-	unsigned in_iowait : 1;
-} __attribute__((preserve_access_index));
-
-struct task_struct___old {
-	long state;
-} __attribute__((preserve_access_index));
-
-/* include/linux/sched.h */
-#define TASK_INTERRUPTIBLE 0x1
-#define TASK_UNINTERRUPTIBLE 0x2
-#define TASK_STOPPED 0x4
-#define TASK_TRACED 0x8
-#define TASK_DEAD 0x80
-#define TASK_WAKING 0x200
-#define TASK_NOLOAD 0x400
-
-/* include/linux/preempt.h */
-#define SERVING_SOFTIRQ 0x100
-#define HARDIRQ_OR_NMI 0xff0000
-
-/* Where x86 counts interrupts: in the per-CPU variable __preempt_count, from Linux 6.2 to 6.14 in
- * pcpu_hot. Kernels without CONFIG_KALLSYMS_ALL do not tell its address, hence the way from another
- * per-CPU variable: the distance between both, which user space reads from the kernel's BTF. */
-const volatile __s64 count_from_runqueue = 0; /* 0: not known */
-
-struct rq;
-
-struct cfs_rq___offcpu {
-	struct rq *rq;
-} __attribute__((preserve_access_index));
-
-struct sched_entity___offcpu {
-	struct cfs_rq___offcpu *cfs_rq;
-} __attribute__((preserve_access_index));
-
-struct task_struct___queued {
-	struct sched_entity___offcpu se;
-} __attribute__((preserve_access_index));
-
-struct pcpu_hot___offcpu {
-	int preempt_count;
-} __attribute__((preserve_access_index));
-
-struct thread_info___arm64 {
-	struct {
-		__u32 count;
-	} preempt;
-} __attribute__((preserve_access_index));
-
-struct task_struct___arm64 {
-	struct thread_info___arm64 thread_info;
-} __attribute__((preserve_access_index));
-
-static __always_inline __u32 preempt_count(void)
-{
-#ifdef __TARGET_ARCH_arm64
-	struct task_struct___arm64 *task = (void *)bpf_get_current_task_btf();
-
-	return task->thread_info.preempt.count;
-#else
-	struct task_struct___queued *task = (void *)bpf_get_current_task_btf();
-	void *variable;
-	int count = 0;
-
-	if (!count_from_runqueue || !bpf_core_field_exists(task->se.cfs_rq->rq))
-		return 0;
-	variable = (void *)BPF_CORE_READ(task, se.cfs_rq, rq) + count_from_runqueue;
-	if (bpf_core_type_exists(struct pcpu_hot___offcpu))
-		variable += bpf_core_field_offset(struct pcpu_hot___offcpu, preempt_count);
-	bpf_probe_read_kernel(&count, sizeof(count), variable);
-	return count;
-#endif
-}
-
-static __always_inline __u16 context(void)
-{
-	__u32 count = preempt_count();
-
-	if (count & HARDIRQ_OR_NMI)
-		return WB_WAKER_INTERRUPT;
-	return count & SERVING_SOFTIRQ ? WB_WAKER_SOFTIRQ : WB_WAKER_TASK;
-}
-
-static __always_inline __u32 state_of(struct task_struct *task)
-{
-	struct task_struct___offcpu *now = (void *)task;
-	struct task_struct___old *old = (void *)task;
-
-	return bpf_core_field_exists(now->__state) ? now->__state : old->state;
-}
-
-static __always_inline __u16 reason(struct task_struct *task, bool preempt, __u32 state)
-{
-	struct task_struct___offcpu *t = (void *)task;
-
-	if (preempt || !state)
-		return WB_OFF_PREEMPTED;
-	if (state & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)) {
-		if (BPF_CORE_READ_BITFIELD(t, in_iowait))
-			return WB_OFF_IO_WAIT;
-		if (state & TASK_INTERRUPTIBLE)
-			return WB_OFF_SLEEPING;
-		return state & TASK_NOLOAD ? WB_OFF_OTHER : WB_OFF_UNINTERRUPTIBLE;
-	}
-	if (state & TASK_STOPPED)
-		return WB_OFF_STOPPED;
-	if (state & TASK_TRACED)
-		return WB_OFF_TRACED;
-	if (state & TASK_WAKING) /* without state_argument: it slept, and somebody was quick */
-		return WB_OFF_SLEEPING;
-	return WB_OFF_OTHER;
-}
-
 static __always_inline __u32 stack_flags(void)
 {
 	return (kernel_stacks ? WB_STACK_KERNEL : 0) | (user_stacks ? WB_STACK_USER : 0) |
@@ -245,15 +101,6 @@ static __always_inline struct scratch *scratch_space(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
-}
-
-/* A period that is not sent. */
-static __always_inline void lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
 }
 
 /* The slot of a thread that is to be watched. Without one its period is lost, and counted. */
@@ -270,7 +117,7 @@ static __always_inline struct slot *slot_of(__u32 tid)
 		slot = bpf_map_lookup_elem(&slots, &tid);
 	}
 	if (!slot)
-		lose(WB_DROP_MAP_FULL);
+		wb_lose(WB_DROP_MAP_FULL);
 	return slot;
 }
 
@@ -298,7 +145,7 @@ static __always_inline void leave(void *ctx, struct task_struct *task, __u16 sta
 	/* Some machines keep programs from running in the context of their init process: its switch
 	 * to this thread was not seen (Firecracker guest, Linux 6.18: each such switch). */
 	if (slot->off)
-		lose(WB_DROP_UNSEEN);
+		wb_lose(WB_DROP_UNSEEN);
 	/* The stack comes last: the verifier walks it anew for each value that is still needed. */
 	e = begin(slot, task, state);
 	slot->woken = state == WB_OFF_PREEMPTED ? e->ts : 0;
@@ -427,7 +274,7 @@ int BPF_PROG(task_switch, bool preempt, struct task_struct *prev, struct task_st
 		come_back(ctx, slot);
 	else if (wb_by_tree && !wb_by_comm && !wb_by_cgroup &&
 		 wb_look_up(next->tgid) == WB_TARGET_ACTIVE)
-		lose(WB_DROP_UNSEEN); /* one of the target, so it was to be noted when it left */
+		wb_lose(WB_DROP_UNSEEN); /* one of the target, so it was to be noted when it left */
 	return 0;
 }
 

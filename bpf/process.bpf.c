@@ -93,10 +93,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		if (!wb_follow)
 			return 0;
 		if (bpf_map_update_elem(&wb_targets, &child_tgid, &state, BPF_ANY)) {
-			struct wb_stats *stats = wb_cpu_stats();
-
-			__sync_fetch_and_add(&stats->produced, 1);
-			wb_dropped(stats, WB_DROP_MAP_FULL);
+			wb_lose(WB_DROP_MAP_FULL);
 			return 0;
 		}
 		targets_changed();

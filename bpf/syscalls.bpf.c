@@ -7,29 +7,11 @@
 #else
 #include "workbench.bpf.h"
 #endif
+#include "histogram.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Registers of both architectures; CO-RE keeps the branch of the running kernel. The order is
- * that of the system call ABI: syscall(2), "Architecture calling conventions". */
-struct pt_regs___x86 {
-	unsigned long di, si, dx, r10, r8, r9, orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-} __attribute__((preserve_access_index));
-
-struct thread_info___x86 {
-	__u32 status;
-} __attribute__((preserve_access_index));
-
-struct task_struct___x86 {
-	struct thread_info___x86 thread_info;
-} __attribute__((preserve_access_index));
-
-#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
 #define MAX_NR 0x7fff    /* stands for all higher numbers */
 #define COMPAT_NR 0x1000 /* added to the number of a 32-bit call: its numbers are others */
 
@@ -64,7 +46,6 @@ struct aggregate_key {
 };
 WB_EVENT(aggregate_key);
 
-#define HIST_SLOTS 64
 struct aggregate_value {
 	wb_count calls WB_DOC("calls that returned");
 	wb_count errors WB_DOC("calls that returned an errno");
@@ -113,48 +94,9 @@ static __always_inline bool wanted(__u32 nr)
 	return !by_syscall || (nr < 512 && syscall_set[nr >> 6 & 7] >> (nr & 63) & 1);
 }
 
-static __always_inline bool compat(struct task_struct *task)
-{
-	struct task_struct___x86 *x86 = (void *)task;
-
-	if (bpf_core_field_exists(x86->thread_info.status))
-		return x86->thread_info.status & TS_COMPAT;
-	return false;
-}
-
 static __always_inline void read_args(struct call *call, void *regs, __u32 nr)
 {
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-	__u8 n = nr < 512 ? arity[nr] : 6;
-
-	if (bpf_core_field_exists(x86->orig_ax)) {
-		call->args[0] = n > 0 ? x86->di : 0;
-		call->args[1] = n > 1 ? x86->si : 0;
-		call->args[2] = n > 2 ? x86->dx : 0;
-		call->args[3] = n > 3 ? x86->r10 : 0;
-		call->args[4] = n > 4 ? x86->r8 : 0;
-		call->args[5] = n > 5 ? x86->r9 : 0;
-	} else if (bpf_core_field_exists(arm64->orig_x0)) {
-		call->args[0] = n > 0 ? arm64->orig_x0 : 0;
-		call->args[1] = n > 1 ? arm64->regs[1] : 0;
-		call->args[2] = n > 2 ? arm64->regs[2] : 0;
-		call->args[3] = n > 3 ? arm64->regs[3] : 0;
-		call->args[4] = n > 4 ? arm64->regs[4] : 0;
-		call->args[5] = n > 5 ? arm64->regs[5] : 0;
-	}
-}
-
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
+	read_arguments(call->args, regs, nr < 512 ? arity[nr] : 6);
 }
 
 static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, long ret)
@@ -179,15 +121,6 @@ static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, lo
 		__sync_fetch_and_add(&value->errors, 1);
 	__sync_fetch_and_add(&value->latency_sum, latency);
 	__sync_fetch_and_add(&value->latency_hist[log2_slot(latency) & (HIST_SLOTS - 1)], 1);
-}
-
-/* An event for which there is no memory: produced, and dropped. */
-static __always_inline void count_lost(void)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, WB_DROP_MAP_FULL);
 }
 
 static __always_inline void fill(struct syscalls_event *e, struct call *call,
@@ -319,7 +252,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		if (!call)
 			call = first_call(task);
 		if (!call) {
-			count_lost();
+			wb_lose(WB_DROP_MAP_FULL);
 			return 0;
 		}
 		call->active = state == WB_TARGET_ACTIVE;
@@ -334,7 +267,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		call = stored(task, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!call) {
 			slot->nr = -1;
-			count_lost();
+			wb_lose(WB_DROP_MAP_FULL);
 			return 0;
 		}
 		slot->elsewhere = true;

@@ -129,6 +129,26 @@ static __always_inline __u32 wb_target(__u32 tgid)
 	return found & 3;
 }
 
+/* Whether the current task has the cgroup and the name that are asked for. */
+static __always_inline bool wb_matches(void)
+{
+	if (wb_by_cgroup && bpf_current_task_under_cgroup(&wb_cgroup, 0) != 1)
+		return false;
+	if (wb_by_comm) {
+		char comm[16];
+
+		if (bpf_get_current_comm(comm, sizeof(comm)))
+			return false;
+		for (int i = 0; i < 16; i++) {
+			if (comm[i] != wb_comm[i])
+				return false;
+			if (!comm[i])
+				break;
+		}
+	}
+	return true;
+}
+
 /* State of the task under the filter: 0 not selected, else enum wb_target_state. */
 static __always_inline __u32 wb_selected(__u32 tgid)
 {
@@ -145,21 +165,7 @@ static __always_inline __u32 wb_selected(__u32 tgid)
 		if (!state)
 			return 0;
 	}
-	if (wb_by_cgroup && bpf_current_task_under_cgroup(&wb_cgroup, 0) != 1)
-		return 0;
-	if (wb_by_comm) {
-		char comm[16];
-
-		if (bpf_get_current_comm(comm, sizeof(comm)))
-			return 0;
-		for (int i = 0; i < 16; i++) {
-			if (comm[i] != wb_comm[i])
-				return 0;
-			if (!comm[i])
-				break;
-		}
-	}
-	return state;
+	return wb_matches() ? state : 0;
 }
 
 /* ---- emit: produced = delivered + dropped, per CPU and reason ---- */
@@ -228,6 +234,15 @@ static __always_inline void *wb_ring(void)
 static __always_inline void wb_dropped(struct wb_stats *stats, enum wb_drop reason)
 {
 	__sync_fetch_and_add(&stats->dropped[reason], 1);
+}
+
+/* An event that cannot be made, for want of memory or because it was not seen. */
+static __always_inline void wb_lose(enum wb_drop reason)
+{
+	struct wb_stats *stats = wb_cpu_stats();
+
+	__sync_fetch_and_add(&stats->produced, 1);
+	wb_dropped(stats, reason);
 }
 
 /* Wake the recorder once in wb_watermark bytes. A wake-up for each record costs the traced

@@ -13,7 +13,7 @@ from workbench.schema import TEXTS, TYPEDEFS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.probe.layout import Layout
+    from workbench.probe.layout import Field, Layout
 
 
 Encoder = Callable[[Any], Any]
@@ -113,6 +113,13 @@ def encoded(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
 
     known = np.minimum(codes, len(texts) - 1).astype(np.int8)
     return pa.DictionaryArray.from_arrays(pa.array(known), pa.array(texts))
+
+
+def field_column(field: Field, values: NDArray[Any], kind: Any) -> Any:
+    """Return the values of a field as a pyarrow array of type ``kind``, codes with their texts."""
+    if field.typedef in TEXTS:
+        values = encoded(values, TEXTS[field.typedef])
+    return column(values, kind)
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

@@ -69,6 +69,15 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_cache_op": Meaning("dict8", "1", "what happened to the pages"),
     "wb_block_op": Meaning("dict8", "1", "what the request was for"),
     "wb_block_cause": Meaning("dict8", "1", "how the request is attributed to its thread"),
+    "wb_run_cause": Meaning("dict8", "1", "how the thread became ready to run"),
+    "wb_exec_event": Meaning("dict8", "1", "what happened to the process"),
+    "wb_lock_event": Meaning("dict8", "1", "a wait for a lock, or a call that ends waits"),
+    "wb_lock_type": Meaning("dict8", "1", "what kind of lock it is"),
+    "wb_lock_address": Meaning("uint64", "1", "address of a lock"),
+    "wb_irq_type": Meaning("dict8", "1", "what interrupts"),
+    "wb_signal_event": Meaning("dict8", "1", "generated or delivered"),
+    "wb_signal_result": Meaning("dict8", "1", "what became of the generated signal"),
+    "wb_signal_action": Meaning("dict8", "1", "what the delivered signal did"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
@@ -156,11 +165,13 @@ OFF_STATES = (
     "stopped",
     "traced",
     "new",
+    "exited",
+    "none",
     "other",
 )
-"""Why threads leave the CPU: ``enum wb_off_state`` of ``bpf/offcpu.bpf.c``."""
+"""Why threads leave the CPU: ``enum wb_off_state`` of ``bpf/task.bpf.h``."""
 WAKER_CONTEXTS = ("none", "task", "softirq", "interrupt")
-"""Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/offcpu.bpf.c``."""
+"""Where wake-ups come from: ``enum wb_waker_context`` of ``bpf/task.bpf.h``."""
 MEMORY_OPS = ("alloc", "free", "map", "unmap", "fault", "oom")
 """What happens to memory: ``enum wb_memory_op`` of ``bpf/memory.bpf.c``."""
 BLOCK_OPS = ("read", "write", "flush", "discard", "secure_erase", "write_zeroes", "other")
@@ -182,6 +193,47 @@ FILE_TYPES = (
 """What files are: ``enum wb_file_type`` of ``bpf/files.bpf.c``."""
 CACHE_OPS = ("lookup", "fault", "map", "add", "remove", "dirty", "write")
 """What happens to pages of files: ``enum wb_cache_op`` of ``bpf/pagecache.bpf.c``."""
+RUN_CAUSES = ("woken", "preempted", "new", "unknown")
+"""How threads became ready to run: ``enum wb_run_cause`` of ``bpf/sched.bpf.c``."""
+EXEC_EVENTS = ("fork", "exec", "failed", "exit")
+"""What happens to processes: ``enum wb_exec_event`` of ``bpf/exec.bpf.c``."""
+SIGNAL_EVENTS = ("generated", "delivered")
+SIGNAL_RESULTS = (
+    "queued",
+    "ignored",
+    "already_pending",
+    "overflow_fail",
+    "lose_info",
+    "none",
+)
+"""What becomes of generated signals: ``enum wb_signal_result`` of ``bpf/signals.bpf.c``."""
+SIGNAL_ACTIONS = ("handler", "default", "ignore", "none")
+"""What delivered signals do: ``enum wb_signal_action`` of ``bpf/signals.bpf.c``."""
+LOCK_EVENTS = ("wait", "wake")
+LOCK_TYPES = (
+    "futex",
+    "futex_pi",
+    "spinlock",
+    "rwlock_read",
+    "rwlock_write",
+    "mutex",
+    "rwsem_read",
+    "rwsem_write",
+    "rt_mutex",
+    "percpu_rwsem",
+    "other",
+)
+"""What threads wait for: ``enum wb_lock_type`` of ``bpf/lock.bpf.h``."""
+IRQ_TYPES = (
+    "device",
+    "softirq",
+    "local_timer",
+    "reschedule",
+    "call_function",
+    "call_function_single",
+    "irq_work",
+)
+"""What interrupts: ``enum wb_irq_type`` of ``bpf/irq.bpf.c``."""
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_memory_op": MEMORY_OPS,
     "wb_cache_op": CACHE_OPS,
@@ -192,6 +244,14 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,
+    "wb_run_cause": RUN_CAUSES,
+    "wb_exec_event": EXEC_EVENTS,
+    "wb_lock_event": LOCK_EVENTS,
+    "wb_lock_type": LOCK_TYPES,
+    "wb_irq_type": IRQ_TYPES,
+    "wb_signal_event": SIGNAL_EVENTS,
+    "wb_signal_result": SIGNAL_RESULTS,
+    "wb_signal_action": SIGNAL_ACTIONS,
 }
 """Texts of the typedefs that are dictionaries, by their code."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")

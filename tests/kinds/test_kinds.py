@@ -153,6 +153,11 @@ def made_up(numbers):
 ENCODERS = {"wb_device": made_up, "wb_path": made_up}
 
 
+def texts(type_, rng):
+    """A column of texts that a source adds itself."""
+    return pa.array([f"text {n}" for n in rng.integers(0, 9, ROWS)]).cast(type_)
+
+
 def stream_of(kind, rng):
     """Batches as the recorder makes them: (table, batch)."""
     layout = structs(kind)[0]
@@ -165,6 +170,9 @@ def stream_of(kind, rng):
         for name in schema.names
         if name == "weight" or name.endswith("stack_id")
     }
+    known = {field.name for field in layout.fields}
+    extra |= {name: texts(schema.field(name).type, rng) for name in schema.names
+              if name not in known | set(extra)}  # fmt: skip
     batcher = Batcher(layout, schema, OFFSET, ENCODERS)
     return kind.name, batcher.batch(random_records(layout, rng), **extra)
 

@@ -170,6 +170,20 @@ def test_events_are_counted_by_cpu(cpus):
     assert source.delivered.tolist() == [cpus.count(cpu) for cpu in range(4)]
 
 
+def test_events_that_the_recorder_adds_are_produced_and_delivered():
+    source = object.__new__(Source)
+    source.kind, source._reasons = "some", {0: "ring_full"}
+    source._stats = np.zeros(3, [("produced", "u8"), ("dropped", "u8", 6)])
+    source._stats["produced"], source._stats["dropped"][0, 0] = (5, 0, 0), 1
+    source.delivered, source._added = np.array([4, 0, 0]), np.zeros(3, np.int64)
+    source.add(np.array([0, 2, 2], np.uint16))
+    assert source.losses(final=True) == [
+        {"kind": "some", "cpu": 0, "produced": 6, "delivered": 5, "dropped": {"ring_full": 1}},
+        {"kind": "some", "cpu": 2, "produced": 2, "delivered": 2, "dropped": {}},
+    ]
+    assert source.waiting == 0
+
+
 def test_an_object_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "OBJECTS", tmp_path)
     with pytest.raises(ObjectFormatError, match="make bpf"):

@@ -84,7 +84,7 @@ def test_samples_that_the_thread_did_not_finish_are_no_delivery(bare):
     source._stats = np.zeros(2, [("produced", "u8"), ("dropped", "u8", 6)])
     source._stats["produced"] = (7, 5)
     source._stats["dropped"][0, 0] = 1
-    source.delivered = np.array([6, 5])
+    source.delivered, source._added = np.array([6, 5]), np.zeros(2, int)
     source.buffer = None
     source._worker.unfinished = lambda _table: np.array([2, 0, 0])
     source._worker.finish = lambda: ["late"]

@@ -10,6 +10,7 @@ from compile_bpf import bpf_descriptors
 
 from workbench import kinds
 from workbench.errors import UnsupportedKernelError
+from workbench.probe.objects import Object
 from workbench.recorder import tables as module
 from workbench.recorder.clock import boot_to_utc
 from workbench.recorder.processes import ProcessTable
@@ -138,3 +139,29 @@ def test_kernels_whose_tracepoints_are_others(monkeypatch, arguments, why):
         module.check_arguments(kinds.find("block"))
     assert why in caught.value.why
     module.check_arguments(kinds.find("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "lacking", "left_out"),
+    [
+        ("exec", {"failed": False}, "", {"exec_failed"}),
+        ("locks", {"kernel": False}, "", {"contention_begin", "contention_end"}),
+        ("locks", {}, "contention_begin", {"contention_begin"}),
+        ("irq", {"aggregate": True}, "reschedule_exit", {"reschedule_exit"}),
+        ("irq", {}, "softirq_exit", set()),  # every kernel has that one: its lack is an error
+    ],
+)
+def test_programs_that_are_left_out(monkeypatch, name, parameters, lacking, left_out):
+    known = module.argument_count
+    monkeypatch.setattr(module, "argument_count", lambda it: 0 if it == lacking else known(it))
+    kind = kinds.find(name)
+    whole = Object(kind.path)
+    programs = set(whole.programs)
+    whole.close()
+    setup = Setup(filter_values(Target(pid=os.getpid())), RING, boot_to_utc())
+    source = make_source(kind, setup, kind.check(parameters), MACHINE, 4096)
+    try:
+        source.start()
+        assert programs - set(source.object.programs) == left_out
+    finally:
+        source.close()

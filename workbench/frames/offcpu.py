@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need
+from workbench.frames.processes import thread_names
 from workbench.frames.quantiles import quantile
 from workbench.frames.stacks import COUNT
 
@@ -135,20 +136,10 @@ def wakers(rec: Recording) -> pl.DataFrame:
     import polars as pl
 
     found = _grouped(rec, "waker", "waker_pid", "waker_tid").filter(pl.col("waker") != "none")
-    names = _names(rec).rename({"tid": "waker_tid", "comm": "waker_comm"})
+    names = thread_names(rec).rename({"tid": "waker_tid", "comm": "waker_comm"})
     head = ["waker", "waker_pid", "waker_tid", "waker_comm"]
     joined = found.join(names, on="waker_tid", how="left", maintain_order="left")
     return joined.select(*head, pl.exclude(head))
-
-
-def _names(rec: Recording) -> pl.DataFrame:
-    """Return the last name of each thread that ``processes`` tells of."""
-    import polars as pl
-
-    if not has(rec, "processes"):
-        return pl.DataFrame(schema={"tid": pl.UInt32, "comm": pl.String})
-    rows = need(rec, "processes", "ts", "tid", "comm").sort("ts")
-    return rows.group_by("tid").agg(pl.col("comm").cast(pl.String).last()).collect()
 
 
 def longest(rec: Recording, n: int = 20) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import need
+from workbench.frames.needs import has, need
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,11 +94,28 @@ def processes(rec: Recording) -> pl.DataFrame:
             "threads",
             "started",
             "ended",
-            _when_signal(pl.col("status"), signal=False).alias("exit_status"),
-            _when_signal(pl.col("status"), signal=True).alias("exit_signal"),
+            *exit_columns(pl.col("status")),
         )
         .collect()
     )
+
+
+def thread_names(rec: Recording) -> pl.DataFrame:
+    """Return the last name of each thread that ``processes`` tells of.
+
+    Returns
+    -------
+    polars.DataFrame
+        tid : u32
+        comm : str
+            One row per thread; none where the session holds no process table.
+    """
+    import polars as pl
+
+    if not has(rec, "processes"):
+        return pl.DataFrame(schema={"tid": pl.UInt32, "comm": pl.String})
+    rows = need(rec, "processes", "ts", "tid", "comm").sort("ts")
+    return rows.group_by("tid").agg(pl.col("comm").cast(pl.String).last()).collect()
 
 
 def _preferred(column: pl.Expr, wanted: pl.Expr) -> pl.Expr:
@@ -106,6 +123,14 @@ def _preferred(column: pl.Expr, wanted: pl.Expr) -> pl.Expr:
     import polars as pl
 
     return pl.coalesce(column.filter(wanted).last(), column.last())
+
+
+def exit_columns(status: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return a wait status as exit_status and exit_signal, see :func:`processes`."""
+    return (
+        _when_signal(status, signal=False).alias("exit_status"),
+        _when_signal(status, signal=True).alias("exit_signal"),
+    )
 
 
 def _when_signal(status: pl.Expr, *, signal: bool) -> pl.Expr:

@@ -117,6 +117,10 @@ class CaptureKind:
         it is another one are refused.
     derived : tuple of str
         Columns that reading adds, besides comm and weight.
+    optional : tuple of str
+        Tracepoints that some kernels lack: the ``tp_btf`` programs on them are left out there.
+    switches : mapping of str to tuple of str
+        Parameters that are off or on, and the programs that are left out where they are off.
     object : str
         Path of its compiled object, where that is not among the workbench's own.
     """
@@ -134,6 +138,8 @@ class CaptureKind:
     aggregation: Aggregation | None = None
     arguments: Mapping[str, int] = field(default_factory=dict)
     derived: tuple[str, ...] = field(default=())
+    optional: tuple[str, ...] = ()
+    switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object: str = ""
 
     @property

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.maps import rows
-from workbench.probe.tracepoints import argument_count, per_cpu_offsets
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.stack_words import Samples, add_python_status, word_counts
 from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 WAKER_STACK = "waker_stack_id"
 _HEAD = ("kernel_depth", "user_depth", "python_depth", "stack_status")
-_STATE_ARGUMENT = 4
-"""Arguments of sched_switch where the last one is the state of the thread that leaves."""
 
 
 class OffcpuSource(StackSource):
@@ -38,10 +35,8 @@ class OffcpuSource(StackSource):
         ring_bytes: int,
         parameters: Mapping[str, Any],
     ) -> None:
-        settings = {**settings, **kernel_settings()}
         super().__init__(kind, setup, settings, ring_bytes, parameters)
         self._min_ns = int(settings["min_ns"])
-        self._open = np.zeros(len(self.delivered), np.int64)
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -104,7 +99,7 @@ class OffcpuSource(StackSource):
         )
         if len(records):
             processes.see(records["pid"], records["tid"], now)
-            self._open += np.bincount(records["cpu"], minlength=len(self._open))
+            self.add(records["cpu"])
             self._submit(records, words, counts)
         return drained + super().finish(processes, now)
 
@@ -114,28 +109,6 @@ class OffcpuSource(StackSource):
         _, values = self.object.maps["slots"].items()
         slots = rows(values, layout.dtype)
         return slots, slots["event"]
-
-    def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Rows for the manifest; periods that are open at the end are produced by the recorder."""
-        found = {row["cpu"]: row for row in super().losses(final=final)}
-        for cpu in np.flatnonzero(self._open).tolist():
-            none = {"kind": self.kind, "cpu": cpu, "produced": 0, "delivered": 0, "dropped": {}}
-            row = found.setdefault(cpu, none)
-            row["produced"] += int(self._open[cpu])
-            row["delivered"] += int(self._open[cpu])
-        return [found[cpu] for cpu in sorted(found)]
-
-
-def kernel_settings() -> dict[str, int]:
-    """Return what the program has to know of the running kernel."""
-    told = argument_count("sched_switch") >= _STATE_ARGUMENT
-    found = per_cpu_offsets("runqueues", "__preempt_count", "pcpu_hot")
-    count = found.get("__preempt_count", found.get("pcpu_hot"))
-    known = count is not None and "runqueues" in found
-    return {
-        "state_argument": int(told),
-        "count_from_runqueue": count - found["runqueues"] if count is not None and known else 0,
-    }
 
 
 def waker_records(records: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from workbench.probe.objects import Object
 from workbench.probe.perfbuf import PerfBuffer
 from workbench.probe.ringbuf import RingBuffers
 from workbench.probe.tracepoints import argument_count
+from workbench.recorder.kernel_facts import kernel_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,9 +107,11 @@ class Source:
         reasons = self.object.btf.enum("wb_drop")
         self._reasons = {v: k.removeprefix("WB_DROP_").lower() for k, v in reasons.items()}
         self.delivered = np.zeros(len(self._stats), np.int64)
+        self._added = np.zeros(len(self._stats), np.int64)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
-        values = {**setup.filter, **settings, "wb_transport": setup.transport}
+        values = {**setup.filter, **kernel_facts(self.object.parameters), **settings}
+        values["wb_transport"] = setup.transport
         values |= self._take_optional()
         values |= {"wb_watermark": watermark, "wb_ring_count": self.rings}
         for name, value in values.items():
@@ -191,6 +194,10 @@ class Source:
         """Events made but neither lost nor drained."""
         return self.produced - self.dropped - int(self.delivered.sum())
 
+    def add(self, cpus: NDArray[np.uint16]) -> None:
+        """Count events that the recorder itself makes, at the end: what was still under way."""
+        self._added += np.bincount(cpus, minlength=len(self._added))
+
     def losses(self, *, final: bool = False) -> list[dict[str, Any]]:
         """Rows for the manifest, one per CPU that saw events.
 
@@ -201,14 +208,15 @@ class Source:
         """
         rows = []
         produced, dropped = self._stats["produced"], self._stats["dropped"]
-        for cpu in np.flatnonzero(produced):
+        for cpu in np.flatnonzero(produced + self._added.astype(np.uint64)):
             reasons = {self._reasons[i]: int(n) for i, n in enumerate(dropped[cpu]) if n}
             made, got = int(produced[cpu]), int(self.delivered[cpu])
             missing = made - got - sum(reasons.values())
             if final and missing:
                 reasons["unaccounted"] = max(missing, 0)
-            row = {"kind": self.kind, "cpu": int(cpu), "produced": made, "delivered": got}
-            rows.append(row | {"dropped": reasons})
+            added = int(self._added[cpu])
+            row = {"kind": self.kind, "cpu": int(cpu), "produced": made + added}
+            rows.append(row | {"delivered": got + added, "dropped": reasons})
         return rows
 
     def close(self) -> None:

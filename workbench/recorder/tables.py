@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.recorder.processes import ProcessTable
 
 MAX_ROWS = 1 << 16
+STACK_SOURCE = "workbench.recorder.stack_source:StackSource"
 SNAPSHOT_NS = 1_000_000_000
 MAX_BUFFERS = 1 << 28
 """Bytes of all buffers of a kind together, by default."""
@@ -43,6 +44,9 @@ class EventSource(Source):
         parameters: Mapping[str, Any],
     ) -> None:
         path = kind.object_for(parameters)
+        self._optional = kind.optional
+        off = [names for switch, names in kind.switches.items() if not parameters[switch]]
+        self._left_out = {name for names in off for name in names}
         super().__init__(kind.name, setup, settings, ring_bytes, path=path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
@@ -52,6 +56,14 @@ class EventSource(Source):
         self._batcher = Batcher(
             self.layout, self.schema, setup.clock_offset, self._encoders.by_typedef
         )
+
+    def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
+        super()._set_up(setup, settings, watermark)
+        for name, program in list(self.object.programs.items()):
+            tracepoint = program.section.removeprefix("tp_btf/")
+            missing = tracepoint in self._optional and not argument_count(tracepoint)
+            if missing or name in self._left_out:
+                self.object.programs.pop(name).leave_out()
 
     def _schema(self) -> Any:
         return arrow_schema(self.layout)
@@ -145,7 +157,8 @@ class AggregateSource(EventSource):
     def _rows(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         batch = self.snapshot(now)
         pids = batch.column("pid").to_numpy()
-        processes.see(pids, pids, now)
+        threads = "tid" in batch.schema.names
+        processes.see(pids, batch.column("tid").to_numpy() if threads else pids, now)
         return [(self.table, batch)] if batch.num_rows else []
 
     def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
@@ -194,19 +207,22 @@ def check_arguments(kind: CaptureKind) -> None:
 
 
 def source_class(kind: CaptureKind, parameters: Mapping[str, Any]) -> type[EventSource]:
-    """Return what reads a kind; symbolizing takes imports that other kinds start faster without."""
+    """Return what reads a kind; symbolizing takes imports that other kinds start faster without.
+
+    A kind with a source of its own may have two: ``StackNAME`` reads optional stacks.
+    """
     usual: type[EventSource] = EventSource
+    stacks = kind.with_stacks(parameters)
     if kind.aggregation and kind.table(parameters) != kind.name:
         usual, own = AggregateSource, kind.aggregation.source
-    elif kind.with_stacks(parameters):
-        own = kind.source or "workbench.recorder.stack_source:StackSource"
     else:
-        own = kind.source
+        own = kind.source or (STACK_SOURCE if stacks else "")
     module, _, name = own.partition(":")
     if not module:
         return usual
-    found: type[EventSource] = getattr(importlib.import_module(module), name)
-    return found
+    place = importlib.import_module(module)
+    found: type[EventSource] = getattr(place, name)
+    return getattr(place, f"Stack{name}", found) if stacks else found
 
 
 def default_ring(wanted: int) -> int:

@@ -18,6 +18,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "files_agg": ("pid", "path_id"),
     "pagecache_agg": ("pid", "path_id"),
     "block_agg": ("pid", "device", "op", "size_class"),
+    "sched_agg": ("pid", "tid"),
+    "locks_agg": ("lock", "pid", "type"),
+    "irq_agg": ("pid", "cpu", "type", "irq"),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 

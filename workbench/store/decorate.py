@@ -52,7 +52,7 @@ class Decorator:
         if table in SIDE_TABLES:
             return raw
         fields = {field.name: field for field in raw}
-        fields |= {name: arrow_field(DERIVED[name]) for name in derived(raw.names)}
+        fields |= {name: arrow_field(DERIVED[name]) for name in derived(raw.names, table)}
         return pa.schema([fields[name] for name in ordered(fields)])
 
     def batch(self, table: str, batch: Any, columns: Sequence[str] | None = None) -> Any:
@@ -113,7 +113,7 @@ class Decorator:
         return pa.DictionaryArray.from_arrays(pa.array(codes), dictionary, safe=False)
 
 
-def derived(columns: Iterable[str]) -> list[str]:
+def derived(columns: Iterable[str], table: str = "") -> list[str]:
     """Return the derived columns that an event table with these stream columns gets."""
     there = set(columns)
     names = []
@@ -123,7 +123,8 @@ def derived(columns: Iterable[str]) -> list[str]:
         names.append("name")
     if "ret" in there:
         names.append("errno")
-    if "tid" in there:  # a table without threads is an aggregated one, its counts are no weights
+    # A table without threads is an aggregated one, as its name may say, too: counts are no weights.
+    if "tid" in there and not table.endswith("_agg"):
         names.append("weight")
     return [name for name in names if name not in there]
 

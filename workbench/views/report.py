@@ -14,7 +14,7 @@ from workbench.frames.needs import has
 from workbench.frames.offcpu import EVENTS as OFFCPU
 from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
-from workbench.views import findings, html, units
+from workbench.views import findings, html, summaries, units
 from workbench.views.flamegraph import Flamegraph
 from workbench.views.hotspots import Hotspots
 from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
@@ -34,7 +34,8 @@ def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> 
     """Write a report of a recording and return its path.
 
     It holds what the recording allows: findings, a flamegraph and hot spots for every kind with
-    stacks, the overviews of off-CPU time and of system calls, processes, losses and overhead.
+    stacks, the overviews of off-CPU time and of system calls, tables of the other kinds, processes,
+    losses and overhead.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def render(rec: Recording, title: str) -> str:
         overview = SyscallOverview(rec, title="")
         found += findings.of_syscalls(overview)
         sections.append(("System calls", overview.fragment()))
+    sections += summaries.sections(rec)
     found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
