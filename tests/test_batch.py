@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.batch import Batcher, column
+from workbench.batch import Batcher, column, encoded
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.schema import OFF_STATES
 
@@ -105,3 +105,13 @@ def test_codes_get_their_texts():
     made["state"] = 0, 1, 999
     batch = Batcher(layout, arrow_schema(layout), 0).batch(made)
     assert batch["state"].to_pylist() == ["preempted", "sleeping", OFF_STATES[-1]]
+
+
+def test_codes_become_texts_in_either_type():
+    codes = np.array([0, 2, 1, 9], np.uint16)
+    for kind in (pa.string(), pa.dictionary(pa.int8(), pa.string())):
+        found = encoded(codes, ("a", "b", "other"), kind)
+        assert found.type == kind
+        assert found.to_pylist() == ["a", "other", "b", "other"]
+    many = tuple(map(str, range(1000)))
+    assert encoded(np.array([999, 1001], np.uint16), many, pa.string()).to_pylist() == ["999"] * 2

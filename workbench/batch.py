@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.addresses import address_texts
 from workbench.schema import TEXTS, TYPEDEFS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from workbench.probe.layout import Layout
+
+MADE: dict[str, Callable[[NDArray[Any]], Any]] = {"wb_address": address_texts}
+"""What makes a column of the arrays of a typedef: (rows, elements) to a pyarrow array."""
 
 
 class Batcher:
@@ -25,9 +31,17 @@ class Batcher:
         Columns to make: fields of the layout by name, or ``extra`` columns.
     clock_offset : int
         Nanoseconds from the boot clock to UTC, added to ``wb_time_ns`` fields.
+    texts : mapping of str to tuple of str, optional
+        Texts of typedefs whose codes the running kernel defines.
     """
 
-    def __init__(self, layout: Layout, schema: Any, clock_offset: int) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        schema: Any,
+        clock_offset: int,
+        texts: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.schema = schema
         self.clock_offset = clock_offset
         self._times = {
@@ -35,7 +49,9 @@ class Batcher:
             for field in layout.fields
             if field.typedef in TYPEDEFS and TYPEDEFS[field.typedef].arrow == "timestamp"
         }
-        self._texts = {f.name: TEXTS[f.typedef] for f in layout.fields if f.typedef in TEXTS}
+        known = {**TEXTS, **(texts or {})}
+        self._texts = {f.name: known[f.typedef] for f in layout.fields if f.typedef in known}
+        self._made = {f.name: MADE[f.typedef] for f in layout.fields if f.typedef in MADE}
 
     def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
         """Make a batch of records.
@@ -58,7 +74,9 @@ class Batcher:
             name = field.name
             values = extra[name] if name in extra else _contiguous(records, name)
             if name in self._texts and name not in extra:
-                values = encoded(values, self._texts[name])
+                values = encoded(values, self._texts[name], field.type)
+            elif name in self._made and name not in extra:
+                values = self._made[name](values)
             if name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))
@@ -88,12 +106,23 @@ def _contiguous(records: NDArray[Any], name: str) -> NDArray[Any]:
     return copied.view(base).reshape(len(records), *shape)
 
 
-def encoded(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
-    """Return codes with their texts as a pyarrow dictionary array; unknown ones get the last."""
+def encoded(codes: NDArray[Any], texts: tuple[str, ...], kind: Any) -> Any:
+    """Return codes with their texts as a pyarrow array; unknown ones get the last.
+
+    Parameters
+    ----------
+    codes : array of unsigned integers
+    texts : tuple of str
+        At most 127 for dictionaries of type ``dict8``.
+    kind : pyarrow.DataType
+        A dictionary of strings, or string.
+    """
     import pyarrow as pa
 
-    known = np.minimum(codes, len(texts) - 1).astype(np.int8)
-    return pa.DictionaryArray.from_arrays(pa.array(known), pa.array(texts))
+    known = np.minimum(codes, len(texts) - 1)
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(pa.array(known.astype(np.int8)), pa.array(texts))
+    return pa.array(texts, pa.string()).take(pa.array(known))
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from workbench import network_names as network
+
 FORMAT_VERSION = 1
 """Version of the session format. History: 1, November 2026, the first."""
 
@@ -54,6 +56,17 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_off_state": Meaning("dict8", "1", "why the thread left the CPU"),
     "wb_waker_context": Meaning("dict8", "1", "in what the wake-up happened"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
+    "wb_inode": Meaning("uint64", "1", "number of the socket's inode"),
+    "wb_cookie": Meaning("uint64", "1", "cookie of the socket"),
+    "wb_address": Meaning("string", "1", "IPv4 or IPv6 address"),
+    "wb_port": Meaning("uint16", "1", "port"),
+    "wb_family": Meaning("dict8", "1", "address family"),
+    "wb_errno": Meaning("uint16", "1", "error number, 0 for none"),
+    "wb_tcp_event": Meaning("dict8", "1", "what happened to the connection"),
+    "wb_tcp_state": Meaning("dict8", "1", "state of the connection"),
+    "wb_congestion": Meaning("dict8", "1", "state of congestion control"),
+    "wb_role": Meaning("dict8", "1", "which side of the connection this is"),
+    "wb_reason": Meaning("string", "1", "why it happened"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
 
@@ -147,8 +160,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_stack_status": STACK_STATUSES,
     "wb_off_state": OFF_STATES,
     "wb_waker_context": WAKER_CONTEXTS,
+    **network.TEXTS,
 }
-"""Texts of the typedefs that are dictionaries, by their code."""
+"""Texts of the typedefs that are codes, by their code; the last one stands for all others."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
 
 

@@ -1,0 +1,30 @@
+"""Names of codes: those of the C enums, in their order."""
+
+import pytest
+from network_rows import enum_of
+
+from workbench import network_names as names
+from workbench.schema import TEXTS, TYPEDEFS
+
+
+@pytest.mark.parametrize(
+    ("kind", "enum", "prefix", "texts", "more"),
+    [
+        ("tcp", "wb_family", "WB_FAMILY_", names.FAMILIES, 0),
+        ("tcp", "wb_tcp_event", "WB_TCP_", names.TCP_EVENTS, 0),
+        ("tcp", "wb_role", "WB_ROLE_", names.ROLES, 0),
+        ("tcp", "wb_reason", "WB_REASON_", names.REASONS, 1),
+        ("tcp", "wb_tcp_state", "TCP_", names.TCP_STATES, 1),
+    ],
+)
+def test_texts_are_those_of_the_program(kind, enum, prefix, texts, more):
+    found = enum_of(kind, enum, prefix)
+    first = {code: text.removeprefix("wb_state_") for code, text in found.items() if code < 256}
+    assert first == dict(enumerate(texts[: len(texts) - more]))
+
+
+def test_each_typedef_has_a_meaning():
+    assert set(names.TEXTS) <= set(TYPEDEFS)
+    for typedef, texts in names.TEXTS.items():
+        assert TEXTS[typedef] == texts
+        assert len(set(texts)) == len(texts) < 128
