@@ -71,6 +71,7 @@ typedef __u16 wb_congestion;
 typedef __u16 wb_role;
 typedef __u16 wb_reason;
 typedef __u64 wb_cookie;
+typedef __u32 wb_segments;
 
 struct tcp_event {
 	wb_time_ns ts WB_DOC("when it happened, UTC");
@@ -87,10 +88,10 @@ struct tcp_event {
 	wb_bytes size WB_DOC("sample, retransmit, drop: bytes of the segment; else 0");
 	wb_duration_ns rtt WB_DOC("smoothed round-trip time; 0: not measured yet");
 	wb_duration_ns rtt_var WB_DOC("its mean deviation");
-	__u32 cwnd WB_DOC("congestion window, in segments");
-	__u32 ssthresh WB_DOC("slow start threshold, in segments; 2147483647: none yet");
-	__u32 retransmits WB_DOC("segments sent again so far");
-	__u32 in_flight WB_DOC("segments sent and not acknowledged");
+	wb_segments cwnd WB_DOC("congestion window, in segments");
+	wb_segments ssthresh WB_DOC("slow start threshold, in segments; 2147483647: none yet");
+	wb_segments retransmits WB_DOC("segments sent again so far");
+	wb_segments in_flight WB_DOC("segments sent and not acknowledged");
 	wb_pid pid WB_DOC("process that opened, accepted or, until then, listens for it");
 	wb_tid tid WB_DOC("thread that did");
 	wb_tcp_event event WB_DOC("what happened");

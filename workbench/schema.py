@@ -58,6 +58,7 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
     "wb_inode": Meaning("uint64", "1", "number of the socket's inode"),
     "wb_cookie": Meaning("uint64", "1", "cookie of the socket"),
+    "wb_segments": Meaning("uint32", "1", "number of segments"),
     "wb_address": Meaning("string", "1", "IPv4 or IPv6 address"),
     "wb_port": Meaning("uint16", "1", "port"),
     "wb_family": Meaning("dict8", "1", "address family"),

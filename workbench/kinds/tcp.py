@@ -25,8 +25,8 @@ KIND = CaptureKind(
     name="tcp",
     answers="Which TCP connections are made, how long do they live, what do they carry, and what "
     "goes wrong: retransmits, resets, drops?",
-    cost="about 10 µs a connection with its changes of state and 0.3 µs a segment; 0.1 µs each system "
-    "call of any program",
+    cost="about 10 µs a connection with its changes of state and 0.3 µs a segment; 0.1 µs each "
+    "system call of any program",
     probes=(
         "tp_btf/inet_sock_set_state",
         "tp_btf/sys_exit",
