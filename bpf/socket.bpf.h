@@ -11,6 +11,7 @@ typedef __u64 wb_inode;
 typedef __u8 wb_address; /* of an array of 16: IPv6, or IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2) */
 typedef __u16 wb_port;
 typedef __u16 wb_errno;
+typedef __u32 wb_messages;
 
 /* Address family of a socket; network_names.py has the same names. */
 enum wb_family {
@@ -22,6 +23,8 @@ enum wb_family {
 enum wb_family *wb_enum_family __attribute__((unused));
 typedef __u16 wb_family;
 
+#define WB_S_IFMT 0170000 /* include/uapi/linux/stat.h */
+#define WB_S_IFSOCK 0140000
 #define WB_AF_UNIX 1 /* include/linux/socket.h */
 #define WB_AF_INET 2
 #define WB_AF_INET6 10
@@ -65,12 +68,25 @@ struct sock {
 	struct socket *sk_socket;
 } __attribute__((preserve_access_index));
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} __attribute__((preserve_access_index));
+
+struct files_struct {
+	struct fdtable *fdt;
+} __attribute__((preserve_access_index));
+
+struct task_struct___files {
+	struct files_struct *files;
+} __attribute__((preserve_access_index));
+
 /* Its port stays when skc_num is given back, at the end of a connection. */
 struct inet_sock {
 	__be16 inet_sport;
 } __attribute__((preserve_access_index));
 
-/* The two ends, as they lie in each event. */
+/* The two ends, as they lie in each event, at a multiple of 8 bytes. */
 struct wb_ends {
 	__u8 local_address[16];
 	__u8 remote_address[16];
@@ -133,6 +149,35 @@ static __always_inline __u64 wb_read_inode(const struct sock *sk)
 	struct socket *socket = BPF_CORE_READ(sk, sk_socket);
 
 	return socket ? BPF_CORE_READ(socket, file, f_inode, i_ino) : 0;
+}
+
+/* The socket that a descriptor of the current task stands for, and its inode; 0: another file. */
+static __always_inline struct sock *wb_socket_of(long fd, __u64 *inode)
+{
+	struct task_struct___files *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = 0, **all = BPF_CORE_READ(table, fd);
+	struct inode *node;
+	struct socket *socket;
+
+	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(file), &all[fd]) || !file)
+		return 0;
+	node = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(node, i_mode) & WB_S_IFMT) != WB_S_IFSOCK)
+		return 0;
+	*inode = BPF_CORE_READ(node, i_ino);
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* An event that is not sent: produced, and dropped. */
+static __always_inline void wb_lose(enum wb_drop reason)
+{
+	struct wb_stats *stats = wb_cpu_stats();
+
+	__sync_fetch_and_add(&stats->produced, 1);
+	wb_dropped(stats, reason);
 }
 
 #endif

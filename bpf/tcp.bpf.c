@@ -155,26 +155,11 @@ static __always_inline __u32 call_number(void *regs)
 	return -1;
 }
 
-/* The socket that a descriptor of the current task stands for. */
-static __always_inline struct sock *socket_of(long fd)
-{
-	struct task_struct___tcp *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file *file = 0, **all = BPF_CORE_READ(table, fd);
-	struct socket *socket;
-
-	if (bpf_probe_read_kernel(&file, sizeof(file), &all[fd]) || !file ||
-	    (BPF_CORE_READ(file, f_inode, i_mode) & WB_S_IFMT) != WB_S_IFSOCK)
-		return 0;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
-}
-
 SEC("tp_btf/sys_exit")
 int BPF_PROG(accepted, void *regs, long ret)
 {
 	struct note *entry, none = {};
-	__u64 key, now, id;
+	__u64 key, now, id, inode;
 	struct tcp_event e;
 	struct sock *sk;
 	__u32 nr;
@@ -187,7 +172,7 @@ int BPF_PROG(accepted, void *regs, long ret)
 	id = bpf_get_current_pid_tgid();
 	if (wb_selected(id >> 32) != WB_TARGET_ACTIVE)
 		return 0;
-	sk = socket_of(ret);
+	sk = wb_socket_of(ret, &inode);
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != WB_IPPROTO_TCP)
 		return 0;
 	key = (__u64)sk;

@@ -5,10 +5,8 @@
 
 #include "socket.bpf.h"
 
-#define WB_IPPROTO_TCP 6   /* include/uapi/linux/in.h */
-#define WB_S_IFMT 0170000  /* include/uapi/linux/stat.h */
-#define WB_S_IFSOCK 0140000
-#define WB_SOCK_DONE 1     /* enum sock_flags, include/net/sock.h: the peer's FIN has come */
+#define WB_IPPROTO_TCP 6 /* include/uapi/linux/in.h */
+#define WB_SOCK_DONE 1   /* enum sock_flags, include/net/sock.h: the peer's FIN has come */
 
 /* include/net/tcp_states.h; network_names.py has the same names. */
 enum wb_tcp_state {
@@ -148,18 +146,6 @@ struct sk_buff {
 	unsigned int len;
 } __attribute__((preserve_access_index));
 
-struct fdtable {
-	struct file **fd;
-} __attribute__((preserve_access_index));
-
-struct files_struct {
-	struct fdtable *fdt;
-} __attribute__((preserve_access_index));
-
-struct task_struct___tcp {
-	struct files_struct *files;
-} __attribute__((preserve_access_index));
-
 struct pt_regs___tcp_x86 {
 	unsigned long orig_ax;
 } __attribute__((preserve_access_index));
@@ -176,15 +162,6 @@ struct bpf_iter__task_file {
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED = 2, /* CO-RE takes the running kernel's */
 };
-
-/* An event that is not sent: produced, and dropped. */
-static __always_inline void wb_lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
-}
 
 static __always_inline __u8 congestion_of(const struct sock *sk)
 {

@@ -28,11 +28,16 @@ def enum_of(kind: str, name: str, prefix: str) -> dict[int, str]:
 def table(kind: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Return rows with the columns of a kind; what is not given is 0 or empty."""
     schema = pl.from_arrow(arrow_schema(layout_of(kind)).empty_table()).schema
-    schema = {**schema, "comm": pl.Categorical}
+    schema = {**schema, "comm": pl.Categorical, "weight": pl.UInt32}
+    if "ret" in schema:
+        schema = {**schema, "name": pl.Categorical, "errno": pl.UInt16}
     full = {}
     for name, kind_ in schema.items():
         text = kind_ in (pl.String, pl.Categorical)
-        values = [row.get(name, "" if text else 0) for row in rows]
+        default: Any = "" if text else int(name == "weight")
+        if name == "errno" and "ret" in schema:  # made when it is read
+            default = None
+        values = [row.get(name, default) for row in rows]
         plain = pl.String if text else pl.Int64
         full[name] = pl.Series(name, values, plain).cast(kind_)
     return pl.DataFrame(full)

@@ -14,6 +14,8 @@ from workbench.schema import TEXTS, TYPEDEFS
         ("tcp", "wb_tcp_event", "WB_TCP_", names.TCP_EVENTS, 0),
         ("tcp", "wb_role", "WB_ROLE_", names.ROLES, 0),
         ("tcp", "wb_reason", "WB_REASON_", names.REASONS, 1),
+        ("sockets", "wb_direction", "WB_", names.DIRECTIONS, 1),
+        ("sockets", "wb_protocol", "WB_PROTOCOL_", names.PROTOCOLS, 0),
         ("tcp", "wb_tcp_state", "TCP_", names.TCP_STATES, 1),
     ],
 )

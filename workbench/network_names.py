@@ -44,6 +44,10 @@ ROLES = ("unknown", "client", "server", "listener")
 """``enum wb_role`` of ``bpf/tcp.bpf.h``."""
 REASONS = ("none", "syn", "synack", "timeout", "fast", "probe", "other")
 """``enum wb_reason`` of ``bpf/tcp.bpf.h``, without those whose names the running kernel tells."""
+DIRECTIONS = ("send", "receive", "other")
+"""``enum wb_direction`` of ``bpf/socket_calls.bpf.h``."""
+PROTOCOLS = ("other", "tcp", "udp", "unix", "icmp", "sctp", "mptcp")
+"""``enum wb_protocol`` of ``bpf/socket_calls.bpf.h``."""
 
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_family": FAMILIES,
@@ -52,5 +56,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_congestion": CONGESTION,
     "wb_role": ROLES,
     "wb_reason": REASONS,
+    "wb_direction": DIRECTIONS,
+    "wb_protocol": PROTOCOLS,
 }
 """Names by the C typedef of the field."""

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* What the target sends and receives: an event for each system call on a socket. */
+#include "socket_calls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u32 by_protocol = 0; /* 1: only those in protocols */
+const volatile __u32 protocols = 0;   /* a bit for each of enum wb_protocol */
+
+struct sockets_event {
+	wb_time_ns ts WB_DOC("entry into the system call, UTC");
+	wb_duration_ns latency WB_DOC("time from entry to return, including the wait for data");
+	wb_retval ret WB_DOC("return value: bytes or messages; -4095 to -1 is a negated errno");
+	wb_bytes bytes WB_DOC("bytes sent or received, of all messages of the call");
+	wb_inode inode WB_DOC("inode of the socket, as in /proc/PID/fd");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_tid tid WB_DOC("thread id");
+	wb_messages messages WB_DOC("messages of the call: 1, or what sendmmsg() and recvmmsg() return");
+	wb_syscall_nr nr WB_DOC("system call number");
+	wb_direction direction WB_DOC("send or receive");
+	wb_protocol protocol WB_DOC("protocol of the socket");
+	wb_cpu cpu WB_DOC("CPU on which the call returned");
+	WB_END_FIELDS;
+	__u16 pad;
+};
+WB_EVENT(sockets_event);
+
+static __always_inline __u64 bytes_of(struct wb_call *call, __u32 messages, long ret)
+{
+	__u64 bytes = 0;
+
+	if (call->form != WB_FORM_MESSAGES)
+		return ret > 0 ? ret : 0;
+	for (__u32 i = 0; i < WB_MAX_MESSAGES && i < messages; i++)
+		bytes += wb_message_bytes(call, i, ret);
+	return bytes;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(call_begins, void *regs, long id)
+{
+	struct wb_call *call = wb_call_enter(regs, id);
+
+	if (call && by_protocol && !(protocols >> wb_protocol_of(call->sk) & 1))
+		call->sk = 0;
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(call_ends, void *regs, long ret)
+{
+	struct wb_call *call = wb_call_exit();
+	struct sockets_event e = {};
+	struct wb_msghdr header;
+	__u64 id;
+
+	if (!call)
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	e.ts = call->ts;
+	e.latency = bpf_ktime_get_boot_ns() - call->ts;
+	e.ret = ret;
+	e.inode = call->inode;
+	e.pid = id >> 32;
+	e.tid = id;
+	if (ret >= 0)
+		e.messages = call->form == WB_FORM_MESSAGES ? ret : 1;
+	e.bytes = bytes_of(call, e.messages, ret);
+	e.nr = call->nr;
+	e.direction = call->receives;
+	e.protocol = wb_protocol_of(call->sk);
+	/* What a failed call was to fill in is not there. */
+	if ((ret < 0 && call->receives) || !wb_read_header(&header, call, 0))
+		header.name = 0;
+	wb_read_call_ends(WB_ENDS(&e), call, &header);
+	e.cpu = bpf_get_smp_processor_id();
+	wb_output(ctx, &e, sizeof(e));
+	call->sk = 0;
+	return 0;
+}
