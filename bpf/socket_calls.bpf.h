@@ -83,6 +83,7 @@ struct pt_regs___calls_x86 {
 struct pt_regs___calls_arm64 {
 	__u64 regs[31];
 	__u64 orig_x0;
+	int syscallno;
 } __attribute__((preserve_access_index));
 
 struct thread_info___calls {
@@ -93,6 +94,7 @@ struct task_struct___calls {
 	struct thread_info___calls thread_info;
 } __attribute__((preserve_access_index));
 
+#define WB_MSG_PEEK 2 /* include/linux/socket.h */
 #define WB_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
 
 /* The call that a thread is in. */
@@ -102,10 +104,11 @@ struct wb_call {
 	__u64 inode;
 	void *buffer; /* or iovec, or msghdr: what the form says */
 	void *address;
+	__u64 count; /* bytes of the buffer */
 	__u16 nr;
 	__u8 form;
 	__u8 receives;
-	__u32 pad;
+	__u32 peeks; /* it leaves the data there: MSG_PEEK */
 };
 
 struct {
@@ -144,7 +147,18 @@ static __always_inline __u16 wb_protocol_of(const struct sock *sk)
 	return WB_PROTOCOL_OTHER;
 }
 
-/* Registers: descriptor, buffer, and the fifth, which is the address of sendto(). */
+static __always_inline void wb_read_flags(struct wb_call *call, __u64 third, __u64 fourth)
+{
+	__u64 flags = 0;
+
+	if (call->form == WB_FORM_ADDRESSED || call->form == WB_FORM_MESSAGES)
+		flags = fourth;
+	else if (call->form == WB_FORM_MESSAGE)
+		flags = third;
+	call->peeks = call->receives && flags & WB_MSG_PEEK;
+}
+
+/* Registers: descriptor, buffer, its size, flags, and the address of sendto(). */
 static __always_inline long wb_read_registers(struct wb_call *call, void *regs)
 {
 	struct pt_regs___calls_x86 *x86 = regs;
@@ -152,30 +166,47 @@ static __always_inline long wb_read_registers(struct wb_call *call, void *regs)
 
 	if (bpf_core_field_exists(x86->orig_ax)) {
 		call->buffer = (void *)BPF_CORE_READ(x86, si);
+		call->count = BPF_CORE_READ(x86, dx);
+		wb_read_flags(call, call->count, BPF_CORE_READ(x86, r10));
 		call->address = (void *)BPF_CORE_READ(x86, r8);
 		return BPF_CORE_READ(x86, di);
 	}
 	if (bpf_core_field_exists(arm64->orig_x0)) {
 		call->buffer = (void *)BPF_CORE_READ(arm64, regs[1]);
+		call->count = BPF_CORE_READ(arm64, regs[2]);
+		wb_read_flags(call, call->count, BPF_CORE_READ(arm64, regs[3]));
 		call->address = (void *)BPF_CORE_READ(arm64, regs[4]);
 		return BPF_CORE_READ(arm64, orig_x0);
 	}
 	return -1;
 }
 
-/* At the entry into a system call: remember it if it is one on a socket. */
-static __always_inline struct wb_call *wb_call_enter(void *regs, long id)
+static __always_inline __u32 wb_call_number(void *regs)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct pt_regs___calls_x86 *x86 = regs;
+	struct pt_regs___calls_arm64 *arm64 = regs;
+
+	if (bpf_core_field_exists(x86->orig_ax))
+		return BPF_CORE_READ(x86, orig_ax);
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, syscallno);
+	return -1;
+}
+
+/* Note a call of the current task if it is one of the target's on a socket. */
+static __always_inline struct wb_call *wb_note_call(struct task_struct *task, void *regs, __u32 nr)
+{
 	struct wb_call *call, made = {};
-	__u32 nr = id;
 	__u8 form;
 
 	if (nr >= WB_MAX_CALLS)
 		return 0;
+	barrier_var(nr); /* or clang tests bits that the verifier does not take for a bound */
 	form = wb_socket_calls[nr & (WB_MAX_CALLS - 1)];
 	if (!form || wb_selected(task->tgid) != WB_TARGET_ACTIVE || wb_is_32_bit(task))
 		return 0;
+	made.form = form & ~WB_FORM_RECEIVES;
+	made.receives = form & WB_FORM_RECEIVES ? WB_RECEIVE : WB_SEND;
 	made.sk = wb_socket_of(wb_read_registers(&made, regs), &made.inode);
 	if (!made.sk)
 		return 0;
@@ -186,19 +217,25 @@ static __always_inline struct wb_call *wb_call_enter(void *regs, long id)
 	}
 	*call = made;
 	call->nr = nr;
-	call->form = form & ~WB_FORM_RECEIVES;
-	call->receives = form & WB_FORM_RECEIVES ? WB_RECEIVE : WB_SEND;
 	call->ts = bpf_ktime_get_boot_ns();
 	return call;
 }
 
+static __always_inline struct wb_call *wb_call_enter(void *regs, long id)
+{
+	return wb_note_call((void *)bpf_get_current_task_btf(), regs, id);
+}
+
 /* At the return from a system call: what is known of it, if it was one on a socket. The caller
- * sets call->sk to 0 when it is done. */
-static __always_inline struct wb_call *wb_call_exit(void)
+ * sets call->sk to 0 when it is done. A thread that is heard of for the first time here was in the
+ * call when the capture began: a server that waits for its clients, say. */
+static __always_inline struct wb_call *wb_call_exit(void *regs)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct wb_call *call = bpf_task_storage_get(&wb_calls, (void *)task, 0, 0);
 
+	if (!call)
+		call = wb_note_call(task, regs, wb_call_number(regs));
 	return call && call->sk ? call : 0;
 }
 
@@ -239,8 +276,11 @@ static __always_inline void *wb_message_data(struct wb_call *call, struct wb_msg
 	void *iov = header->iov;
 
 	*here = bytes;
-	if (call->form == WB_FORM_BUFFER || call->form == WB_FORM_ADDRESSED)
+	if (call->form == WB_FORM_BUFFER || call->form == WB_FORM_ADDRESSED) {
+		if (call->count < bytes) /* with MSG_TRUNC, which tells the size of the whole */
+			*here = call->count;
 		return call->buffer;
+	}
 	if (call->form == WB_FORM_FILE)
 		return 0;
 	if (call->form == WB_FORM_VECTOR)

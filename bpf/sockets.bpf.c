@@ -9,9 +9,11 @@ const volatile __u32 protocols = 0;   /* a bit for each of enum wb_protocol */
 
 struct sockets_event {
 	wb_time_ns ts WB_DOC("entry into the system call, UTC");
-	wb_duration_ns latency WB_DOC("time from entry to return, including the wait for data");
+	wb_duration_ns latency WB_DOC("time from entry to return, with the wait for data; about 0 if the "
+				      "call began before the capture");
 	wb_retval ret WB_DOC("return value: bytes or messages; -4095 to -1 is a negated errno");
-	wb_bytes bytes WB_DOC("bytes sent or received, of all messages of the call");
+	wb_bytes bytes WB_DOC("bytes sent or received, of all messages of the call; 0 if they "
+			  "were only looked at (MSG_PEEK)");
 	wb_inode inode WB_DOC("inode of the socket, as in /proc/PID/fd");
 	wb_pid pid WB_DOC("process (thread group) id");
 	wb_tid tid WB_DOC("thread id");
@@ -29,6 +31,8 @@ static __always_inline __u64 bytes_of(struct wb_call *call, __u32 messages, long
 {
 	__u64 bytes = 0;
 
+	if (call->peeks)
+		return 0;
 	if (call->form != WB_FORM_MESSAGES)
 		return ret > 0 ? ret : 0;
 	for (__u32 i = 0; i < WB_MAX_MESSAGES && i < messages; i++)
@@ -36,12 +40,17 @@ static __always_inline __u64 bytes_of(struct wb_call *call, __u32 messages, long
 	return bytes;
 }
 
+static __always_inline bool wanted(struct wb_call *call)
+{
+	return !by_protocol || protocols >> wb_protocol_of(call->sk) & 1;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(call_begins, void *regs, long id)
 {
 	struct wb_call *call = wb_call_enter(regs, id);
 
-	if (call && by_protocol && !(protocols >> wb_protocol_of(call->sk) & 1))
+	if (call && !wanted(call))
 		call->sk = 0;
 	return 0;
 }
@@ -49,12 +58,12 @@ int BPF_PROG(call_begins, void *regs, long id)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_ends, void *regs, long ret)
 {
-	struct wb_call *call = wb_call_exit();
+	struct wb_call *call = wb_call_exit(regs);
 	struct sockets_event e = {};
 	struct wb_msghdr header;
 	__u64 id;
 
-	if (!call)
+	if (!call || !wanted(call))
 		return 0;
 	id = bpf_get_current_pid_tgid();
 	e.ts = call->ts;

@@ -46,6 +46,8 @@ def two_hosts() -> Iterator[Hosts]:
     """Two hosts, ``ONE`` and ``TWO``, that reach each other; skips where there can be none."""
     if shutil.which("ip") is None:
         pytest.skip("iproute2 is not installed")
+    if os.geteuid():
+        pytest.skip("only root makes network namespaces")
     hosts = Hosts(f"wb{os.getpid()}a", f"wb{os.getpid()}b")
     try:
         for name in (hosts.one, hosts.two):

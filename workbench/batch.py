@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.addresses import address_texts
+from workbench.dns_names import name_texts
 from workbench.schema import TEXTS, TYPEDEFS
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
     from workbench.probe.layout import Layout
 
-MADE: dict[str, Callable[[NDArray[Any]], Any]] = {"wb_address": address_texts}
+MADE: dict[str, Callable[[NDArray[Any]], Any]] = {
+    "wb_address": address_texts,
+    "wb_dns_name": name_texts,
+}
 """What makes a column of the arrays of a typedef: (rows, elements) to a pyarrow array."""
 
 

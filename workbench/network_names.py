@@ -48,6 +48,25 @@ DIRECTIONS = ("send", "receive", "other")
 """``enum wb_direction`` of ``bpf/socket_calls.bpf.h``."""
 PROTOCOLS = ("other", "tcp", "udp", "unix", "icmp", "sctp", "mptcp")
 """``enum wb_protocol`` of ``bpf/socket_calls.bpf.h``."""
+DNS_MESSAGES = ("query", "answer", "other")
+"""``enum wb_dns_message`` of ``bpf/dns.bpf.c``."""
+_KNOWN_CODES = (
+    "noerror formerr servfail nxdomain notimp refused yxdomain yxrrset nxrrset notauth notzone "
+    "dsotypeni"
+)
+DNS_CODES = (*_KNOWN_CODES.split(), "code12", "code13", "code14", "code15", "other")
+"""Response codes of the header, RFC 1035, 4.1.1; RFC 2136, 2.2; RFC 8490, 10.3."""
+_TYPES = {
+    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 11: "WKS", 12: "PTR", 13: "HINFO",
+    15: "MX", 16: "TXT", 17: "RP", 18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC",
+    33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT", 39: "DNAME", 41: "OPT", 42: "APL", 43: "DS",
+    44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 49: "DHCID", 50: "NSEC3",
+    51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY",
+    61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS", 99: "SPF",
+    249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY", 256: "URI", 257: "CAA",
+}  # fmt: skip
+DNS_TYPES = (*(_TYPES.get(number, f"TYPE{number}") for number in range(258)), "other")
+"""Types of records by number (RFC 1035, 3.2.2 and later ones); others are named by RFC 3597, 5."""
 
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_family": FAMILIES,
@@ -58,5 +77,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_reason": REASONS,
     "wb_direction": DIRECTIONS,
     "wb_protocol": PROTOCOLS,
+    "wb_dns_message": DNS_MESSAGES,
+    "wb_dns_code": DNS_CODES,
+    "wb_dns_type": DNS_TYPES,
 }
 """Names by the C typedef of the field."""

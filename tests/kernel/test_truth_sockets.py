@@ -131,8 +131,8 @@ import ctypes, socket
 class iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_char_p), ("size", ctypes.c_size_t)]
 class msghdr(ctypes.Structure):
     _fields_ = [("name", ctypes.c_void_p), ("length", ctypes.c_uint),
-                ("iov", ctypes.POINTER(iovec)), ("count", ctypes.c_size_t), ("control", ctypes.c_void_p),
-                ("size", ctypes.c_size_t), ("flags", ctypes.c_int)]
+                ("iov", ctypes.POINTER(iovec)), ("count", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("size", ctypes.c_size_t), ("flags", ctypes.c_int)]
 class mmsghdr(ctypes.Structure): _fields_ = [("header", msghdr), ("length", ctypes.c_uint)]
 server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
 server.bind(("127.0.0.1", 0))
