@@ -16,6 +16,8 @@ from workbench.schema import TEXTS, TYPEDEFS
         ("tcp", "wb_reason", "WB_REASON_", names.REASONS, 1),
         ("sockets", "wb_direction", "WB_", names.DIRECTIONS, 1),
         ("sockets", "wb_protocol", "WB_PROTOCOL_", names.PROTOCOLS, 0),
+        ("http", "wb_http_message", "WB_HTTP_", names.HTTP_MESSAGES, 1),
+        ("http", "wb_http_method", "WB_METHOD_", tuple(map(str.lower, names.HTTP_METHODS)), 1),
         ("dns", "wb_dns_message", "WB_DNS_", names.DNS_MESSAGES, 1),
         ("tcp", "wb_tcp_state", "TCP_", names.TCP_STATES, 1),
     ],

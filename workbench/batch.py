@@ -9,6 +9,7 @@ import numpy as np
 from workbench.addresses import address_texts
 from workbench.dns_names import name_texts
 from workbench.schema import TEXTS, TYPEDEFS
+from workbench.texts import byte_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MADE: dict[str, Callable[[NDArray[Any]], Any]] = {
     "wb_address": address_texts,
     "wb_dns_name": name_texts,
+    "wb_text": byte_texts,
 }
 """What makes a column of the arrays of a typedef: (rows, elements) to a pyarrow array."""
 

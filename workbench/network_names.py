@@ -67,6 +67,22 @@ _TYPES = {
 }  # fmt: skip
 DNS_TYPES = (*(_TYPES.get(number, f"TYPE{number}") for number in range(258)), "other")
 """Types of records by number (RFC 1035, 3.2.2 and later ones); others are named by RFC 3597, 5."""
+HTTP_MESSAGES = ("request", "answer", "other")
+"""``enum wb_http_message`` of ``bpf/http.bpf.c``."""
+HTTP_METHODS = (
+    "none",
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "other",
+)
+"""``enum wb_http_method`` of ``bpf/http.bpf.c``."""
 
 TEXTS: dict[str, tuple[str, ...]] = {
     "wb_family": FAMILIES,
@@ -77,6 +93,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_reason": REASONS,
     "wb_direction": DIRECTIONS,
     "wb_protocol": PROTOCOLS,
+    "wb_http_message": HTTP_MESSAGES,
+    "wb_http_method": HTTP_METHODS,
     "wb_dns_message": DNS_MESSAGES,
     "wb_dns_code": DNS_CODES,
     "wb_dns_type": DNS_TYPES,
