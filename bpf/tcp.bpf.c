@@ -236,7 +236,7 @@ static __always_inline int send(void *ctx, const struct sock *sk, __u16 event, _
 
 /* At each segment that arrives on an established connection, before it is worked on. */
 SEC("tp_btf/tcp_probe")
-int BPF_PROG(segment, struct sock *sk, struct sk_buff *skb)
+int BPF_PROG(segment, struct sock *sk)
 {
 	struct note *note = noted(sk);
 	struct tcp_event e;
@@ -249,7 +249,6 @@ int BPF_PROG(segment, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	note->sampled = now;
 	fill(&e, WB_TCP_SAMPLE, sk, note, now);
-	e.size = skb->len;
 	wb_output(ctx, &e, sizeof(e));
 	return 0;
 }

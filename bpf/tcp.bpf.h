@@ -83,7 +83,7 @@ struct tcp_event {
 	wb_bytes bytes_retrans WB_DOC("bytes sent again so far");
 	wb_bytes bytes_acked WB_DOC("acknowledged by the other side so far; its SYN and FIN count 1 each");
 	wb_bytes bytes_received WB_DOC("bytes received in order so far");
-	wb_bytes size WB_DOC("sample, retransmit, drop: bytes of the segment; else 0");
+	wb_bytes size WB_DOC("retransmit, drop: bytes of the segment; else 0");
 	wb_duration_ns rtt WB_DOC("smoothed round-trip time; 0: not measured yet");
 	wb_duration_ns rtt_var WB_DOC("its mean deviation");
 	wb_segments cwnd WB_DOC("congestion window, in segments");

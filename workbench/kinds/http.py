@@ -1,7 +1,7 @@
 """Plain HTTP/1: requests and answers with latency.
 
-The only kind, beside ``dns``, that reads what sockets carry, so it is never part of another one: who
-wants it names it. ``bpf/http.bpf.c`` says what is kept.
+The only kind, beside ``dns``, that reads what sockets carry, so it is never part of another one:
+who wants it names it. ``bpf/http.bpf.c`` says what is kept.
 """
 
 from __future__ import annotations
