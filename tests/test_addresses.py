@@ -4,7 +4,7 @@ import socket
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.addresses import address_texts
@@ -31,6 +31,7 @@ def test_none():
     assert address_texts(np.zeros((0, 16), np.uint8)).to_pylist() == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=16, max_size=16), min_size=1))
 def test_any_bytes_are_an_address(values):
     found = address_texts(np.frombuffer(b"".join(values), np.uint8).reshape(-1, 16)).to_pylist()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.batch import Batcher, column, encoded
+from workbench.batch import Batcher, column, encoded, named
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.schema import OFF_STATES
 
@@ -109,9 +109,10 @@ def test_codes_get_their_texts():
 
 def test_codes_become_texts_in_either_type():
     codes = np.array([0, 2, 1, 9], np.uint16)
-    for kind in (pa.string(), pa.dictionary(pa.int8(), pa.string())):
-        found = encoded(codes, ("a", "b", "other"), kind)
-        assert found.type == kind
-        assert found.to_pylist() == ["a", "other", "b", "other"]
+    texts = ("a", "b", "other")
+    as_codes, as_strings = encoded(codes, texts), named(codes, texts)
+    assert as_codes.type == pa.dictionary(pa.int8(), pa.string())
+    assert as_strings.type == pa.string()
+    assert as_codes.to_pylist() == as_strings.to_pylist() == ["a", "other", "b", "other"]
     many = tuple(map(str, range(1000)))
-    assert encoded(np.array([999, 1001], np.uint16), many, pa.string()).to_pylist() == ["999"] * 2
+    assert named(np.array([999, 1001], np.uint16), many).to_pylist() == ["999"] * 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from dns_messages import wire
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.dns_names import name_texts
@@ -56,12 +56,14 @@ def test_odd_names(raw, text):
     assert name_texts(rows(raw, wire("plain.org"), raw)).to_pylist() == [text, "plain.org", text]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.sampled_from([2, 16, 256]))
 def test_any_bytes(names, size):
     cut = [name[:size].ljust(size, b"\0") for name in names]
     assert name_texts(rows(*names, size=size)).to_pylist() == [plain(name) for name in cut]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.binary(min_size=1, max_size=63), max_size=3), min_size=1))
 def test_any_labels(names):
     made = [b"".join(bytes([len(label)]) + label for label in name) + b"\0" for name in names]

@@ -4,7 +4,7 @@ import pytest
 from network_rows import enum_of
 
 from workbench import network_names as names
-from workbench.schema import TEXTS, TYPEDEFS
+from workbench.schema import NAMES, TEXTS, TYPEDEFS
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,9 @@ def test_texts_are_those_of_the_program(kind, enum, prefix, texts, more):
 
 
 def test_each_typedef_has_a_meaning():
-    assert set(names.TEXTS) <= set(TYPEDEFS)
-    for typedef, texts in names.TEXTS.items():
-        assert TEXTS[typedef] == texts
+    assert set(names.TEXTS) | set(names.NAMES) <= set(TYPEDEFS)
+    assert names.TEXTS.items() <= TEXTS.items()
+    assert names.NAMES.items() <= NAMES.items()
+    for typedef, texts in (names.TEXTS | names.NAMES).items():
         assert len(set(texts)) == len(texts)
         assert len(texts) < 128 or TYPEDEFS[typedef].arrow == "string"

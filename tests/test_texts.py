@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.texts import byte_texts
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=12), min_size=1), st.sampled_from([1, 4, 12]))
 def test_any_bytes(values, size):
     cut = [value[:size].ljust(size, b"\0") for value in values]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.addresses import address_texts
 from workbench.dns_names import name_texts
-from workbench.schema import TEXTS, TYPEDEFS
+from workbench.schema import NAMES, TEXTS, TYPEDEFS
 from workbench.texts import byte_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from numpy.typing import NDArray
 
     from workbench.probe.layout import Layout
 
-MADE: dict[str, Callable[[NDArray[Any]], Any]] = {
-    "wb_address": address_texts,
-    "wb_dns_name": name_texts,
-    "wb_text": byte_texts,
-}
-"""What makes a column of the arrays of a typedef: (rows, elements) to a pyarrow array."""
+Encoder = Callable[[Any], Any]
+"""Array of the numbers of a typedef to a pyarrow array of their texts."""
 
 
 class Batcher:
@@ -37,8 +33,8 @@ class Batcher:
         Columns to make: fields of the layout by name, or ``extra`` columns.
     clock_offset : int
         Nanoseconds from the boot clock to UTC, added to ``wb_time_ns`` fields.
-    texts : mapping of str to tuple of str, optional
-        Texts of typedefs whose codes the running kernel defines.
+    encoders : mapping of str to callable, optional
+        By typedef, what turns its numbers into texts: takes their array, returns a pyarrow array.
     """
 
     def __init__(
@@ -46,7 +42,7 @@ class Batcher:
         layout: Layout,
         schema: Any,
         clock_offset: int,
-        texts: Mapping[str, tuple[str, ...]] | None = None,
+        encoders: Mapping[str, Encoder] | None = None,
     ) -> None:
         self.schema = schema
         self.clock_offset = clock_offset
@@ -55,9 +51,12 @@ class Batcher:
             for field in layout.fields
             if field.typedef in TYPEDEFS and TYPEDEFS[field.typedef].arrow == "timestamp"
         }
-        known = {**TEXTS, **(texts or {})}
+        known: dict[str, Encoder] = {
+            typedef: partial(encoded, texts=texts) for typedef, texts in TEXTS.items()
+        }
+        known |= {typedef: partial(named, texts=texts) for typedef, texts in NAMES.items()}
+        known |= _TEXT_ENCODERS | dict(encoders or {})
         self._texts = {f.name: known[f.typedef] for f in layout.fields if f.typedef in known}
-        self._made = {f.name: MADE[f.typedef] for f in layout.fields if f.typedef in MADE}
 
     def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
         """Make a batch of records.
@@ -80,9 +79,7 @@ class Batcher:
             name = field.name
             values = extra[name] if name in extra else _contiguous(records, name)
             if name in self._texts and name not in extra:
-                values = encoded(values, self._texts[name], field.type)
-            elif name in self._made and name not in extra:
-                values = self._made[name](values)
+                values = self._texts[name](values)
             if name in self._times:
                 values = values.view(np.int64) + self.clock_offset
             arrays.append(column(values, field.type))
@@ -112,23 +109,28 @@ def _contiguous(records: NDArray[Any], name: str) -> NDArray[Any]:
     return copied.view(base).reshape(len(records), *shape)
 
 
-def encoded(codes: NDArray[Any], texts: tuple[str, ...], kind: Any) -> Any:
-    """Return codes with their texts as a pyarrow array; unknown ones get the last.
+def encoded(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
+    """Return codes with their texts as a pyarrow dictionary array; unknown ones get the last."""
+    import pyarrow as pa
 
-    Parameters
-    ----------
-    codes : array of unsigned integers
-    texts : tuple of str
-        At most 127 for dictionaries of type ``dict8``.
-    kind : pyarrow.DataType
-        A dictionary of strings, or string.
-    """
+    known = np.minimum(codes, len(texts) - 1).astype(np.int8)
+    return pa.DictionaryArray.from_arrays(pa.array(known), pa.array(texts))
+
+
+def named(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
+    """Return the texts of codes as a pyarrow string array; unknown ones get the last."""
     import pyarrow as pa
 
     known = np.minimum(codes, len(texts) - 1)
-    if pa.types.is_dictionary(kind):
-        return pa.DictionaryArray.from_arrays(pa.array(known.astype(np.int8)), pa.array(texts))
     return pa.array(texts, pa.string()).take(pa.array(known))
+
+
+_TEXT_ENCODERS: dict[str, Encoder] = {
+    "wb_address": address_texts,
+    "wb_dns_name": name_texts,
+    "wb_text": byte_texts,
+}
+"""Of the typedefs that are arrays of bytes, shape (rows, bytes)."""
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

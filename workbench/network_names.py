@@ -90,13 +90,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_tcp_state": TCP_STATES,
     "wb_congestion": CONGESTION,
     "wb_role": ROLES,
-    "wb_reason": REASONS,
     "wb_direction": DIRECTIONS,
     "wb_protocol": PROTOCOLS,
     "wb_http_message": HTTP_MESSAGES,
     "wb_http_method": HTTP_METHODS,
     "wb_dns_message": DNS_MESSAGES,
     "wb_dns_code": DNS_CODES,
-    "wb_dns_type": DNS_TYPES,
 }
-"""Names by the C typedef of the field."""
+"""Names by the C typedef of the field, of columns that are dictionaries."""
+NAMES: dict[str, tuple[str, ...]] = {"wb_reason": REASONS, "wb_dns_type": DNS_TYPES}
+"""The same of columns that are strings: there may be more than 127."""

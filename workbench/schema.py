@@ -176,7 +176,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_waker_context": WAKER_CONTEXTS,
     **network.TEXTS,
 }
-"""Texts of the typedefs that are codes, by their code; the last one stands for all others."""
+"""Texts of the typedefs that are dictionaries, by their code."""
+NAMES = network.NAMES
+"""Texts of the typedefs that are codes in C and strings in Arrow; the last stands for others."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
 
 

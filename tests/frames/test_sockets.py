@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 from fake_recording import FakeRecording
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_rows import table
+from network_rows import counts, table
 
 from workbench.errors import MissingTableError
 from workbench.frames import sockets
@@ -72,6 +72,7 @@ def test_sizes(rec):
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1 << 40), min_size=1))
 def test_every_call_is_in_the_bucket_of_its_size(values):
     made = [{**ONE, "bytes": value} for value in values]
@@ -79,6 +80,37 @@ def test_every_call_is_in_the_bucket_of_its_size(values):
     assert found["calls"].sum() == len(values)
     for low, high, calls in found.select("low", "high", "calls").iter_rows():
         assert sum(low <= value < high for value in values) == calls
+
+
+def hist(**slots):
+    return [slots.get(f"at{i}", 0) for i in range(64)]
+
+
+def test_counts_of_the_kernel():
+    """Snapshots are cumulative; a socket that only sent has one row."""
+    one = {"inode": 5, "pid": 7, "protocol": "udp", "comm": "app", "remote_port": 53}
+    made = [
+        {**one, "ts": 1, "sends": 1, "bytes_sent": 9, "send_sum": 4, "send_hist": hist(at2=1)},
+        {**one, "ts": 2, "sends": 3, "bytes_sent": 30, "send_sum": 12, "send_errors": 1,
+         "send_hist": hist(at2=3), "receives": 1, "bytes_received": 50, "receive_sum": 1024,
+         "receive_hist": hist(at10=1)},
+        {"inode": 6, "ts": 2, "sends": 1, "send_sum": 1, "send_hist": hist(at0=1)},
+    ]  # fmt: skip
+    found = sockets.by_socket(FakeRecording(sockets_agg=counts("sockets", made)))
+    assert rows(found, "inode", "direction", "calls", "errors", "bytes", "total", "messages") == [
+        (5, "receive", 1, 0, 50, 1024, None),
+        (5, "send", 3, 1, 30, 12, None),
+        (6, "send", 1, 0, 0, 1, None),
+    ]
+    quantiles = rows(found, "p50", "p99")
+    assert all(1024 <= value < 2048 for value in quantiles[0])
+    assert all(4 <= value <= 8 for value in quantiles[1])
+    assert found["protocol"].to_list() == ["udp", "udp", ""]
+    events = sockets.by_socket(FakeRecording(sockets=table("sockets", ROWS)))
+    assert found.columns == events.columns
+    assert found.schema == events.schema
+    none = FakeRecording(sockets_agg=counts("sockets", []))
+    assert sockets.by_socket(none).is_empty()
 
 
 def test_other_sessions_have_no_sockets():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ParameterError
-from workbench.kinds._kind import CaptureKind, Parameter
+from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
 from workbench.kinds._socket_calls import COST, PROBES, socket_calls
 from workbench.network_names import PROTOCOLS
 
@@ -23,6 +23,7 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
     chosen = {PROTOCOLS.index(name) for name in parameters["protocols"]}
     return {
         "wb_socket_calls": socket_calls(machine),
+        "aggregate": int(parameters["aggregate"]),
         "by_protocol": int(bool(chosen)),
         "protocols": sum(1 << number for number in chosen),
     }
@@ -36,8 +37,17 @@ KIND = CaptureKind(
     probes=PROBES,
     parameters=(
         Parameter("protocols", (), f"those to capture: {', '.join(PROTOCOLS[1:])}, other"),
+        Parameter("aggregate", False, "count in the kernel, send no events"),
     ),
     settings=_settings,
     ring_bytes=1 << 24,
+    aggregation=Aggregation(
+        when="aggregate",
+        map="aggregates",
+        key="aggregate_key",
+        value="aggregate_value",
+        table="sockets_agg",
+        count="calls",
+    ),
     derived=("name", "errno"),
 )

@@ -118,10 +118,8 @@ class AggregateSource(EventSource):
         self._count = int(value[self.aggregation.count].sum())
         arrays = [column(np.full(len(key), now, np.int64), self.schema.field("ts").type)]
         for layout, data in ((self._key, key), (self._value, value)):
-            arrays += [
-                column(data[field.name], self.schema.field(field.name).type)
-                for field in layout.fields
-            ]
+            part = Batcher(layout, arrow_schema(layout), self._offset)
+            arrays += part.batch(data).columns
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:

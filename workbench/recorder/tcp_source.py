@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from workbench.batch import Batcher
+from workbench.batch import Batcher, named
 from workbench.network_names import REASONS
 from workbench.probe.tracepoints import argument_count, enum_values
 from workbench.recorder.tables import EventSource
@@ -43,8 +44,8 @@ class TcpSource(EventSource):
         parameters: Mapping[str, Any],
     ) -> None:
         super().__init__(kind, setup, settings, ring_bytes, parameters)
-        texts = {"wb_reason": reasons()}
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, texts)
+        encoders = {"wb_reason": partial(named, texts=reasons())}
+        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, encoders)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         super()._set_up(setup, settings, watermark)

@@ -15,6 +15,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "frames": ("frame_id",),
     "stacks": ("stack_id",),
     "syscalls_agg": ("pid", "nr"),
+    "sockets_agg": ("inode",),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 
