@@ -213,8 +213,12 @@ int BPF_PROG(call_ends, void *regs, long ret)
 	if (!call || wb_protocol_of(call->sk) != WB_PROTOCOL_UDP)
 		return 0;
 	messages = ret <= 0 || call->peeks ? 0 : call->form == WB_FORM_MESSAGES ? ret : 1;
-	for (__u32 i = 0; i < MAX_MESSAGES && i < messages; i++)
+	for (__u32 i = 0; i < MAX_MESSAGES && i < messages; i++) {
+		/* Or clang takes a part of the first turn out of the loop, which then begins behind an
+		 * instruction that is no jump: refused by Linux 6.1 (visit_insn(), "back-edge"). */
+		asm volatile("" ::: "memory");
 		found = report(ctx, call, i, ret);
+	}
 	for (__u32 i = MAX_MESSAGES; found && i < WB_MAX_MESSAGES && i < messages; i++)
 		wb_lose(WB_DROP_UNSEEN); /* of a call that sends very many at once */
 	call->sk = 0;
