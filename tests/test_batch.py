@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.batch import Batcher, column
+from workbench.batch import Batcher, column, encoded, named
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.schema import OFF_STATES
 
@@ -116,3 +116,14 @@ def test_texts_that_are_looked_up():
     batch = Batcher(layout, arrow_schema(layout), 0, names).batch(made)
     assert batch.to_pydict() == {"path": ["/2", "/1", "/2"], "pid": [7, 8, 9]}
     assert batch.schema.field("path").type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_codes_become_texts_in_either_type():
+    codes = np.array([0, 2, 1, 9], np.uint16)
+    texts = ("a", "b", "other")
+    as_codes, as_strings = encoded(codes, texts), named(codes, texts)
+    assert as_codes.type == pa.dictionary(pa.int8(), pa.string())
+    assert as_strings.type == pa.string()
+    assert as_codes.to_pylist() == as_strings.to_pylist() == ["a", "other", "b", "other"]
+    many = tuple(map(str, range(1000)))
+    assert named(np.array([999, 1001], np.uint16), many).to_pylist() == ["999"] * 2

@@ -43,6 +43,7 @@ group_test() {
     group_demo
     need bpftool has bpftool
     need strace has strace
+    need iproute2 has ss
     need chromium has chromium
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     group_vm

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.schema import TEXTS, TYPEDEFS
+from workbench.addresses import address_texts
+from workbench.dns_names import name_texts
+from workbench.schema import NAMES, TEXTS, TYPEDEFS
+from workbench.texts import byte_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Encoder = Callable[[Any], Any]
-"""Array of numbers to dictionary array of their texts."""
+"""Array of the numbers of a typedef to a pyarrow array of their texts."""
 
 
 class Batcher:
@@ -32,8 +35,7 @@ class Batcher:
     clock_offset : int
         Nanoseconds from the boot clock to UTC, added to ``wb_time_ns`` fields.
     encoders : mapping of str to callable, optional
-        By typedef, what turns its numbers into texts: takes their array, returns a pyarrow
-        dictionary array.
+        By typedef, what turns its numbers into texts: takes their array, returns a pyarrow array.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Batcher:
         known: dict[str, Encoder] = {
             typedef: partial(encoded, texts=texts) for typedef, texts in TEXTS.items()
         }
-        known |= encoders or {}
+        known |= {typedef: partial(named, texts=texts) for typedef, texts in NAMES.items()}
+        known |= _TEXT_ENCODERS | dict(encoders or {})
         self._texts = {f.name: known[f.typedef] for f in layout.fields if f.typedef in known}
 
     def batch(self, records: NDArray[Any], **extra: NDArray[Any]) -> Any:
@@ -120,6 +123,22 @@ def field_column(field: Field, values: NDArray[Any], kind: Any) -> Any:
     if field.typedef in TEXTS:
         values = encoded(values, TEXTS[field.typedef])
     return column(values, kind)
+
+
+def named(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
+    """Return the texts of codes as a pyarrow string array; unknown ones get the last."""
+    import pyarrow as pa
+
+    known = np.minimum(codes, len(texts) - 1)
+    return pa.array(texts, pa.string()).take(pa.array(known))
+
+
+_TEXT_ENCODERS: dict[str, Encoder] = {
+    "wb_address": address_texts,
+    "wb_dns_name": name_texts,
+    "wb_text": byte_texts,
+}
+"""Of the typedefs that are arrays of bytes, shape (rows, bytes)."""
 
 
 def column(values: NDArray[Any], kind: Any) -> Any:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from workbench import network_names as network
+
 FORMAT_VERSION = 1
 """Version of the session format. History: 1, November 2026, the first."""
 
@@ -79,6 +81,31 @@ TYPEDEFS: dict[str, Meaning] = {
     "wb_signal_result": Meaning("dict8", "1", "what became of the generated signal"),
     "wb_signal_action": Meaning("dict8", "1", "what the delivered signal did"),
     "wb_flag": Meaning("uint16", "1", "1 for yes, 0 for no"),
+    "wb_inode": Meaning("uint64", "1", "number of the socket's inode"),
+    "wb_cookie": Meaning("uint64", "1", "cookie of the socket"),
+    "wb_segments": Meaning("uint32", "1", "number of segments"),
+    "wb_messages": Meaning("uint32", "1", "number of messages"),
+    "wb_direction": Meaning("dict8", "1", "send or receive"),
+    "wb_protocol": Meaning("dict8", "1", "protocol of the socket"),
+    "wb_dns_name": Meaning("string", "1", "name that is asked for"),
+    "wb_dns_type": Meaning("string", "1", "type of the record that is asked for"),
+    "wb_dns_code": Meaning("dict8", "1", "response code"),
+    "wb_dns_message": Meaning("dict8", "1", "query or answer"),
+    "wb_id": Meaning("uint16", "1", "number that the answer repeats"),
+    "wb_records": Meaning("uint16", "1", "number of records"),
+    "wb_text": Meaning("string", "1", "text"),
+    "wb_http_message": Meaning("dict8", "1", "request or answer"),
+    "wb_http_method": Meaning("dict8", "1", "method of the request"),
+    "wb_status": Meaning("uint16", "1", "status code"),
+    "wb_address": Meaning("string", "1", "IPv4 or IPv6 address"),
+    "wb_port": Meaning("uint16", "1", "port"),
+    "wb_family": Meaning("dict8", "1", "address family"),
+    "wb_errno": Meaning("uint16", "1", "error number, 0 for none"),
+    "wb_tcp_event": Meaning("dict8", "1", "what happened to the connection"),
+    "wb_tcp_state": Meaning("dict8", "1", "state of the connection"),
+    "wb_congestion": Meaning("dict8", "1", "state of congestion control"),
+    "wb_role": Meaning("dict8", "1", "which side of the connection this is"),
+    "wb_reason": Meaning("string", "1", "why it happened"),
     "wb_weight": Meaning("uint32", "1", "number of events that the row stands for"),
 }
 
@@ -252,8 +279,11 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "wb_signal_event": SIGNAL_EVENTS,
     "wb_signal_result": SIGNAL_RESULTS,
     "wb_signal_action": SIGNAL_ACTIONS,
+    **network.TEXTS,
 }
 """Texts of the typedefs that are dictionaries, by their code."""
+NAMES = network.NAMES
+"""Texts of the typedefs that are codes in C and strings in Arrow; the last stands for others."""
 PROCESS_EVENTS = ("snapshot", "fork", "exec", "rename", "exit")
 
 

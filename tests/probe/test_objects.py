@@ -9,7 +9,14 @@ import pytest
 from compile_bpf import PROGRAM, bpf_descriptors, compile_bpf
 
 from workbench.elf import Elf
-from workbench.errors import AttachError, LoadError, MapError, ObjectFormatError, ParameterError
+from workbench.errors import (
+    AttachError,
+    LoadError,
+    MapError,
+    NotPermittedError,
+    ObjectFormatError,
+    ParameterError,
+)
 from workbench.probe.objects import LOG_LINES, Object, tail
 
 SETTINGS = """
@@ -260,3 +267,37 @@ def test_tail_is_the_end_without_the_summary():
     cut = ["a\n-- END PROG LOAD LOG --\nlibbpf: failed\n"]
     assert "a" in tail(cut)
     assert tail([]) == ""
+
+
+THREADS = """
+struct task_struct { int pid; } __attribute__((preserve_access_index));
+struct bpf_iter_meta { struct seq_file *seq; } __attribute__((preserve_access_index));
+struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }
+    __attribute__((preserve_access_index));
+SEC("iter/task") int threads(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    int pid;
+    if (!task) return 0;
+    pid = task->pid;
+    return bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid)) ? 1 : 0;
+}
+"""
+
+
+@pytest.mark.kernel
+def test_an_iterator_is_run_to_its_end_and_detached(tmp_path):
+    with Object(compile_bpf(tmp_path, THREADS)) as opened:
+        opened.load()
+        before = bpf_descriptors()
+        for _ in range(2):
+            found = np.frombuffer(opened.programs["threads"].run_iterator(), np.int32)
+            assert os.getpid() in found
+            assert 1 < len(found) == len(set(found))
+        assert bpf_descriptors() == before
+
+
+@pytest.mark.kernel
+def test_only_iterators_can_be_run(loaded):
+    with pytest.raises((AttachError, NotPermittedError)):
+        loaded.programs["hit"].run_iterator()

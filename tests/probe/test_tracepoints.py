@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from workbench.probe.tracepoints import argument_count, per_cpu_offsets
+from workbench.probe.tracepoints import argument_count, enum_values, per_cpu_offsets
 
 pytestmark = pytest.mark.kernel
 
@@ -35,3 +35,11 @@ def test_where_variables_are(dump):
 def test_what_is_not_there():
     assert argument_count("no_such_tracepoint") == 0
     assert per_cpu_offsets("no_such_variable") == {}
+
+
+def test_enums(dump):
+    text = re.search(r"ENUM 'skb_drop_reason'.*\n((?:\t.*\n)+)", dump)[1]
+    listed = {name: int(value) for name, value in re.findall(r"'(\w+)' val=(\d+)", text)}
+    assert enum_values("skb_drop_reason") == listed
+    assert listed["SKB_DROP_REASON_TCP_CSUM"] > 0
+    assert enum_values("no_such_enum") == {}

@@ -73,6 +73,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_program__set_attach_target": (I, P, I, S),
     "bpf_link__destroy": (I, P),
     "bpf_link__fd": (I, P),
+    "bpf_iter_create": (I, I),
     "bpf_map_lookup_elem": (I, I, P, P),
     "bpf_map_update_elem": (I, I, P, P, L),
     "bpf_map_delete_elem": (I, I, P),

@@ -170,7 +170,7 @@ def _arrow_field(field: Field) -> Any:
         kind = pa.string()
     else:
         kind = pa.from_numpy_dtype(base)
-    if field.dtype.shape:
+    if field.dtype.shape and not (field.typedef and pa.types.is_string(kind)):
         kind = pa.list_(kind, field.dtype.shape[0])
     metadata = {"unit": field.unit, "meaning": field.meaning}
     return pa.field(field.name, kind, nullable=False, metadata=metadata)

@@ -7,6 +7,7 @@ file descriptors, so the kernel takes them away even after ``kill -9``.
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,28 @@ class Program:
             link = lib().bpf_program__attach(self.handle)
             number = last_errno()
         return self._link(link, number, log)
+
+    def run_iterator(self) -> bytes:
+        """Run an iterator (``iter/...``) from its first to its last element, and detach it.
+
+        Returns
+        -------
+        bytes
+            What the program has written for user space.
+
+        Raises
+        ------
+        AttachError, NotPermittedError
+        """
+        link = self.attach()
+        try:
+            fd = lib().bpf_iter_create(lib().bpf_link__fd(link.handle))
+            if fd < 0:
+                self._link(None, -fd, [])
+            with os.fdopen(fd, "rb") as file:
+                return file.read()
+        finally:
+            link.close()
 
     def attach_perf_event(self, fd: int) -> Link:
         """Attach to an open perf event, which the link then owns."""

@@ -52,6 +52,21 @@ def per_cpu_offsets(*names: str) -> dict[str, int]:
         return {wanted[number]: offset for number, offset, _ in variables if number in wanted}
 
 
+def enum_values(name: str) -> dict[str, int]:
+    """Return the names and values of an enum of the kernel; none where it does not exist.
+
+    Values of up to 32 bits: those of a ``BTF_KIND_ENUM`` (Documentation/bpf/btf.rst, 2.2.6).
+    """
+    with _kernel_btf() as btf:
+        found = _find(btf, name, b.ENUM)
+        if not found:
+            return {}
+        count = _words(btf, found)[1] & 0xFFFF
+        address = lib().btf__type_by_id(btf, found) + c.sizeof(_WORDS)
+        pairs = (c.c_uint32 * 2 * count).from_address(address)
+        return {lib().btf__name_by_offset(btf, at).decode(): value for at, value in pairs}
+
+
 @contextmanager
 def _kernel_btf() -> Iterator[int]:
     btf = lib().btf__load_vmlinux_btf()

@@ -21,6 +21,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "sched_agg": ("pid", "tid"),
     "locks_agg": ("lock", "pid", "type"),
     "irq_agg": ("pid", "cpu", "type", "irq"),
+    "sockets_agg": ("inode",),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* DNS queries and answers of the target, from what its sockets carry to and from UDP port 53.
+ *
+ * Captured of each message: the header and the first question (RFC 1035, 4.1), its name, type and
+ * class. All else of it stays where it is, the records of answers too.
+ */
+#include "socket_calls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u16 dns_port = 53;
+
+#define NAME_SIZE 256  /* 255 at most: RFC 1035, 2.3.4 */
+#define MAX_LABELS 128 /* a label and its length take two bytes at least */
+#define MAX_MESSAGES 16
+#define FIXED 4        /* type and class of the question */
+
+struct header { /* RFC 1035, 4.1.1 */
+	__be16 id;
+	__be16 flags;
+	__be16 questions;
+	__be16 answers;
+	__be16 authorities;
+	__be16 additional;
+};
+
+typedef __u8 wb_dns_name;
+typedef __u16 wb_dns_type;
+typedef __u16 wb_dns_code;
+typedef __u16 wb_dns_message;
+typedef __u16 wb_id;
+typedef __u16 wb_records;
+
+enum wb_dns_message {
+	WB_DNS_QUERY,
+	WB_DNS_ANSWER,
+};
+enum wb_dns_message *wb_enum_dns_message __attribute__((unused));
+
+struct dns_event {
+	wb_time_ns ts WB_DOC("entry into the call that sends, return from the one that receives, UTC");
+	wb_duration_ns latency WB_DOC("answer: time since the query with that id on the same socket; 0: "
+				      "none was seen; query: 0");
+	wb_bytes size WB_DOC("bytes of the message");
+	wb_inode inode WB_DOC("inode of the socket, as in /proc/PID/fd");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_tid tid WB_DOC("thread id");
+	wb_direction direction WB_DOC("send or receive: clients send queries, servers answers");
+	wb_dns_message message WB_DOC("query or answer");
+	wb_id id WB_DOC("number of the query, which its answer repeats");
+	wb_dns_type qtype WB_DOC("type of the record that is asked for");
+	wb_dns_code rcode WB_DOC("answer: how it went (RCODE); query: noerror");
+	__u16 pad;
+	wb_records answers WB_DOC("records in the answer section");
+	wb_flag truncated WB_DOC("1: the message did not fit, and is asked for again by TCP");
+	wb_flag malformed WB_DOC("1: the question is cut off or not well formed; qname and qtype are "
+				 "what could be read");
+	wb_cpu cpu WB_DOC("CPU on which the call returned");
+	WB_END_FIELDS;
+	__u16 pad2;
+	wb_dns_name qname[NAME_SIZE] WB_DOC("name that is asked for, with \\DDD for bytes that are no "
+					   "printable ASCII (RFC 4343, 2.1)");
+};
+WB_EVENT(dns_event);
+
+/* Queries that wait for their answer. */
+struct question {
+	__u64 inode;
+	__u32 id;
+	__u32 remote; /* port: a server hears the same id from several clients */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct question);
+	__type(value, __u64); /* when */
+} asked SEC(".maps");
+
+struct scratch {
+	struct dns_event event;
+	__u8 message[NAME_SIZE + FIXED]; /* behind the header */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Find the end of the first name. Returns its size with the last, empty label; 0: malformed. */
+static __always_inline __u32 name_size(const __u8 *message, __u32 there)
+{
+	__u32 at = 0;
+
+	for (int i = 0; i < MAX_LABELS; i++) {
+		__u32 length;
+
+		if (at >= there || at >= NAME_SIZE - 1)
+			return 0;
+		length = message[at & (NAME_SIZE - 1)];
+		if (!length)
+			return at + 1;
+		if (length > 63) /* a pointer: there is nothing before it that it could point to */
+			return 0;
+		at += length + 1;
+	}
+	return 0;
+}
+
+static __always_inline void read_question(struct dns_event *e, struct scratch *scratch,
+					  const void *data, __u64 here)
+{
+	__u32 there = here > sizeof(scratch->message) ? sizeof(scratch->message) : here;
+	__u32 size;
+
+	__builtin_memset(e->qname, 0, sizeof(e->qname));
+	e->qtype = 0;
+	e->malformed = 1;
+	if (bpf_probe_read_user(scratch->message, there, data))
+		return;
+	size = name_size(scratch->message, there);
+	if (!size) /* no name of what was here before */
+		return;
+	bpf_probe_read_kernel(e->qname, size & (NAME_SIZE - 1), scratch->message);
+	if (size + FIXED > there || size >= NAME_SIZE)
+		return;
+	e->qtype = scratch->message[size] << 8 | scratch->message[size + 1];
+	e->malformed = 0;
+}
+
+static __always_inline void match(struct dns_event *e)
+{
+	struct question key = { .inode = e->inode, .id = e->id };
+	__u64 *when, ts = e->ts;
+
+	if (e->message == WB_DNS_QUERY ? e->direction == WB_RECEIVE : e->direction == WB_SEND)
+		key.remote = e->remote_port;
+	if (e->message == WB_DNS_QUERY) {
+		bpf_map_update_elem(&asked, &key, &ts, BPF_ANY);
+		return;
+	}
+	when = bpf_map_lookup_elem(&asked, &key);
+	if (when) {
+		e->latency = ts - *when;
+		bpf_map_delete_elem(&asked, &key);
+	}
+}
+
+/* Report a message, if it is one of DNS; false: it is none. */
+static __always_inline bool report(void *ctx, struct wb_call *call, __u32 index, long ret)
+{
+	__u64 bytes = wb_message_bytes(call, index, ret), here, id;
+	struct wb_msghdr message;
+	struct scratch *scratch;
+	struct header header;
+	struct dns_event *e;
+	__u32 zero = 0;
+	__u16 flags;
+	void *data;
+
+	scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!scratch || !wb_read_header(&message, call, index))
+		return false;
+	e = &scratch->event;
+	wb_read_call_ends(WB_ENDS(e), call, &message);
+	if (e->remote_port != dns_port && e->local_port != dns_port)
+		return false;
+	data = wb_message_data(call, &message, bytes, &here);
+	if (here < sizeof(header) || bpf_probe_read_user(&header, sizeof(header), data))
+		return false; /* too short to be one */
+	flags = bpf_ntohs(header.flags);
+	id = bpf_get_current_pid_tgid();
+	e->size = bytes;
+	e->inode = call->inode;
+	e->pid = id >> 32;
+	e->tid = id;
+	e->direction = call->receives;
+	e->message = flags >> 15; /* QR */
+	e->ts = call->receives == WB_SEND ? call->ts : bpf_ktime_get_boot_ns();
+	e->latency = 0;
+	e->id = bpf_ntohs(header.id);
+	e->rcode = e->message == WB_DNS_ANSWER ? flags & 0xf : 0;
+	e->answers = bpf_ntohs(header.answers);
+	e->truncated = flags >> 9 & 1;
+	e->cpu = bpf_get_smp_processor_id();
+	read_question(e, scratch, data + sizeof(header), here - sizeof(header));
+	if (!header.questions)
+		e->malformed = 1;
+	match(e);
+	wb_output(ctx, e, sizeof(*e));
+	return true;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(call_begins, void *regs, long id)
+{
+	struct wb_call *call = wb_call_enter(regs, id);
+
+	if (call && wb_protocol_of(call->sk) != WB_PROTOCOL_UDP)
+		call->sk = 0;
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(call_ends, void *regs, long ret)
+{
+	struct wb_call *call = wb_call_exit(regs);
+	bool found = false;
+	__u32 messages;
+
+	if (!call || wb_protocol_of(call->sk) != WB_PROTOCOL_UDP)
+		return 0;
+	messages = ret <= 0 || call->peeks ? 0 : call->form == WB_FORM_MESSAGES ? ret : 1;
+	for (__u32 i = 0; i < MAX_MESSAGES && i < messages; i++) {
+		/* Or clang takes a part of the first turn out of the loop, which then begins behind an
+		 * instruction that is no jump: refused by Linux 6.1 (visit_insn(), "back-edge"). */
+		asm volatile("" ::: "memory");
+		found = report(ctx, call, i, ret);
+	}
+	for (__u32 i = MAX_MESSAGES; found && i < WB_MAX_MESSAGES && i < messages; i++)
+		wb_lose(WB_DROP_UNSEEN); /* of a call that sends very many at once */
+	call->sk = 0;
+	return 0;
+}
