@@ -23,6 +23,7 @@ from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench import kinds as kinds
+    from workbench.cells.cell import bpf as bpf
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
     from workbench.profiling import profile as profile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.session import open_session as open
 
 _LAZY = {
+    "bpf": ("workbench.cells.cell", "bpf"),
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "open": ("workbench.session", "open_session"),
@@ -43,6 +45,7 @@ __all__ = [
     "Session",
     "WorkbenchError",
     "__version__",
+    "bpf",
     "capture",
     "doctor",
     "kinds",

@@ -13,9 +13,31 @@ from workbench.errors import AttachError, KernelError
 from workbench.probe.clib import errno_text, libc, not_permitted
 
 # include/uapi/linux/perf_event.h
-TYPE_SOFTWARE = 1
+TYPE_HARDWARE, TYPE_SOFTWARE, TYPE_TRACEPOINT = 0, 1, 2
 COUNT_SW_CPU_CLOCK = 0
 COUNT_SW_BPF_OUTPUT = 10
+CLOCKS = ("cpu-clock", "task-clock")
+"""Events that count nanoseconds; their rate is given in Hz, that of the others as a period."""
+EVENTS = {
+    # name: (type, config), enum perf_sw_ids and enum perf_hw_id
+    "cpu-clock": (TYPE_SOFTWARE, 0),
+    "task-clock": (TYPE_SOFTWARE, 1),
+    "page-faults": (TYPE_SOFTWARE, 2),
+    "context-switches": (TYPE_SOFTWARE, 3),
+    "cpu-migrations": (TYPE_SOFTWARE, 4),
+    "minor-faults": (TYPE_SOFTWARE, 5),
+    "major-faults": (TYPE_SOFTWARE, 6),
+    "alignment-faults": (TYPE_SOFTWARE, 7),
+    "emulation-faults": (TYPE_SOFTWARE, 8),
+    "cycles": (TYPE_HARDWARE, 0),
+    "instructions": (TYPE_HARDWARE, 1),
+    "cache-references": (TYPE_HARDWARE, 2),
+    "cache-misses": (TYPE_HARDWARE, 3),
+    "branches": (TYPE_HARDWARE, 4),
+    "branch-misses": (TYPE_HARDWARE, 5),
+    "bus-cycles": (TYPE_HARDWARE, 6),
+    "ref-cycles": (TYPE_HARDWARE, 9),
+}
 SAMPLE_RAW = 1 << 10
 FLAG_DISABLED = 1 << 0
 FLAG_FREQ = 1 << 10
@@ -28,10 +50,18 @@ IOC_ENABLE = 0x2400
 _SYSCALL_NR = {"x86_64": 298, "aarch64": 241}
 
 
-def _attr(config: int, *, period: int, sample_type: int, flags: int, wakeup: int) -> bytes:
+def _attr(
+    config: int,
+    *,
+    period: int = 0,
+    sample_type: int = 0,
+    flags: int = 0,
+    wakeup: int = 0,
+    kind: int = TYPE_SOFTWARE,
+) -> bytes:
     head = struct.pack(
         "<IIQQQQQII",
-        TYPE_SOFTWARE,
+        kind,
         ATTR_SIZE,
         config,
         period,
@@ -57,10 +87,11 @@ def _open(attr: bytes, cpu: int, what: str) -> int:
     number = c.get_errno()
     if number in (errno.EPERM, errno.EACCES):
         raise not_permitted(f"{what} on CPU {cpu} cannot be opened.", number)
+    advice = "Is that CPU online, and the rate within kernel.perf_event_max_sample_rate?"
+    if number in (errno.ENOENT, errno.EOPNOTSUPP):
+        advice = "This machine has no such counter, as many virtual ones: use perf:cpu-clock."
     raise AttachError(
-        f"{what} on CPU {cpu} cannot be opened.",
-        why=errno_text(number),
-        advice="Is that CPU online, and the rate within kernel.perf_event_max_sample_rate?",
+        f"{what} on CPU {cpu} cannot be opened.", why=errno_text(number), advice=advice
     )
 
 
@@ -82,8 +113,40 @@ def open_cpu_clock(cpu: int, hz: int) -> int:
     ------
     NotPermittedError, AttachError
     """
-    attr = _attr(COUNT_SW_CPU_CLOCK, period=hz, sample_type=0, flags=FLAG_FREQ, wakeup=0)
+    attr = _attr(COUNT_SW_CPU_CLOCK, period=hz, flags=FLAG_FREQ)
     return _open(attr, cpu, f"A {hz} Hz sampling clock")
+
+
+def open_event(name: str, cpu: int, rate: int) -> int:
+    """Open one of :data:`EVENTS` on one CPU, sampling.
+
+    Parameters
+    ----------
+    rate : int
+        Samples a second of :data:`CLOCKS`; of the others an event in that many.
+
+    Returns
+    -------
+    int
+        File descriptor, enabled.
+
+    Raises
+    ------
+    NotPermittedError, AttachError
+    """
+    kind, config = EVENTS[name]
+    flags = FLAG_FREQ if name in CLOCKS else 0
+    return _open(_attr(config, period=rate, flags=flags, kind=kind), cpu, f"The perf event {name}")
+
+
+def open_tracepoint(number: int, what: str) -> int:
+    """Open the tracepoint of an id; a program attached to it runs on all CPUs.
+
+    Raises
+    ------
+    NotPermittedError, AttachError
+    """
+    return _open(_attr(number, period=1, kind=TYPE_TRACEPOINT), 0, what)
 
 
 def open_bpf_output(cpu: int, watermark: int) -> int:
