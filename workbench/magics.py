@@ -1,4 +1,4 @@
-"""``%load_ext workbench``: the cell magic ``%%profile``."""
+"""``%load_ext workbench``: the cell magics ``%%profile`` and ``%%bpf``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
+from workbench.cells.magic import BPF, BpfMagics
 from workbench.errors import WorkbenchError
 from workbench.profiling import HZ, profile
 
@@ -84,9 +85,10 @@ def run(shell: InteractiveShell, steps: list[tuple[Any, str]]) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics; called by ``%load_ext workbench``."""
-    shell.register_magics(WorkbenchMagics)
+    shell.register_magics(WorkbenchMagics, BpfMagics)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Remove the magics; called by ``%unload_ext workbench``."""
-    shell.magics_manager.magics["cell"].pop(NAME, None)
+    for name in (NAME, BPF):
+        shell.magics_manager.magics["cell"].pop(name, None)

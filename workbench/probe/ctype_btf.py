@@ -42,8 +42,9 @@ def ctype(  # noqa: PLR0911 - one way out per kind
     if found.kind == b.PTR:
         return Scalar(np.dtype("<u8"))
     if found.kind in (b.ENUM, b.ENUM64) and found.size in _NUMBERS:
-        # A negative enumerator makes an enum signed; numbers are kept with their sign.
-        signed = any(value < 0 for _, value in found.values)
+        # A negative enumerator makes an enum signed. clang before 15 does not say so: small ones
+        # are told by their upper half.
+        signed = any(value < 0 or value >> 16 == 0xFFFF for _, value in found.values)
         return Scalar(np.dtype(f"<{'i' if signed else 'u'}{found.size}"))
     if found.kind == b.FLOAT and found.size in (4, 8):
         return Scalar(np.dtype(f"<f{found.size}"))

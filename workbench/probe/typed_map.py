@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError, ObjectFormatError
-from workbench.probe.ctype import CType, Opaque, Scalar, table_columns
+from workbench.probe.ctype import Array, CType, Opaque, Scalar, table_columns
 from workbench.probe.ctype_btf import ctype, loaded_btf
 from workbench.probe.map_access import ANY, PER_CPU, QUEUES, STACK_TRACE, MapAccess, possible_cpus
+from workbench.probe.open_map import OpenMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.probe.btf import Btf
-    from workbench.probe.open_map import OpenMap
+    from workbench.probe.maps import Map
 
 MAX_NUMBER = 8
 
@@ -214,7 +215,7 @@ class TypedMap:
         return self.value.array(np.frombuffer(data, np.uint8)[None]).to_pylist()[0]
 
 
-def typed(raw: OpenMap, btf: Btf | None = None) -> TypedMap:
+def typed(raw: OpenMap, btf: Btf | None = None, types: tuple[int, int] | None = None) -> TypedMap:
     """Return a loaded map with the types that the kernel holds for it.
 
     Where there are none, numbers are taken to be unsigned, stacks to be addresses, and anything
@@ -225,17 +226,29 @@ def typed(raw: OpenMap, btf: Btf | None = None) -> TypedMap:
     raw : OpenMap
     btf : Btf, optional
         That of ``raw.btf_id``, if it is known already.
+    types : (int, int), optional
+        Numbers of the key's and the value's type in ``btf``. Of queues and stacks of an object the
+        kernel is not told them.
     """
     btf = btf or loaded_btf(raw.btf_id)
-    return TypedMap(raw, _type(btf, raw.key_type, raw.key_size), _value_type(btf, raw))
+    key, value = types or (raw.key_type, raw.value_type)
+    if raw.type == STACK_TRACE and raw.value_size % MAX_NUMBER == 0:
+        stack = Array(Scalar(np.dtype("<u8")), raw.value_size // MAX_NUMBER)
+        return TypedMap(raw, _type(btf, key, raw.key_size), stack)
+    return TypedMap(raw, _type(btf, key, raw.key_size), _type(btf, value, raw.value_size))
 
 
-def _value_type(btf: Btf | None, raw: OpenMap) -> CType:
-    if raw.type == STACK_TRACE and raw.value_size % 8 == 0:
-        from workbench.probe.ctype import Array
+def of_object(btf: Btf, each: Map) -> TypedMap:
+    """Return a loaded map of an object, with the types that the object declares for it."""
+    return typed(OpenMap.of(each.fd, each.name), btf, _declared(btf, each.name))
 
-        return Array(Scalar(np.dtype("<u8")), raw.value_size // 8)
-    return _type(btf, raw.value_type, raw.value_size)
+
+def _declared(btf: Btf, name: str) -> tuple[int, int]:
+    """Types of ``__type(key, ...)`` and ``__type(value, ...)``: pointers in the map's struct."""
+    number, _, _ = btf.datasec(".maps").get(name, (0, 0, 0))
+    struct, _ = btf.resolve(number)
+    pointers = {m.name: btf.resolve(m.type_id)[0].type_id for m in struct.members}
+    return pointers.get("key", 0), pointers.get("value", 0)
 
 
 def _type(btf: Btf | None, number: int, size: int) -> CType:

@@ -46,13 +46,12 @@ def captured() -> Iterator[Messages]:
             messages.text = file.read().decode("utf-8", "replace")
 
 
-_PLACE = re.compile(r"^/virtual/main\.c:(\d+):\d+: ", re.MULTILINE)
 _SOURCE_LINE = re.compile(r"@ main\.c:(\d+)|// Line +(\d+)")
 """Since Linux 6.9, and as BCC puts it behind each line."""
 _HINT = re.compile(r"^\d+ (?:error|warning)s? generated\.?.*$", re.MULTILINE)
 
 
-def compiler_errors(text: str, first: int = 0) -> str:
+def compiler_errors(text: str, first: int = 0, file: str = "/virtual/main.c") -> str:
     """Return the compiler's errors with the lines of the program that they are about.
 
     Parameters
@@ -61,11 +60,14 @@ def compiler_errors(text: str, first: int = 0) -> str:
         What was printed.
     first : int
         Lines that were put before the program.
+    file : str
+        How the compiler calls it.
     """
     blocks = re.split(r"(?m)^(?=\S.*?:\d+:\d+: (?:fatal )?(?:error|warning|note): )", text)
     errors = [block for block in blocks if re.match(r"\S.*?:\d+:\d+: (?:fatal )?error: ", block)]
     shown = "".join(errors) or text
-    shown = _PLACE.sub(lambda m: f"line {int(m[1]) - first}: ", _HINT.sub("", shown))
+    place = re.compile(rf"^{re.escape(file)}:(\d+):\d+: ", re.MULTILINE)
+    shown = place.sub(lambda m: f"line {int(m[1]) - first}: ", _HINT.sub("", shown))
     lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
     return "\n".join(lines[:SHOWN])
 
