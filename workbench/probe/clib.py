@@ -137,7 +137,8 @@ def _printer(level: int, text: bytes, arguments: int) -> int:
 def log_capture() -> Iterator[list[str]]:
     """Collect what libbpf prints, verifier logs included, instead of writing it to stderr."""
     global _log  # noqa: PLW0603 - libbpf has one print function per process
-    lib()
+    # Anew each time: libbcc, which uses the same libbpf, sets another one.
+    lib().libbpf_set_print(c.cast(_printer, P))
     previous, _log = _log, []
     try:
         yield _log

@@ -130,13 +130,14 @@ class Attachments:
     def _tracepoint(self, fd: int, category: str, name: str = "") -> None:
         number, _ = tracefs.read(category, name)
         event = perf_event.open_tracepoint(number, f"The tracepoint {category}:{name}")
-        self._detach.append(lambda: os.close(event))
         try:
             fcntl.ioctl(event, _IOC_SET_BPF, fd)
         except OSError as error:
+            os.close(event)
             what = f"The program cannot be attached to tracepoint:{category}:{name}."
             why = f"{error}: it may read beyond the record of this tracepoint"
             raise AttachError(what, why=why) from error
+        self._detach.append(lambda: os.close(event))
 
     def _kprobe(self, fd: int, kind: str, where: str) -> None:
         name, _, offset = where.partition("+")

@@ -33,6 +33,8 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_num_tables": (Z, P),
     "bpf_table_name": (S, P, Z),
     "bpf_table_fd_id": (I, P, Z),
+    "bpf_table_key_desc": (S, P, S),
+    "bpf_table_leaf_desc": (S, P, S),
     "bpf_perf_event_fields": (Z, P, S),
     "bpf_perf_event_field": (S, P, S, Z),
     "bcc_func_load": (I, P, I, S, P, I, S, U, I, S, U, S, I),

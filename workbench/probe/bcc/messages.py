@@ -10,12 +10,14 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from workbench.probe.clib import libc
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SHOWN = 12
 """Last lines of a log that an error shows."""
-STDERR = 2
+STDOUT, STDERR = 1, 2
 _lock = threading.RLock()
 
 
@@ -26,24 +28,40 @@ class Messages:
 
 
 @contextmanager
-def captured() -> Iterator[Messages]:
+def captured(*, output: bool = False) -> Iterator[Messages]:
     """Collect what is written to descriptor 2, where libbcc prints whatever went wrong.
 
     The descriptor is the process's own: what other threads print meanwhile is collected, too.
+
+    Parameters
+    ----------
+    output : bool
+        Descriptor 1 as well, where libbcc tells what it does when it is asked to.
     """
     messages = Messages()
+    descriptors = (STDOUT, STDERR) if output else (STDERR,)
     with _lock, tempfile.TemporaryFile() as file:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        kept = os.dup(STDERR)
-        os.dup2(file.fileno(), STDERR)
+        _flush()
+        kept = [os.dup(each) for each in descriptors]
+        for each in descriptors:
+            os.dup2(file.fileno(), each)
         try:
             yield messages
         finally:
-            os.dup2(kept, STDERR)
-            os.close(kept)
+            _flush()
+            for each, before in zip(descriptors, kept, strict=True):
+                os.dup2(before, each)
+                os.close(before)
             file.seek(0)
             messages.text = file.read().decode("utf-8", "replace")
+
+
+def _flush() -> None:
+    """Empty the buffers of Python and of the C library."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    libc().fflush(None)
 
 
 _SOURCE_LINE = re.compile(r"@ main\.c:(\d+)|// Line +(\d+)")
@@ -72,17 +90,22 @@ def compiler_errors(text: str, first: int = 0, file: str = "/virtual/main.c") ->
     return "\n".join(lines[:SHOWN])
 
 
-def verifier_end(text: str, first: int = 0) -> str:
+def verifier_end(text: str, lines: Mapping[int, int] | None = None) -> str:
     """Return the last lines of the verifier's log, without its statistics.
 
     Parameters
     ----------
     text : str
         What was printed.
-    first : int
-        Lines that were put before the program.
+    lines : mapping of int to int, optional
+        Line of the program for each line that the verifier counts.
     """
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("processed ", "verification time"))]
-    shown = "\n".join(lines[-SHOWN:])
-    return _SOURCE_LINE.sub(lambda m: f"// line {int(m[1] or m[2]) - first}", shown)
+    known = lines or {}
+
+    def place(match: re.Match[str]) -> str:
+        line = known.get(int(match[1] or match[2]))
+        return f"// line {line}" if line else ""
+
+    kept = [line.rstrip() for line in text.splitlines() if line.strip()]
+    kept = [line for line in kept if not line.startswith(("processed ", "verification time"))]
+    return "\n".join(_SOURCE_LINE.sub(place, line).rstrip() for line in kept[-SHOWN:])

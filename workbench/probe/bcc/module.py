@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import os
+import signal
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +15,14 @@ from typing import TYPE_CHECKING
 from workbench.errors import LoadError, MapError, ObjectFormatError
 from workbench.probe import btf as b
 from workbench.probe.bcc import headers, text, tracepoints
+from workbench.probe.bcc.describe import described
 from workbench.probe.bcc.libbcc import lib
+from workbench.probe.bcc.lines import original_lines, rewritten
 from workbench.probe.bcc.messages import captured, compiler_errors, verifier_end
 from workbench.probe.clib import errno_text, last_errno, not_permitted
-from workbench.probe.ctype import CType
+from workbench.probe.ctype import CType, Opaque
 from workbench.probe.ctype_btf import by_name, ctype, loaded_btf
-from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF
+from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF, STACK_TRACE
 from workbench.probe.open_map import OpenMap
 from workbench.probe.typed_map import TypedMap, typed
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 FLAGS = ("-Wno-everything", "-Werror=implicit-function-declaration")
 """Warnings of programs that work are about their macros mostly. A helper that does not exist would
 be a call to nowhere, which the verifier refuses with a riddle."""
-MAX_LOG = 1 << 24
+DEBUG_PREPROCESSOR = 4  # src/cc/bpf_module.h
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,13 @@ class Module:
         self.source = source
         self.tables: dict[str, TypedMap] = {}
         self.buffers: dict[str, Buffer] = {}
-        self.messages = ""
         self._handle = 0
         self._loaded: dict[str, int] = {}
         self._counters: TypedMap | None = None
         self._first = 0
+        self._compiled: tuple[str, list[str]] = ("", [])
+        self._headers = found = headers.find()
         flags = [*FLAGS, *(f"-D{n}={_macro(v)}" for n, v in (defines or {}).items()), *cflags]
-        found = headers.find()
         flags += found.prepare(source)
         arguments = _usdt_text(usdt) + tracepoints.structs(source)
         types = [*text.struct_names(source), *(events or {}).values()]
@@ -124,26 +128,14 @@ class Module:
             # A struct that is defined under a condition only cannot be a table's type.
             tries = [arguments + text.wrapped(source, types), arguments + text.wrapped(source, [])]
         for attempt in tries:
-            with captured() as messages:
-                array = (c.c_char_p * len(flags))(*(flag.encode() for flag in flags))
-                handle = lib().bpf_module_create_c_from_string(
-                    attempt.encode(), 0, array, len(flags), False, None
-                )
-                number = last_errno()
-            if handle:
-                self._handle, self.messages = handle, messages.text
-                self._first = _lines_before(attempt, source)
-                return
-        if "could not open bpf map" in messages.text.lower():
-            if number in (errno.EPERM, errno.EACCES):
-                raise not_permitted("The program's tables cannot be made.", number)
-            raise MapError("The program's tables cannot be made.", why=messages.text.strip())
-        raise LoadError(
-            "The C text does not compile.",
-            why=compiler_errors(messages.text, _lines_before(attempt, source))
-            or "BCC gives no reason",
-            log=messages.text,
-        )
+            works, printed = tried(attempt, flags)
+            if works:
+                with captured():
+                    self._handle = _compiled(attempt, flags)
+                self._compiled, self._first = (attempt, flags), _lines_before(attempt, source)
+                break
+        if not self._handle:
+            raise _refused(printed, _lines_before(attempt, source))
 
     def _find_tables(self, events: Mapping[str, str]) -> None:
         maps = []
@@ -161,15 +153,25 @@ class Module:
                 _give_back(each)
             elif each.name == text.COUNTERS:
                 self._counters = typed(each, parsed[each.btf_id])
-            elif each.type in (PERF_EVENT_ARRAY, RINGBUF) and self._is_buffer(each.name):
+            elif each.type in (PERF_EVENT_ARRAY, RINGBUF):
                 event = self._event(each, events.get(each.name, ""), declared, parsed)
                 self.buffers[each.name] = Buffer(each, event, numbers[each.id])
             else:
-                self.tables[each.name] = typed(each, parsed[each.btf_id])
+                self.tables[each.name] = self._typed(each, parsed[each.btf_id])
         self._check_numbers(numbers)
 
-    def _is_buffer(self, name: str) -> bool:
-        return name not in self.tables
+    def _typed(self, table: OpenMap, btf: Btf | None) -> TypedMap:
+        if (btf is not None and table.value_type) or table.type == STACK_TRACE:
+            return typed(table, btf)
+        name = table.name.encode()
+        key: CType = Opaque(0)  # a queue has none
+        try:
+            if table.key_size:
+                key = described(lib().bpf_table_key_desc(self._handle, name).decode())
+            value = described(lib().bpf_table_leaf_desc(self._handle, name).decode())
+            return TypedMap(table, key, value)
+        except (ObjectFormatError, MapError):
+            return typed(table)
 
     def _check_numbers(self, numbers: dict[int, int]) -> None:
         """Without the counters as number one, BCC numbers in another way than is known."""
@@ -246,8 +248,18 @@ class Module:
         what = f"The kernel refused function {function}."
         if number == errno.EPERM and "processed " not in messages.text:
             raise not_permitted(what, number)
-        why = verifier_end(messages.text, self._first)
+        why = verifier_end(messages.text, self._lines())
         raise LoadError(what, why=f"{errno_text(number)}. {why}".strip(), log=messages.text)
+
+    def _lines(self) -> dict[int, int]:
+        """Lines of the program as BCC rewrote it; it tells when it compiles once more."""
+        program, flags = self._compiled
+        with captured(output=True) as messages, _environment(self._headers):
+            handle = _compiled(program, flags, DEBUG_PREPROCESSOR)
+        if handle:
+            lib().bpf_module_destroy(handle)
+        found = original_lines(program, rewritten(messages.text))
+        return {made: line - self._first for made, line in found.items() if line > self._first}
 
     def losses(self, buffer: str) -> tuple[int, int] | None:
         """Return how many events a buffer was given and did not take; None if not counted."""
@@ -279,6 +291,52 @@ class Module:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _compiled(program: str, flags: Sequence[str], debug: int = 0) -> int:
+    """Compile; return libbcc's handle, or 0."""
+    array = (c.c_char_p * len(flags))(*(flag.encode() for flag in flags))
+    arguments = (program.encode(), debug, array, len(flags), False, None)
+    return lib().bpf_module_create_c_from_string(*arguments) or 0
+
+
+def tried(program: str, flags: Sequence[str]) -> tuple[bool, str]:
+    """Compile a program in a child process.
+
+    Where LLVM cannot make code of a program, such as of one with too large a stack, it ends the
+    process that it is in. And when a table cannot be made, BCC keeps those that were.
+
+    Returns
+    -------
+    works : bool
+    printed : str
+        What the compiler said.
+    """
+    lib()
+    with captured() as messages, warnings.catch_warnings():
+        # Python 3.12 warns of forking beside other threads. The child calls libbcc and ends.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if _compiled(program, flags) else 1)
+        try:
+            _, status = os.waitpid(child, 0)
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+    return status == 0, messages.text
+
+
+def _refused(printed: str, first: int) -> Exception:
+    """Return the error for a program that does not compile."""
+    if "could not open bpf map" in printed:
+        what = "The program's tables cannot be made."
+        if os.strerror(errno.EPERM) in printed:
+            return not_permitted(what, errno.EPERM)
+        return MapError(what, why=printed.strip())
+    why = compiler_errors(printed, first) or "BCC gives no reason"
+    return LoadError("The C text does not compile.", why=why, log=printed)
 
 
 def _lines_before(attempt: str, source: str) -> int:

@@ -66,11 +66,9 @@ def _member(field: re.Match[str], size: int) -> str:
     if kind.startswith("__rel_loc"):
         return f"int rel_loc_{name};"
     if field["array"] or size not in (1, 2, 4, 8):
-        element = "char" if "char" in kind else "u8"
-        for number in (2, 4, 8):
-            if re.search(rf"\b_*[us](?:nsigned )?{8 * number}\b", kind):
-                element = f"u{8 * number}"
-        width = 1 if element in ("char", "u8") else int(element[1:]) // 8
+        count = field["array"].strip("[]") if field["array"] else ""
+        width = size // int(count) if count.isdecimal() and int(count) else 1
+        element = "char" if re.search(r"\bchar\b", kind) and width == 1 else f"u{8 * width}"
         return f"{element} {name}[{size // width}];"
     if "*" in kind:
         return f"{kind} {name};"
