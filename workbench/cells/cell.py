@@ -208,7 +208,7 @@ class Cell:
         lost = self.losses.filter(self.losses["full"] + self.losses["forgotten"] > 0)
         if len(lost):
             shown.append(f"<b>Events were lost</b>{lost._repr_html_()}")
-        return "".join(shown) or f"<i>{self!r}</i>".replace("<bpf", "bpf").replace(">", "", 1)
+        return "".join(shown) or f"<i>{repr(self).strip('<>')}</i>"
 
 
 def bpf(
