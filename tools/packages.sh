@@ -27,7 +27,7 @@ has_library() { find /usr/lib /usr/lib64 -maxdepth 2 -name "$1" 2>/dev/null | gr
 
 makes_venvs() { "$PYTHON" -c 'import ensurepip, venv'; }
 
-bench_bcc() { has_library libbcc.so.0 && test -d /usr/lib/python3/dist-packages/bcc; }
+has_bcc() { has_library libbcc.so.0 && test -d /usr/lib/python3/dist-packages/bcc; }
 
 group_demo() {
     need python3-venv makes_venvs
@@ -46,6 +46,8 @@ group_test() {
     need iproute2 has ss
     need chromium has chromium
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
+    need python3-bpfcc has_bcc
+    need bpfcc-tools has opensnoop-bpfcc
     group_vm
 }
 
@@ -59,7 +61,7 @@ group_vm() {
 group_bench() {
     group_demo
     need bpftrace has bpftrace
-    need python3-bpfcc bench_bcc
+    need python3-bpfcc has_bcc
 }
 
 for group; do

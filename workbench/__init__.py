@@ -23,6 +23,7 @@ from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench import kinds as kinds
+    from workbench.cells.cell import bpf as bpf
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
     from workbench.own_probes import probe as probe
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.session import open_session as open
 
 _LAZY = {
+    "bpf": ("workbench.cells.cell", "bpf"),
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "probe": ("workbench.own_probes", "probe"),
@@ -47,6 +49,7 @@ __all__ = [
     "Session",
     "WorkbenchError",
     "__version__",
+    "bpf",
     "capture",
     "doctor",
     "kinds",

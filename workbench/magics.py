@@ -1,4 +1,4 @@
-"""``%load_ext workbench``: the cell magic ``%%profile``."""
+"""``%load_ext workbench``: the cell magics ``%%profile`` and ``%%bpf``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
+from workbench.cells.magic import BPF, BpfMagics
 from workbench.errors import WorkbenchError
 from workbench.profiling import HZ, profile
 from workbench.recorder_process import may_capture, prepare
@@ -85,7 +86,7 @@ def run(shell: InteractiveShell, steps: list[tuple[Any, str]]) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics, and have a recorder ready; called by ``%load_ext workbench``."""
-    shell.register_magics(WorkbenchMagics)
+    shell.register_magics(WorkbenchMagics, BpfMagics)
     if may_capture():
         prepare()
 
@@ -93,4 +94,5 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Remove the magics and the recorder; called by ``%unload_ext workbench``."""
     prepare(False)
-    shell.magics_manager.magics["cell"].pop(NAME, None)
+    for name in (NAME, BPF):
+        shell.magics_manager.magics["cell"].pop(name, None)

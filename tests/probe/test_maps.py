@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MapError, NotPermittedError
+from workbench.probe import map_access
 from workbench.probe import maps as module
 from workbench.probe.clib import lib
 from workbench.probe.maps import rows
@@ -61,7 +62,7 @@ def u64(n):
 
 def test_what_a_map_says_of_itself(obj):
     large = obj.maps["large"]
-    assert (large.type, large.key_size, large.value_size) == (module.HASH, 4, 12)
+    assert (large.type, large.key_size, large.value_size) == (map_access.HASH, 4, 12)
     assert large.max_entries == 16384
     assert large.fd < 0
     large.resize(20_000)
@@ -152,7 +153,7 @@ def test_items_of_hashes_larger_than_a_batch(loaded, count):
 
 @KERNEL
 def test_a_bucket_larger_than_the_batch(loaded, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(map_access, "BATCH", 1)
     for i in range(3000):
         loaded["large"].update(u32(i), bytes(12))
     keys, _ = loaded["large"].items()
@@ -233,7 +234,7 @@ def test_global_memory_is_the_kernels_own(loaded):
 
 
 def test_refused_is_not_permitted(obj, monkeypatch):
-    monkeypatch.setattr(module, "last_errno", lambda: 1)
+    monkeypatch.setattr(map_access, "last_errno", lambda: 1)
     with pytest.raises(NotPermittedError, match="small"):
         obj.maps["small"].lookup(u32(0))
 

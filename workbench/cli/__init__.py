@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from workbench import kinds
 from workbench._version import __version__
 from workbench.cli import commands, probe_command
+from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
 from workbench.kinds import Parameter
 
@@ -81,6 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     symbolize.add_argument("-o", "--output", help="by default NAME.symbolized.wb beside it")
     symbolize.add_argument("--force", action="store_true", help="replace an existing file")
     symbolize.set_defaults(run=commands.symbolize)
+
+    own_maps.add_to(sub.add_parser("maps", help="list or dump the maps of running captures"))
 
     report = sub.add_parser("report", help="write all views as one HTML file")
     _session(report)

@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench.errors import MapError
 from workbench.probe.clib import errno_text, last_errno, lib, not_permitted
-from workbench.probe.maps import ARRAY
+from workbench.probe.map_access import ARRAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -39,6 +39,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_object__btf": (P, P),
     "btf__raw_data": (P, P, c.POINTER(U)),
     "btf__load_vmlinux_btf": (P,),
+    "btf__load_from_kernel_by_id": (P, U),
     "btf__find_by_name_kind": (c.c_int32, P, S, U),
     "btf__type_by_id": (P, P, U),
     "btf__type_cnt": (U, P),
@@ -78,8 +79,12 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_map_update_elem": (I, I, P, P, L),
     "bpf_map_delete_elem": (I, I, P),
     "bpf_map_get_next_key": (I, I, P, P),
+    "bpf_map_lookup_and_delete_elem": (I, I, P, P),
     "bpf_map_lookup_batch": (I, I, P, P, P, P, c.POINTER(U), P),
     "bpf_map_update_batch": (I, I, P, P, c.POINTER(U), P),
+    "bpf_map_delete_batch": (I, I, P, c.POINTER(U), P),
+    "bpf_map_get_fd_by_id": (I, U),
+    "bpf_obj_get_info_by_fd": (I, I, P, c.POINTER(U)),
     "bpf_map_create": (I, I, S, U, U, U, P),
     "bpf_enable_stats": (I, I),
 }
@@ -142,7 +147,8 @@ def _printer(level: int, text: bytes, arguments: int) -> int:
 def log_capture() -> Iterator[list[str]]:
     """Collect what libbpf prints, verifier logs included, instead of writing it to stderr."""
     global _log  # noqa: PLW0603 - libbpf has one print function per process
-    lib()
+    # Anew each time: libbcc, which uses the same libbpf, sets another one.
+    lib().libbpf_set_print(c.cast(_printer, P))
     previous, _log = _log, []
     try:
         yield _log

@@ -1,8 +1,4 @@
-"""Maps of a BPF object: sized before loading, read and written after it.
-
-Keys and values are bytes of exactly the map's sizes, or numpy arrays of them; a wrong size is an
-error here, as the kernel would read beyond a short buffer.
-"""
+"""Maps of a BPF object: sized before loading, read and written after it."""
 
 from __future__ import annotations
 
@@ -15,22 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError
-from workbench.probe.clib import errno_text, last_errno, lib, not_permitted
+from workbench.probe.clib import errno_text, lib, not_permitted
+from workbench.probe.map_access import RINGBUF, MapAccess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# enum bpf_map_type, include/uapi/linux/bpf.h
-HASH, ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_HASH, PERCPU_ARRAY = 1, 2, 3, 4, 5, 6
-LRU_PERCPU_HASH = 10
-RINGBUF = 27
-_PER_CPU = {PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH}
-
-BATCH = 4096
-
 
 @dataclass(frozen=True)
-class Map:
+class Map(MapAccess):
     """A map; ``fd`` is -1 until its object is loaded."""
 
     handle: int
@@ -117,96 +106,6 @@ class Map:
         except (OSError, ValueError) as error:
             raise MapError(f"Map {self.name} cannot be mapped.", why=str(error)) from error
         return np.frombuffer(area, np.uint8)
-
-    def lookup(self, key: bytes) -> bytes | None:
-        """Return the value of a key, or None; for per-CPU maps all CPUs' values in a row."""
-        self._sized(key, self.key_size, "key")
-        value = c.create_string_buffer(self._stride())
-        if lib().bpf_map_lookup_elem(self.fd, key, value) == 0:
-            return value.raw
-        if last_errno() == errno.ENOENT:
-            return None
-        raise self._error("read")
-
-    def update(self, key: bytes, value: bytes) -> None:
-        """Set the value of a key.
-
-        Raises
-        ------
-        MapError
-            Wrong sizes, or the map is full.
-        """
-        self._sized(key, self.key_size, "key")
-        self._sized(value, self._stride(), "value")
-        self._check(lib().bpf_map_update_elem(self.fd, key, value, 0), "written")
-
-    def delete(self, key: bytes) -> bool:
-        """Remove a key; False if it was not there."""
-        self._sized(key, self.key_size, "key")
-        if lib().bpf_map_delete_elem(self.fd, key) == 0:
-            return True
-        if last_errno() == errno.ENOENT:
-            return False
-        raise self._error("written")
-
-    def items(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """All entries of a hash or array, fetched in batches (Linux 5.6).
-
-        Returns
-        -------
-        keys : uint8 array of shape (entries, key_size)
-        values : uint8 array of shape (entries, value_size)
-            For per-CPU maps (entries, CPUs * value_size rounded up to 8).
-        """
-        keys, values = [], []
-        key_size, stride = self.key_size, self._stride()
-        token = c.create_string_buffer(max(key_size, 8))
-        first, size = True, BATCH
-        while True:
-            k = np.empty((size, key_size), np.uint8)
-            v = np.empty((size, stride), np.uint8)
-            count = c.c_uint32(size)
-            err = lib().bpf_map_lookup_batch(
-                self.fd,
-                None if first else token,
-                token,
-                k.ctypes.data,
-                v.ctypes.data,
-                c.byref(count),
-                None,
-            )
-            if err and last_errno() == errno.ENOSPC:  # one bucket holds more than a batch
-                size *= 4
-                continue
-            if err and last_errno() != errno.ENOENT:
-                raise self._error("read")
-            keys.append(k[: count.value])
-            values.append(v[: count.value])
-            first = False
-            if err:
-                return np.concatenate(keys), np.concatenate(values)
-
-    def _stride(self) -> int:
-        if self.type in _PER_CPU:
-            return -(-self.value_size // 8) * 8 * int(lib().libbpf_num_possible_cpus())
-        return self.value_size
-
-    def _sized(self, data: bytes, size: int, what: str) -> None:
-        if len(data) != size:
-            raise MapError(f"Map {self.name} has a {what} of {size} bytes, not {len(data)}.")
-
-    def _check(self, err: int, verb: str) -> None:
-        if err:
-            raise self._error(verb)
-
-    def _error(self, verb: str) -> Exception:
-        number = last_errno()
-        what = f"Map {self.name} cannot be {verb}."
-        if number == errno.EPERM:
-            return not_permitted(what, number)
-        full = number in (errno.E2BIG, errno.ENOSPC)
-        advice = f"It is full: {self.max_entries} entries." if full else ""
-        return MapError(what, why=errno_text(number), advice=advice)
 
 
 def create_ring(size: int) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.probe.maps import Map
+    from workbench.probe.map_access import MapAccess
 
 PAGE = mmap.PAGESIZE
 # Offsets of u64 words in struct perf_event_mmap_page.
@@ -91,14 +91,14 @@ class PerfBuffer:
 
     Parameters
     ----------
-    events : Map
+    events : MapAccess
     size : int
         Bytes for each CPU.
     watermark : int
         Bytes that make a CPU's descriptor readable.
     """
 
-    def __init__(self, events: Map, size: int, watermark: int) -> None:
+    def __init__(self, events: MapAccess, size: int, watermark: int) -> None:
         self.buffers: list[CpuBuffer] = []
         try:
             for cpu in perf_event.online_cpus():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.errors import KernelError
 from workbench.probe.clib import lib
-from workbench.probe.maps import HASH, PERF_EVENT_ARRAY, RINGBUF
+from workbench.probe.map_access import HASH, PERF_EVENT_ARRAY, RINGBUF
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 PID_NAMESPACE = Path("/proc/self/ns/pid")

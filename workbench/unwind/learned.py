@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.unwind.table_cache import default_directory, is_private
+from workbench.cache_home import is_private
+from workbench.unwind.table_cache import default_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,7 +22,7 @@ from typing import get_args
 
 import numpy as np
 
-from workbench.cache_home import cache_home
+from workbench.cache_home import cache_home, is_private
 from workbench.elf import Elf
 from workbench.errors import ObjectFormatError
 from workbench.symbols.debug_files import DebugFiles
@@ -151,17 +151,6 @@ class TableCache:
                 with suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108
                 total -= size
-
-
-def is_private(directory: Path) -> bool:
-    """Make the directory if need be; return whether nobody else can write there."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.lstat()
-    except OSError:
-        return False
-    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    return own and not status.st_mode & 0o077
 
 
 def _made(elf: Elf, own: list[FrameSection], separate: FrameSection | None) -> UnwindTable:

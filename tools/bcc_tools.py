@@ -1,0 +1,279 @@
+"""Which of Debian's BCC tools compile and load unchanged as cells: makes docs/bcc-tools.md.
+
+Each tool runs with a class in place of BCC's that takes its C text after all substitutions, the
+places of its functions, and ends it before it waits for events. The text then goes the way of a
+``%%bpf`` cell: compiled against headers made from BTF, every function loaded.
+
+    .venv/bin/python tools/bcc_tools.py [TOOL ...]      # some tools, printed
+    .venv/bin/python tools/bcc_tools.py --write         # all of them, into docs/bcc-tools.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+FOLDER = Path("/usr/sbin")
+SUFFIX = "-bpfcc"
+MARK = "CAPTURED "
+
+# What a tool has to be given to run at all. A pid is this process's own.
+ARGUMENTS: dict[str, list[str]] = {
+    "argdist": ["-C", "p:c:malloc(size_t size):size_t:size"],
+    "biolatpcts": ["vda"],
+    "dbslower": ["mysql", "-x", "/usr/sbin/mysqld"],
+    "deadlock": ["PID"],
+    "dirtop": ["-d", "/var"],
+    "funccount": ["c:malloc"],
+    "funcinterval": ["c:malloc"],
+    "funclatency": ["c:malloc"],
+    "funcslower": ["c:malloc"],
+    "inject": ["kmalloc", "-P", "0.01"],
+    "memleak": ["-p", "PID"],
+    "stackcount": ["c:malloc"],
+    "tcpsubnet": ["127.0.0.1/8"],
+    "trace": ["c:malloc"],
+    "ttysnoop": ["/dev/null"],
+    "uflow": ["-l", "python", "PID"],
+    "ucalls": ["-L", "PID"],
+    "syscount": [],
+}
+_KINDS = {
+    "attach_kprobe": 2,
+    "attach_kretprobe": 2,
+    "attach_uprobe": 2,
+    "attach_uretprobe": 2,
+    "attach_tracepoint": 5,
+    "attach_raw_tracepoint": 17,
+    "attach_perf_event": 7,
+    "attach_perf_event_raw": 7,
+    "attach_kfunc": 26,
+    "attach_kretfunc": 26,
+    "attach_lsm": 29,
+}
+WAYS = {2: "kprobe, uprobe or USDT", 5: "tracepoint", 7: "perf event", 17: "raw tracepoint"}
+WAYS |= {26: "fentry", 29: "lsm", 1: "socket filter", 3: "tc", 6: "xdp"}
+
+
+class _Done(BaseException):
+    """The tool has set up all it needs."""
+
+
+class Capture:
+    """What a tool asked of BCC."""
+
+    def __init__(self) -> None:
+        self.programs: list[dict[str, Any]] = []
+
+    def install(self) -> None:
+        """Put a class that only takes notes in place of BCC's."""
+        from workbench.probe import tracefs
+        from workbench.probe.bcc.finder import load
+
+        bcc = load()
+        real, notes = bcc.BPF, self
+
+        class Noting(real):  # type: ignore[misc, valid-type]
+            def __init__(self, src_file="", hdr_file="", text=None, debug=0, cflags=(), **more):
+                text = Path(os.fsdecode(src_file)).read_text() if src_file else text
+                text = text.decode() if isinstance(text, bytes) else text
+                self.note = {"cflags": [os.fsdecode(f) for f in cflags], "functions": {}}
+                self.note["text"] = _usdt(bcc, more.get("usdt_contexts", ())) + text
+                notes.programs.append(self.note)
+                self.funcs, self.tables = {}, {}
+
+            def __getitem__(self, name):
+                return mock.MagicMock()
+
+            def get_table(self, *_, **__):
+                return mock.MagicMock()
+
+            def load_func(self, name, kind, *_, **__):
+                self.note["functions"].setdefault(os.fsdecode(name), kind)
+                return mock.MagicMock()
+
+            def cleanup(self):
+                pass
+
+        def attaching(kind):
+            def attach(self, *arguments, **named):
+                at = arguments[2:3] or arguments[1:2]
+                name = named.get("fn_name") or (at[0] if at else "")
+                if name:
+                    self.load_func(name, kind)
+
+            return attach
+
+        def ends(*_, **__):
+            raise _Done
+
+        for name in dir(real):
+            if name in _KINDS:
+                setattr(Noting, name, attaching(_KINDS[name]))
+            elif name.startswith(("detach_", "remove_")):
+                setattr(Noting, name, lambda *_, **__: None)
+            elif name.endswith("_poll") or name.startswith(("trace_", "ring_buffer_")):
+                setattr(Noting, name, ends)
+        with tracefs.events() as folder:
+            known = {f"{e.parent.name}:{e.name}" for e in folder.glob("*/*") if e.is_dir()}
+        symbols = [s.split()[2] for s in Path("/proc/kallsyms").read_bytes().splitlines()]
+
+        def functions(pattern):
+            import re
+
+            pattern = pattern if isinstance(pattern, bytes) else pattern.encode()
+            return [s for s in set(symbols) if re.fullmatch(pattern, s)]
+
+        Noting.get_kprobe_functions = staticmethod(functions)
+        Noting.tracepoint_exists = staticmethod(lambda c, e: f"{c}:{e}" in known)
+        Noting.support_kfunc = staticmethod(lambda: False)  # kprobes are in every tool
+        Noting.num_open_kprobes = Noting.num_open_uprobes = lambda _: 1
+        Noting.num_open_tracepoints = lambda _: 1
+        bcc.BPF = Noting
+        import time
+
+        time.sleep = ends
+
+
+def _usdt(bcc: Any, contexts: Any) -> str:
+    import ctypes as c
+
+    if not contexts:
+        return ""
+    array = (c.c_void_p * len(contexts))(*(c.c_void_p(each.get_context()) for each in contexts))
+    return (bcc.lib.bcc_usdt_genargs(array, len(contexts)) or b"").decode()
+
+
+def capture(tool: str) -> list[dict[str, Any]]:
+    """Run a tool in this process; return its programs."""
+    import curses
+
+    notes = Capture()
+    notes.install()
+    for name in ("initscr", "nocbreak", "cbreak", "noecho", "echo", "endwin", "curs_set"):
+        setattr(curses, name, mock.MagicMock())
+    words = [str(os.getppid()) if w == "PID" else w for w in ARGUMENTS.get(tool, [])]
+    sys.argv = [str(FOLDER / f"{tool}{SUFFIX}"), *words]
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except (_Done, SystemExit):
+        pass
+    except Exception as error:
+        print(f"{tool}: {type(error).__name__}: {error}", file=sys.stderr)
+    return notes.programs
+
+
+def load_all(program: dict[str, Any]) -> dict[str, Any]:
+    """Compile a program as a cell would be, and load its functions."""
+    from workbench.errors import WorkbenchError
+    from workbench.probe.bcc.attach import TYPES, by_name
+    from workbench.probe.bcc.module import Module
+
+    found: dict[str, Any] = {"compiles": False, "loaded": [], "refused": {}, "why": ""}
+    try:
+        module = Module(program["text"], cflags=program["cflags"])
+    except WorkbenchError as error:
+        return found | {"why": error.why}
+    with module:
+        found["compiles"] = True
+        for name in module.functions:
+            place = by_name(name)
+            kind = program["functions"].get(name) or (TYPES[place[0]] if place else 2)
+            try:
+                module.load(name, kind)
+                found["loaded"].append([name, kind])
+            except WorkbenchError as error:
+                found["refused"][name] = [kind, error.why.splitlines()[-1] if error.why else ""]
+    return found
+
+
+def child(tool: str) -> None:
+    """Capture a tool and load what it has; print the result for the parent."""
+    programs = capture(tool)
+    import importlib
+
+    bcc = importlib.import_module("bcc")
+    bcc.BPF = bcc.BPF.__mro__[1]
+    print(MARK + json.dumps([load_all(each) for each in programs]), flush=True)
+    os._exit(0)
+
+
+def tools() -> list[str]:
+    """Tools that are Python and have a program."""
+    found = []
+    for path in sorted(FOLDER.glob(f"*{SUFFIX}")):
+        text = path.read_text(errors="replace")
+        if text.startswith("#!") and "python" in text.split("\n", 1)[0] and "BPF(" in text:
+            found.append(path.name.removesuffix(SUFFIX))
+    return found
+
+
+def examine(tool: str) -> list[dict[str, Any]] | None:
+    """Run :func:`child` in a process of its own; None if nothing came of it."""
+    command = [sys.executable, __file__, "--child", tool]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    except subprocess.TimeoutExpired:
+        return None
+    for line in done.stdout.splitlines():
+        if line.startswith(MARK):
+            return list(json.loads(line.removeprefix(MARK)))
+    return None
+
+
+def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> str:
+    """One line of the table."""
+    if not result:
+        return f"| {tool} | no program was taken | | | {run.get(tool, '')} |"
+    compiles = all(each["compiles"] for each in result)
+    loaded = [pair for each in result for pair in each["loaded"]]
+    refused = {k: v for each in result for k, v in each["refused"].items()}
+    ways = {WAYS.get(kind, str(kind)) for _, kind in loaded}
+    ways |= {WAYS.get(kind, str(kind)) for kind, _ in refused.values()}
+    count = f"{len(loaded)} of {len(loaded) + len(refused)}" if compiles else ""
+    why = next((each["why"].splitlines()[0] for each in result if each["why"]), "")
+    verdict = "yes" if compiles else f"no: {why.replace('|', '/')[:90]}"
+    return f"| {tool} | {verdict} | {count} | {', '.join(sorted(ways))} | {run.get(tool, '')} |"
+
+
+def works(result: list[dict[str, Any]] | None) -> bool:
+    """Whether all of a tool's programs compile and all their functions load."""
+    return bool(result) and all(each["compiles"] and not each["refused"] for each in result or [])
+
+
+def main() -> int:
+    """Run as a script."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tools", nargs="*")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--child")
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "bcc-tools.json")
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child)
+    chosen = arguments.tools or tools()
+    results = {}
+    for tool in chosen:
+        results[tool] = examine(tool)
+        print(row(tool, results[tool], {}), flush=True)
+    print(f"{sum(map(works, results.values()))} of {len(results)} compile and load")
+    arguments.results.parent.mkdir(exist_ok=True)
+    arguments.results.write_text(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
