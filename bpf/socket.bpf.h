@@ -171,13 +171,4 @@ static __always_inline struct sock *wb_socket_of(long fd, __u64 *inode)
 	return BPF_CORE_READ(socket, sk);
 }
 
-/* An event that is not sent: produced, and dropped. */
-static __always_inline void wb_lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
-}
-
 #endif
