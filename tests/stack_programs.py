@@ -6,7 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
+
+import workbench as wb
 
 SOURCE = Path(__file__).parent / "kernel" / "chains.cpp"
 MODES = (
@@ -38,3 +41,15 @@ def _compiled(folder: Path, compiler: str) -> str:
         [compiler, *FLAGS, "-o", program, SOURCE, library, f"-Wl,-rpath,{folder}"], check=True
     )
     return str(program)
+
+
+def with_names(session: wb.Session) -> pl.DataFrame:
+    """Samples with their status and the names of their frames, root first."""
+    names = session["frames"].polars().unique("frame_id", keep="last")
+    flat = session["stacks"].polars().explode("frame_ids")
+    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
+    stacks = named.group_by("stack_id", maintain_order=True).agg(
+        pl.col("function").reverse().fill_null("?").alias("names")
+    )
+    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
+    return samples.join(stacks, on="stack_id", how="left")

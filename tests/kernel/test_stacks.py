@@ -8,7 +8,7 @@ import time
 
 import polars as pl
 import pytest
-from stack_programs import MODES, chains
+from stack_programs import MODES, chains, with_names
 
 import workbench as wb
 from workbench.frames.losses import stack_summary
@@ -38,18 +38,6 @@ while time.monotonic() < end:
 """
 
 
-def stacks_of(session):
-    """Samples with their status and the names of their frames, root first."""
-    names = session["frames"].polars().unique("frame_id", keep="last")
-    flat = session["stacks"].polars().explode("frame_ids")
-    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
-    stacks = named.group_by("stack_id", maintain_order=True).agg(
-        pl.col("function").reverse().fill_null("?").alias("names")
-    )
-    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
-    return samples.join(stacks, on="stack_id", how="left")
-
-
 def settled(samples):
     """Samples but for those of the first second that lack a table.
 
@@ -72,7 +60,7 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
         {"cpu": {"hz": 499}}, command=[chains(tmp_path_factory), mode, "2"],
         output=tmp_path / "s.wb",
     )  # fmt: skip
-    samples = settled(stacks_of(session))
+    samples = settled(with_names(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
     # (0.2 % of the loop that throws) its table is of no use, whoever reads it.
@@ -93,7 +81,7 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
     command = [chains(tmp_path_factory), "deeper", "1"]
     session = wb.capture({"cpu": {"hz": 499}}, command=command, output=tmp_path / "s.wb")
-    samples = stacks_of(session)
+    samples = with_names(session)
     deep = samples.filter(pl.col("stack_status") == "truncated")
     assert len(deep) > 0.5 * len(samples)
     assert all(names.to_list().count("deep") > 100 for names in deep["names"])
@@ -108,7 +96,7 @@ def test_python_of_the_system(tmp_path):
     command = ["/usr/bin/python3", "-c", BUSY]
     for name in ("first.wb", "s.wb"):  # the first time, tables are made of what it loads later
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
-    samples = stacks_of(session)
+    samples = with_names(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     assert len(whole) >= 0.995 * len(samples) > 500
     complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit

@@ -28,7 +28,7 @@ class Fake:
         if what[0] in self.fail or what in self.fail:
             raise RuntimeError(f"{what} failed")
 
-    def add_process(self, pid):
+    def add_process(self, pid, _look, _parent):
         self._try(("add", pid))
 
     def process_exited(self, pid):
