@@ -152,6 +152,10 @@ static __always_inline void wb_find_image(struct wb_mapping *m, struct file___wb
 	}
 	m->number = image->number;
 	m->blocks = image->blocks;
+	if (m->blocks == WB_PENDING) {
+		m->blocks = 0;
+		m->missing = 1;
+	}
 	image->used = m->now;
 }
 

@@ -51,6 +51,35 @@ static __always_inline void wb_python_shim(struct wb_python_scratch *s)
 	s->last = s->count;
 }
 
+/* Go on where the registers tell, if they do and the chain has not proven true. */
+static __noinline bool wb_python_entering(struct wb_python_scratch *s)
+{
+	if (!s->cframe || !wb_python_reenter(s))
+		return false;
+	if (!s->linked) { /* entered just now, no frame yet */
+		wb_python_emit(s, 0, WB_PYTHON_ENTRY | WB_PYTHON_HIDDEN);
+		s->last = s->count;
+	}
+	return true;
+}
+
+/* Begin with the next state of the thread; returns 1 if there is none. */
+static __always_inline long wb_python_next_state(struct wb_python_scratch *s)
+{
+	__u32 at = s->state_next;
+
+	if (s->count > s->last) /* what runs another interpreter was entered from C */
+		wb_python_shim(s);
+	if (at >= s->state_count || at >= WB_PYTHON_STATES)
+		return 1;
+	s->frame = s->states[at];
+	s->cframe = s->cframes[at];
+	s->state_next = at + 1;
+	if (s->cframe)
+		s->below = wb_python_below(&s->process, s->cframe);
+	return 0;
+}
+
 /* One Python frame; returns 1 at the end. */
 static long wb_python_frame_step(__u32 index, void *context)
 {
@@ -62,19 +91,21 @@ static long wb_python_frame_step(__u32 index, void *context)
 	__u8 owner;
 
 	if (!s->frame) {
-		if (s->count > s->last) /* what runs another interpreter was entered from C */
-			wb_python_shim(s);
-		at = s->state_next;
-		if (at >= s->state_count || at >= WB_PYTHON_STATES)
+		if (wb_python_entering(s))
+			return 0;
+		if (wb_python_next_state(s))
 			return 1;
-		s->frame = s->states[at];
-		s->state_next = at + 1;
+		if (!s->frame)
+			return 0;
 	}
 	if (wb_python_block(s, s->block, s->frame, p->frame_bytes))
-		return 1;
+		return !wb_python_entering(s);
 	s->frame = WB_PYTHON_WORD(s->block, p->frame_previous);
 	owner = WB_PYTHON_BYTE(s->block, p->frame_owner);
 	if (owner >= p->owner_shim) {
+		if (s->frame != s->below && wb_python_entering(s))
+			return 0;
+		s->cframe = 0;
 		wb_python_shim(s);
 		return 0;
 	}
@@ -83,10 +114,15 @@ static long wb_python_frame_step(__u32 index, void *context)
 	instruction = WB_PYTHON_WORD(s->block, p->frame_instruction);
 	word = p->frame_entry && WB_PYTHON_BYTE(s->block, p->frame_entry) ? WB_PYTHON_ENTRY : 0;
 	if (wb_python_block(s, s->code, key.code, p->code_bytes))
-		return 1;
+		return !wb_python_entering(s);
 	if (WB_PYTHON_WORD(s->code, p->object_type) != p->code_type) {
 		s->status = WB_PYTHON_BAD_CODE;
-		return 1;
+		return !wb_python_entering(s);
+	}
+	if (word & WB_PYTHON_ENTRY) {
+		if (s->frame != s->below && wb_python_entering(s))
+			return 0;
+		s->cframe = 0;
 	}
 	if (wb_python_internal(s))
 		return 0;
@@ -133,7 +169,7 @@ static __always_inline void wb_python_walk(struct wb_python_scratch *s, struct t
 
 	s->status = WB_PYTHON_COMPLETE;
 	s->count = s->last = s->state_count = s->state_next = 0;
-	s->thread = s->frame = 0;
+	s->thread = s->frame = s->cframe = 0;
 	s->key = wb_python_thread(task);
 	s->interpreter = wb_python_read(s, p->runtime + p->runtime_interpreter);
 	if (wb_python_again(s)) {

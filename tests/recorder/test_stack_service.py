@@ -11,6 +11,8 @@ from workbench.recorder.spec import Target
 from workbench.recorder.stack_service import MISSING, StackService, can_walk
 from workbench.recorder.stack_words import Samples
 
+GONE = 2**22 + 1
+
 
 class Told:
     """Something that keeps what it is told."""
@@ -56,17 +58,35 @@ def test_what_a_command_mapped_is_remembered(service, monkeypatch):
 
 
 def test_a_running_process_is_waited_for(service):
-    service.process_started(7)
-    service.prepare(Target(pid=7))
-    assert service.unwind.told == [("process_started", 7), ("wait", module.READY_S)]
+    service.process_started(GONE)
+    service.prepare(Target(pid=GONE))
+    assert service.unwind.told == [("process_started", GONE, []), ("wait", module.READY_S)]
+    assert service._namer.told == [("add_process", GONE, None, 0)]
     service.prepare(None)
     assert len(service.unwind.told) == 2
 
 
 def test_a_whole_machine(service, monkeypatch):
-    monkeypatch.setattr(module.procfs, "processes", lambda: [3, 4])
+    monkeypatch.setattr(module.procfs, "processes", lambda: [GONE, GONE + 1])
     service.prepare(Target())
-    assert service.unwind.told[:2] == [("process_started", 3), ("process_started", 4)]
+    expected = [("process_started", pid, []) for pid in (GONE, GONE + 1)]
+    assert service.unwind.told[:2] == expected
+
+
+def test_a_program_is_looked_at_when_it_starts(service):
+    """Before the threads get to it, and once for both; a fork changes nothing yet."""
+    service.process_started(os.getpid(), parent=5)
+    service.process_started(os.getpid())
+    (_, _, none), (_, pid, images) = service.unwind.told
+    assert (none, pid) == ([], os.getpid())
+    (_, _, no_look, parent), (_, _, look, _) = service._namer.told
+    assert (no_look, parent) == (None, 5)
+    assert os.stat("/proc/self/exe").st_ino in [image.key.inode for image in images]
+    assert [image.mapping for image in images] == [mapping for mapping, _ in look.files]
+    look.close()
+    for image in images:
+        assert os.fstat(image.source).st_size == image.key.size
+        image.close()
 
 
 def samples(statuses, pids=(10, 11, 12)):

@@ -28,7 +28,7 @@ class Fake:
         if what[0] in self.fail or what in self.fail:
             raise RuntimeError(f"{what} failed")
 
-    def add_process(self, pid):
+    def add_process(self, pid, _look, _parent):
         self._try(("add", pid))
 
     def process_exited(self, pid):
@@ -154,7 +154,7 @@ def test_a_symbolizer_that_raises_loses_no_sample(worker, fake, fail, left):
 
 def test_the_recorder_never_waits_for_it(worker, fake, monkeypatch):
     go = threading.Event()
-    monkeypatch.setattr(fake, "add_process", lambda _pid: go.wait(10))
+    monkeypatch.setattr(fake, "add_process", lambda *_: go.wait(10))
     worker.add_process(1)
     worker.submit(samples())
     assert worker.batches() == []

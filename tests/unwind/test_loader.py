@@ -80,6 +80,15 @@ def test_tables_come_and_go(maps):
 
 
 @pytest.mark.kernel
+def test_an_image_has_its_number_before_its_table(maps):
+    tables, key = TableMaps(maps["wb_rows"], maps["wb_images"]), ImageKey(1, 10, 1)
+    tables.name(7, key)
+    assert images(maps) == {key.packed(): (7, module.PENDING)}
+    tables.put([Table(7, key, np.arange(3, dtype=np.uint64))])
+    assert images(maps) == {key.packed(): (7, 1)}
+
+
+@pytest.mark.kernel
 def test_no_table_is_half_loaded(maps, monkeypatch):
     def fail(_data):
         raise MemoryError

@@ -23,6 +23,10 @@ class Maps:
 
     def __init__(self):
         self.loaded, self.removed, self.times, self.fail = {}, [], {}, None
+        self.named = []
+
+    def name(self, number, _key):
+        self.named.append(number)
 
     def put(self, tables):
         if self.fail:

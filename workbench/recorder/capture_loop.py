@@ -216,10 +216,10 @@ class CaptureLoop:
 
     def _take_process_events(self) -> None:
         for _, records in self._tree.drain():
-            for event, pid in self._processes.events(records):
+            for event, pid, parent in self._processes.events(records):
                 for source in self._sources:
                     if event in (FORK, EXEC):
-                        source.process_started(pid)
+                        source.process_started(pid, parent if event == FORK else 0)
                     elif event == EXIT:
                         source.process_ended(pid)
 

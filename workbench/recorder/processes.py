@@ -77,23 +77,25 @@ class ProcessTable:
             if not self._seen[tid]:
                 self._add(now, SNAPSHOT, pid, int(tid), procfs.comm(int(tid)), self._images[pid])
 
-    def events(self, records: NDArray[Any]) -> list[tuple[int, int]]:
+    def events(self, records: NDArray[Any]) -> list[tuple[int, int, int]]:
         """Take records of ``struct process_event``.
 
         Returns
         -------
-        list of (int, int)
-            (event, pid) of each record, for those who follow processes; none of new threads.
+        list of (int, int, int)
+            (event, pid, parent) of each record, for those who follow processes; none of new
+            threads.
         """
         happened = []
         for r in records:
             event, pid, tid = int(r["event"]), int(r["pid"]), int(r["tid"])
-            image = self._image(event, pid, int(r["ppid"]), r)
+            ppid = int(r["ppid"])
+            image = self._image(event, pid, ppid, r)
             exit_code = int(r["exit_code"]) if event == EXIT else None
             comm = bytes(r["comm"]).split(b"\0", 1)[0].decode("utf-8", "replace")
             self._add(int(r["ts"]) + self._offset, event, pid, tid, comm, image, exit_code)
             if event != FORK or tid == pid:
-                happened.append((event, pid))
+                happened.append((event, pid, ppid))
         return happened
 
     def _image(self, event: int, pid: int, ppid: int, record: Any) -> _Image:

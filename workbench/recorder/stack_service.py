@@ -12,6 +12,8 @@ from workbench.recorder import procfs
 from workbench.recorder.python_service import PythonService
 from workbench.recorder.stacks import StackWorker
 from workbench.schema import STACK_STATUSES
+from workbench.symbols.first_look import FirstLook
+from workbench.unwind.images import images_of_files
 from workbench.unwind.learned import recall, remember
 from workbench.unwind.loader import TableMaps
 from workbench.unwind.manager import UnwindManager
@@ -67,6 +69,7 @@ class StackService:
         self._namer = StackWorker()
         self._command: tuple[str, ...] = ()
         self._met: list[str] = []
+        self._first = FirstLook()
         if python:
             self.python = self._namer.python = PythonService(object_, self._namer.frame_table)
             self.shared |= self.python.shared
@@ -92,13 +95,23 @@ class StackService:
         if self.python is not None:
             self.python.wait(max(0.0, deadline - time.monotonic()))
 
-    def process_started(self, pid: int) -> None:
-        """A process of the target was found, was forked or has called execve."""
+    def process_started(self, pid: int, parent: int = 0) -> None:
+        """A process of the target was found or has called execve, or was forked.
+
+        Parameters
+        ----------
+        pid : int
+        parent : int, optional
+            The process that forked it. It maps the same files as that one for now, so only
+            programs that are new are looked at here, before anything else is done.
+        """
+        look = None if parent else self._first.look(pid)
         if self.unwind is not None:
-            self.unwind.process_started(pid)
+            found = images_of_files(pid, look.duplicate()) if look else []
+            self.unwind.process_started(pid, found)
+        self._namer.add_process(pid, look, parent)
         if self.python is not None:
             self.python.process_started(pid)
-        self._namer.add_process(pid)
 
     def process_ended(self, pid: int) -> None:
         """A process of the target has ended."""

@@ -97,10 +97,10 @@ class StackSource(EventSource):
         self._worker.submit(Samples(self.table, self._make_batch, copied, words))
         return self._worker.batches()
 
-    def process_started(self, pid: int) -> None:
+    def process_started(self, pid: int, parent: int = 0) -> None:
         """Read its mappings and load the tables of its files."""
         if self._leads:
-            self._worker.process_started(pid)
+            self._worker.process_started(pid, parent)
 
     def process_ended(self, pid: int) -> None:
         """Resolve what is open, e.g. code of a JIT whose map file is complete now."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.recorder.python_service import PythonService
+    from workbench.symbols.first_look import Look
     from workbench.symbols.frame_table import FrameTable
 
 MAX_CPUS = 1 << 10  # WB_MAX_CPUS
@@ -54,9 +55,18 @@ class StackWorker:
         self._thread = threading.Thread(target=self._run, name="symbolizer", daemon=True)
         self._thread.start()
 
-    def add_process(self, pid: int) -> None:
-        """Read the mappings of a process: at its start, and again after execve."""
-        self._in.put((self._symbolizer.add_process, pid))
+    def add_process(self, pid: int, look: Look | None = None, parent: int = 0) -> None:
+        """Read the mappings of a process: at its start, and again after execve.
+
+        Parameters
+        ----------
+        pid : int
+        look : Look, optional
+            What was seen of it when it started; taken over.
+        parent : int, optional
+            The process that forked it.
+        """
+        self._in.put((self._add_process, (pid, look, parent)))
 
     def exited(self, pid: int) -> None:
         """Resolve what can still be resolved of a process that has ended."""
@@ -151,6 +161,9 @@ class StackWorker:
             self._out.put(("stacks", stacks))
         self._out.put((samples.table, samples.make_batch(samples.records, numbers)))
         self._done[samples.table] += _per_cpu(samples)
+
+    def _add_process(self, process: tuple[int, Look | None, int]) -> None:
+        self._symbolizer.add_process(*process)
 
     def _take_image(self, image: tuple[int, int, str, int | bytes]) -> None:
         self._symbolizer.add_image(*image)

@@ -86,8 +86,8 @@ class EventSource(Source):
             for at in range(0, len(records), MAX_ROWS)
         ]
 
-    def process_started(self, pid: int) -> None:
-        """A process of the target was found or has called execve."""
+    def process_started(self, pid: int, parent: int = 0) -> None:
+        """A process of the target was found or has called execve, or `parent` has forked it."""
 
     def process_ended(self, pid: int) -> None:
         """A process of the target has ended."""

@@ -18,6 +18,8 @@ MAX_WITH_LINES = 256
 MAX_SYMBOLS = 1 << 24
 """Symbols in memory, about 50 bytes each with their names."""
 
+MAX_PLACES = 1 << 16
+
 VDSO = "[vdso]"
 
 
@@ -41,6 +43,7 @@ class ImageCache:
         self._proc = proc
         self._debug_files = debug_files or DebugFiles()
         self._images: dict[Identity | int, Image] = {}
+        self._places: dict[tuple[tuple[int, int], int], Image] = {}
         self._open: dict[int, Image] = {}
         self._used: dict[int, Image] = {}
         self._with_lines: dict[int, Image] = {}
@@ -58,11 +61,22 @@ class ImageCache:
             return None
         found = open_mapping(pid, mapping, self._proc)
         if found is None:
-            self.missing += 1
-            return None
+            image = self.known(mapping)
+            self.missing += image is None
+            return image
         descriptor, identity, reopen = found
         root = f"{self._proc}/{pid}/root"
-        return self._file(mapping.path, descriptor, identity, reopen, root)
+        image = self._file(mapping.path, descriptor, identity, reopen, root)
+        return self._remember(mapping, image)
+
+    def known(self, mapping: Mapping) -> Image | None:
+        """Return the image that was met last where a mapping's file lies, if there was one."""
+        return self._places.get((mapping.device, mapping.inode))
+
+    def take(self, pid: int, mapping: Mapping, descriptor: int) -> Image | None:
+        """Return the image of a mapping whose file is open; the cache takes it over."""
+        image = self.adopt(pid, mapping.path, descriptor)
+        return self._remember(mapping, image) if image else None
 
     def adopt(self, pid: int, path: str, source: int | bytes | None = None) -> Image | None:
         """Return the image of a file that somebody else found.
@@ -124,6 +138,12 @@ class ImageCache:
             image.close()
         self._open.clear()
         self._with_lines.clear()
+
+    def _remember(self, mapping: Mapping, image: Image) -> Image:
+        if len(self._places) > MAX_PLACES:
+            self._places.clear()
+        self._places[mapping.device, mapping.inode] = image
+        return image
 
     def _hold(self, image: Image) -> None:
         """Keep the file open, so that it can be read when its process is gone."""

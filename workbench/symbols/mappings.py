@@ -155,6 +155,10 @@ class MappingHistory:
             content = self._read()
         except OSError:
             return False
+        return self.add(content, now)
+
+    def add(self, content: bytes, now: int) -> bool:
+        """Take the content of the maps file as it was at a time; return whether it changed."""
         if not content or content == self._content:
             return False
         self._content = content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.symbols.image import Image
@@ -97,6 +97,8 @@ class TracedProcess:
         Addresses in anonymous code that had no name yet -> their frames and modules.
     exited : bool
         Whether it is gone.
+    unmapped : Snapshot
+        Without mappings: for as long as none were read.
     """
 
     pid: int
@@ -108,6 +110,7 @@ class TracedProcess:
     images: dict[Mapping, Image | None] = field(default_factory=dict)
     unresolved: dict[int, tuple[int, str]] = field(default_factory=dict)
     exited: bool = False
+    unmapped: Snapshot = field(default_factory=lambda: Snapshot.of(b""))
     _memos: dict[int, dict[int, int]] = field(default_factory=dict)
     _jitted: dict[int, set[int]] = field(default_factory=dict)
     _maps_pacer: Pacer = field(default_factory=Pacer)
@@ -141,10 +144,26 @@ class TracedProcess:
             # A process maps most of its libraries right after its exec.
             self._maps_pacer.done(started)
         if changed:
-            kept = {id(snapshot) for snapshot in self.maps.snapshots}
-            self._memos = {key: memo for key, memo in self._memos.items() if key in kept}
-            self._jitted = {key: keys for key, keys in self._jitted.items() if key in kept}
+            self._forget()
         return changed
+
+    def take_maps(self, content: bytes, now: int) -> None:
+        """Take mappings that were read at a time."""
+        if self.maps.add(content, now):
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drop what is known under snapshots that are gone."""
+        kept = {id(snapshot) for snapshot in (*self.maps.snapshots, self.unmapped)}
+        self._memos = {key: memo for key, memo in self._memos.items() if key in kept}
+        self._jitted = {key: keys for key, keys in self._jitted.items() if key in kept}
+
+    def inherit(self, parent: TracedProcess) -> None:
+        """Take the mappings of the process that forked this one, which has not told its own."""
+        self.status = replace(self.status, uids=parent.status.uids)
+        self.perfmap.trust(parent.status.uids)
+        self.maps.snapshots += parent.maps.snapshots[-1:]
+        self.images |= parent.images
 
     def refresh_perfmap(self, *, force: bool = False) -> bool:
         """Read the perf map on if that is due; return whether it grew.

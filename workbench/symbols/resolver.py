@@ -62,10 +62,20 @@ class UserResolver:
         self._failed = failed
         self.unnamed = 0
 
-    def open_images(self, process: TracedProcess) -> None:
-        """Open the files that a process maps now, while they can be reached."""
+    def open_images(self, process: TracedProcess, *, known: bool = False) -> None:
+        """Open the files that a process maps now, while they can be reached.
+
+        Parameters
+        ----------
+        process : TracedProcess
+        known : bool
+            Files that lie where another process's did are taken to be the same.
+        """
         snapshot = process.maps.at()
         for mapping in snapshot.mappings if snapshot else ():
+            image = self._images.known(mapping) if known and mapping.is_file else None
+            if image is not None and mapping not in process.images:
+                process.images[mapping] = image
             self._image(process, mapping)
 
     def resolve(

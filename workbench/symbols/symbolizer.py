@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from workbench.symbols.debug_files import DebugFiles
 from workbench.symbols.expansion import Expander
+from workbench.symbols.first_look import Look
 from workbench.symbols.frame_table import FrameTable
 from workbench.symbols.image import Image
 from workbench.symbols.image_cache import ImageCache
@@ -130,11 +131,19 @@ class Symbolizer:
         self._stats.kernel = self._kernel.status
         return self._stats
 
-    def add_process(self, pid: int) -> bool:
+    def add_process(self, pid: int, look: Look | None = None, parent: int = 0) -> bool:
         """Take a snapshot of a process's mappings, and open the files that it may lose.
 
         To be called at attach, after an exec, and when a process is met for the first time.
         Calling it again reads the mappings again.
+
+        Parameters
+        ----------
+        pid : int
+        look : Look, optional
+            What was seen of it before, which is taken over; it is not read again then.
+        parent : int, optional
+            The process that forked it: stands for it when it is gone already.
 
         Returns
         -------
@@ -142,7 +151,9 @@ class Symbolizer:
             Whether the process's mappings could be read.
         """
         try:
-            return self._add_process(pid)
+            if look is not None:
+                return self._take_look(pid, look)
+            return self._add_process(pid, parent)
         except Exception as error:
             self._failed(error)
             return False
@@ -351,7 +362,7 @@ class Symbolizer:
         self._stats.failures += 1
         self._stats.last_failure = f"{type(error).__name__}: {error}"
 
-    def _add_process(self, pid: int) -> bool:
+    def _add_process(self, pid: int, parent: int = 0) -> bool:
         process = self._processes.get(pid)
         if process is None or not process.is_current():
             status: Status | None = None
@@ -360,25 +371,42 @@ class Symbolizer:
             except (OSError, ValueError, IndexError):
                 if process is not None:
                     return False
-            if process is not None:
-                self.process_exited(pid)
-            process = TracedProcess.open(pid, status, self._proc)
-            # At the end: the oldest of the processes that are gone are dropped first.
-            self._processes.pop(pid, None)
-            self._processes[pid] = process
-            self._stats.processes += 1
+            process = self._open_process(pid, status)
         process.refresh_maps(force=True)
+        forked_by = self._processes.get(parent)
+        if process.maps.at() is None and forked_by is not None:
+            process.inherit(forked_by)
         process.refresh_perfmap(force=True)
         self._user.open_images(process)
+        return process.maps.at() is not None
+
+    def _open_process(self, pid: int, status: Status | None) -> TracedProcess:
+        """Begin with a process; one of the same id is gone."""
+        self.process_exited(pid)
+        process = TracedProcess.open(pid, status, self._proc)
+        # At the end: the oldest of the processes that are gone are dropped first.
+        self._processes.pop(pid, None)
+        self._processes[pid] = process
+        self._stats.processes += 1
+        return process
+
+    def _take_look(self, pid: int, look: Look) -> bool:
+        process = self._processes.get(pid)
+        if process is None or process.status.start_time != look.status.start_time:
+            process = self._open_process(pid, look.status)
+        process.take_maps(look.content, look.time_ns)
+        for mapping, descriptor in look.files:
+            process.images[mapping] = self._images.take(pid, mapping, descriptor)
+        process.refresh_perfmap(force=True)
+        self._user.open_images(process, known=True)
         return process.maps.at() is not None
 
     def _user_frames(self, pid: int, places: Addresses, time_ns: int | None) -> FrameIds:
         if pid not in self._processes:
             self._add_process(pid)
         process = self._processes[pid]
-        snapshot = process.maps.at(time_ns)
-        if snapshot is None:
-            return np.full(len(places), UNKNOWN_ID, np.uint32)
+        # One that had ended when it was first looked at may have left a perf map.
+        snapshot = process.maps.at(time_ns) or process.unmapped
         unique, inverse = np.unique(places, return_inverse=True)
         memo = process.memo(snapshot)
         found = np.array([memo.get(address, -1) for address in unique.tolist()], np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,16 @@ def images_of(
             found = _open(pid, mapping, proc)
             if found is not None:
                 yield found
+
+
+def images_of_files(pid: int, files: Iterable[tuple[Mapping, int]]) -> list[FoundImage]:
+    """Return the images of files that somebody else has opened: mappings and descriptors."""
+    found = []
+    for mapping, descriptor in files:
+        device, inode = place_of(mapping)
+        key = ImageKey(inode, os.fstat(descriptor).st_size, device)
+        found.append(FoundImage(key, pid, mapping, descriptor))
+    return found
 
 
 def place_of(mapping: Mapping) -> tuple[int, int]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 32  # WB_BLOCK_ROWS
 MAX_BLOCKS = 1 << 20  # WB_SEARCH_STEPS
+PENDING = (1 << 32) - 1  # WB_PENDING
 MAX_NUMBER = (1 << 15) - 1  # WB_MAX_IMAGES
 IMAGE = np.dtype([("number", "<u4"), ("blocks", "<u4"), ("used", "<u4"), ("pad", "<u4")])
 """``struct wb_image``."""
@@ -53,6 +54,16 @@ class TableMaps:
         self._rows = rows
         self._images = images
 
+    def name(self, number: int, key: ImageKey) -> None:
+        """Have frames of an image named by its number, before its table is loaded.
+
+        Raises
+        ------
+        KernelError
+            There is no memory.
+        """
+        self._image(number, key, PENDING)
+
     def put(self, tables: Sequence[Table]) -> None:
         """Load tables, all together; their images are known to the BPF side afterwards.
 
@@ -69,15 +80,19 @@ class TableMaps:
                 counts.append(len(made))
                 if len(made):
                     arrays[table.number] = create_array(made)
+            # Before the tables: setting these waits for all programs that run, but they are in
+            # use meanwhile. An image whose table is not there yet counts as missing.
+            for table, count in zip(tables, counts, strict=True):
+                self._image(table.number, table.key, count)
             set_inner_maps(self._rows, arrays)
         finally:
             for fd in arrays.values():
                 os.close(fd)
+
+    def _image(self, number: int, key: ImageKey, count: int) -> None:
         # As if it had just been met: what was loaded last is not to be the first to go again.
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) >> 20 & 0xFFFFFFFF
-        for table, count in zip(tables, counts, strict=True):
-            value = struct.pack("<IIII", table.number, count, now, 0)
-            self._images.update(table.key.packed(), value)
+        self._images.update(key.packed(), struct.pack("<IIII", number, count, now, 0))
 
     def remove(self, tables: Sequence[tuple[int, ImageKey]]) -> None:
         """Take out tables by number and key; walks that use one right now end with it."""

@@ -121,8 +121,17 @@ class UnwindManager:
         self._thread = threading.Thread(target=self._run, name="unwind", daemon=True)
         self._thread.start()
 
-    def process_started(self, pid: int) -> None:
-        """Load what a process runs: at the start of the capture, after fork and execve."""
+    def process_started(self, pid: int, found: list[FoundImage] | None = None) -> None:
+        """Load what a process runs: at the start of the capture, after fork and execve.
+
+        Parameters
+        ----------
+        pid : int
+        found : list of FoundImage, optional
+            Images that were found already; they are loaded first, and taken over.
+        """
+        if found:
+            self._ask(_NEEDED, self._load_all, found)
         self._ask(_AHEAD, self._started, pid)
 
     def image_missing(self, pids: NDArray[np.uint32]) -> None:
@@ -245,6 +254,9 @@ class UnwindManager:
             image = self._images[found.key] = _Known(number)
             self.stats.images += 1
             self._announce(number, found)
+            with self._maps_in_use:
+                if not self._closed:
+                    self._maps.name(number, found.key)
         rows = np.zeros(0, np.uint64)
         try:
             with Elf(found.source, found.mapping.path) as elf:
