@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from probed import OPTIONS, SOURCE, captured, last, rows
+from probed import OPTIONS, SOURCE, captured, last, missed, rows
 from programs import compiled, running
 
 import workbench as wb
