@@ -79,7 +79,10 @@ def test_fields_of_tracepoints_are_those_of_strace(tmp_path):
     )
     opened = rows(session, "sys_enter_openat")
     seen, left = iter(wanted), missed(session)
-    assert all(path in seen for path in opened["filename"].to_list())  # in that order
+    # Null where the program itself has not touched the page of the path yet: constants of ld.so.
+    paths = opened["filename"].drop_nulls().to_list()
+    assert all(path in seen for path in paths)  # in that order
+    assert left or paths[-2:] == command[1:]
     assert len(wanted) - left <= opened.height <= len(wanted)
     returned = rows(session, "sys_exit_openat").height
     assert len(wanted) - left <= returned <= len(wanted)
