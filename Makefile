@@ -123,7 +123,7 @@ types: $(VENV_DEV) ## Check types: mypy, strict
 	@$(BIN)/mypy
 
 pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(PYTEST_ARGS)
+	@tools/tests.sh $(BIN)/python $(COVERAGE) $(PYTEST_ARGS)
 
 bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json
 	@$(MAKE) --no-print-directory venv-dev bpf workload
