@@ -148,10 +148,17 @@ static __always_inline void give_back(struct room *room)
 	__sync_val_compare_and_swap(&room->busy, 1, 0);
 }
 
-/* Bit 55 tells the kernel's half of the address space on x86-64 and arm64, tagged or not. */
+/* What tells the kernel's half of the address space: on x86-64 the highest bit (with five levels of
+ * page tables the next ones vary), on arm64 the highest one that is no tag. */
+#ifdef __TARGET_ARCH_arm64
+#define KERNEL_BIT 55
+#else
+#define KERNEL_BIT 63
+#endif
+
 static __always_inline bool of_kernel(void *from, __u32 memory)
 {
-	return memory == MEMORY_KERNEL || (memory == MEMORY_EITHER && (__u64)from >> 55 & 1);
+	return memory == MEMORY_KERNEL || (memory == MEMORY_EITHER && (__u64)from >> KERNEL_BIT & 1);
 }
 
 static __always_inline long peek(void *to, __u32 size, void *from, __u32 memory)

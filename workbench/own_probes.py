@@ -45,7 +45,8 @@ def probe(
         What to take, see :mod:`workbench.probing.expressions`: ``args.file.f_inode.i_ino``,
         ``str(arg0)``, ``retval``, ``comm``. Types come from the kernel's BTF, the tracepoint's
         format, the program's DWARF or the probe's note. By default all arguments, of returns
-        ``retval``. What cannot be read is null.
+        ``retval``. What cannot be read is null, also memory of a program that is not resident
+        at that moment, such as a constant that it has not used before.
     filter : str
         Comparisons of fields with constants, joined by ``and``: ``size >= 4096 and flags & 2``.
     aggregate : str or sequence of str, optional

@@ -40,23 +40,18 @@ def test_mistakes_are_told():
 
 @pytest.mark.kernel
 @pytest.mark.usefixtures("nothing_left")
-def test_a_table_is_printed(tmp_path):
-    words = [
-        "probe",
-        "tracepoint:syscalls:sys_enter_openat",
-        "--quiet",
-        "--filter",
-        "flags & 0o100",
-    ]
-    target = tmp_path / "made here"
-    done = run(*words, "--json", "--", "sh", "-c", f"> '{target}'; exit 3")
+def test_a_table_is_printed():
+    words = ["probe", "rawtp:sched_process_exec", "--name", "execs", "--quiet"]
+    fields = ["--field", "path=str(bprm.filename)", "--filter", "str(bprm.filename) == '/bin/true'"]
+    done = run(*words, *fields, "--json", "--", "sh", "-c", "/bin/true; exit 3")
     assert done.returncode == 3
     (row,) = (json.loads(line) for line in done.stdout.splitlines())
-    assert row["filename"] == str(target)
-    counted = run(*words, "--count-by", "filename", "--", "sh", "-c", f"> '{target}'; > '{target}'")
+    assert row["path"] == "/bin/true"
+    groups = ["--count-by", "path=str(bprm.filename)"]
+    counted = run(*words, *groups, "--", "sh", "-c", "/bin/true; /bin/true; exit 0")
     assert counted.returncode == 0
-    assert "made here" in counted.stdout
-    assert counted.stdout.startswith("sys_enter_openat: tracepoint:syscalls:sys_enter_openat")
+    assert counted.stdout.startswith("execs: rawtp:sched_process_exec")
+    assert "/bin/true" in counted.stdout
 
 
 @pytest.mark.kernel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from probed import OPTIONS, SOURCE, captured, last, rows
+from probed import OPTIONS, SOURCE, captured, last, missed, rows
 from programs import compiled, running
 
 import workbench as wb
@@ -16,7 +16,11 @@ from workbench.errors import AttachError, ParameterError, WorkbenchError
 from workbench.own_probes import checked
 from workbench.recorder.probe_source import planned
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.usefixtures("nothing_left"),
+    pytest.mark.filterwarnings("ignore:.*left out .* runs"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +78,14 @@ def test_fields_of_tracepoints_are_those_of_strace(tmp_path):
         command=command,
     )
     opened = rows(session, "sys_enter_openat")
-    assert opened["filename"].to_list() == wanted
-    assert rows(session, "sys_exit_openat").height == len(wanted)
+    seen, left = iter(wanted), missed(session)
+    # Null where the program itself has not touched the page of the path yet: constants of ld.so.
+    paths = opened["filename"].drop_nulls().to_list()
+    assert all(path in seen for path in paths)  # in that order
+    assert left or paths[-2:] == command[1:]
+    assert len(wanted) - left <= opened.height <= len(wanted)
+    returned = rows(session, "sys_exit_openat").height
+    assert len(wanted) - left <= returned <= len(wanted)
     assert set(opened["flags"].to_list()) <= {0, 0o2000000}  # O_RDONLY, O_CLOEXEC
 
 
@@ -91,8 +101,9 @@ def test_texts_in_the_records_of_tracepoints_and_of_raw_ones():
         command=["sh", "-c", "/bin/true; /bin/echo >/dev/null; exit 0"],
     )
     point, raw = rows(session, "point").sort("ts"), rows(session, "raw").sort("ts")
-    assert point["filename"].to_list()[1:] == ["/bin/true", "/bin/echo"]
-    assert raw["path"].to_list() == point["filename"].to_list()
+    assert raw["path"].to_list()[1:] == ["/bin/true", "/bin/echo"]
+    assert 3 - missed(session) <= point.height <= 3
+    assert set(point["filename"].to_list()) <= set(raw["path"].to_list())
     assert (raw["own"] == raw["pid"]).all()
     assert raw["was"].to_list() == raw["pid"].to_list()
 

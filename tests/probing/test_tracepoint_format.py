@@ -21,6 +21,8 @@ format:
 \tfield:__rel_loc char[] relative;\toffset:56;\tsize:4;\tsigned:0;
 \tfield:__u8 saddr[4];\toffset:60;\tsize:4;\tsigned:0;
 \tfield:unsigned long args[6];\toffset:64;\tsize:48;\tsigned:0;
+\tfield:int dfd;\toffset:120;\tsize:8;\tsigned:0;
+\tfield:umode_t mode;\toffset:128;\tsize:8;\tsigned:0;
 \tfield:bool yes;\toffset:112;\tsize:1;\tsigned:0;
 
 print fmt: "x=%d", REC->x
@@ -41,6 +43,8 @@ def test_fields():
     assert operands["saddr"].item(3).chain == (63,)
     assert operands["args"].item(5).chain == (104,)
     assert operands["yes"].type.kind == INT
+    narrow = {n: (operands[n].type.size, operands[n].type.signed) for n in ("dfd", "mode")}
+    assert narrow == {"dfd": (4, True), "mode": (2, False)}
     assert set(found.reasons) == {"raw", "relative"}
     assert "common_type" in operands
 

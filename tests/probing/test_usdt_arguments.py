@@ -54,6 +54,8 @@ def test_constants(machine, text, value):
         ("8f@%xmm0", "floating-point"),
         ("16@%rax", "16 bytes"),
         ("4@%xmm0", "none that probes can read"),
+        ("4@$04", "none that probes can read"),  # octal, or not?
+        ("4@-08(%rbp)", "none that probes can read"),
     ],
 )
 def test_what_cannot_be_read(text, reason):

@@ -148,7 +148,13 @@ def _kernel_features() -> list[Check]:
             "The kind syscalls needs Linux 5.11 or newer.",
         ),
         Check("perf_event programs", has_program_type(PERF_EVENT), "", "The kind cpu needs them."),
-        Check("kprobes", KPROBE_PMU.exists(), "", "No kind needs them yet.", required=False),
+        Check(
+            "kprobes",
+            KPROBE_PMU.exists(),
+            "",
+            "Own probes (kprobe:) need them; rawtp: works without.",
+            required=False,
+        ),
     ]
 
 
@@ -162,7 +168,7 @@ def _environment() -> list[Check]:
             "tracefs",
             mounted is not None,
             str(mounted or "not mounted"),
-            "mount -t tracefs tracefs /sys/kernel/tracing (no kind needs it yet)",
+            "Own probes (tracepoint:) need it mounted where CAP_SYS_ADMIN is missing.",
             required=False,
         ),
         Check(

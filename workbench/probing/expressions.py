@@ -21,6 +21,7 @@ import io
 import itertools
 import keyword
 import tokenize
+import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -301,7 +302,9 @@ def _current_task() -> Operand:
 
 def _parsed(text: str) -> ast.expr:
     try:
-        return ast.parse(_members_named(text.strip()[:MAX_EXPRESSION]), mode="eval").body
+        with warnings.catch_warnings():  # "1or 2" is one
+            warnings.simplefilter("error", SyntaxWarning)
+            return ast.parse(_members_named(text.strip()[:MAX_EXPRESSION]), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ParameterError(

@@ -17,7 +17,13 @@ _LINE = re.compile(
     r"\tfield:(?P<decl>[^;]+);\toffset:(?P<offset>\d+);\tsize:(?P<size>\d+);(\tsigned:(?P<signed>\d);)?"
 )
 _DECLARATION = re.compile(r"(?P<type>.*?)\s*(?P<name>\w+)(\[(?P<count>[^\]]*)\])?$")
-COMMON = "common_"
+_NARROW = {
+    **dict.fromkeys(("int", "pid_t", "clockid_t", "key_t", "timer_t"), (4, True)),
+    **dict.fromkeys(("unsigned int", "unsigned", "u32", "uid_t", "gid_t", "qid_t"), (4, False)),
+    **dict.fromkeys(("umode_t", "unsigned short", "old_uid_t", "old_gid_t"), (2, False)),
+    **dict.fromkeys(("long", "off_t", "loff_t"), (8, True)),
+}
+"""Sizes and signs of types that the tracepoints of system calls have in fields of 8 bytes."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ def _type(  # noqa: PLR0911 - one way out per form
     if bare.endswith("*"):
         is_text = bare.removesuffix("*").strip() == "char"
         return pointer_to(CHAR if is_text else CType(VOID, "void", 0), declared), ""
+    if size == 8 and bare in _NARROW:  # registers of system calls, of which less is meant
+        return CType(INT, declared, *_NARROW[bare]), ""
     if size in (1, 2, 4, 8):
         return CType(INT, declared, size, signed), ""
     return None, ""

@@ -16,10 +16,11 @@ from workbench.probing.operands import KERNEL, USER, Operand
 from workbench.probing.registers import Registers
 
 _ARGUMENT = re.compile(r"(?:(?P<size>-?\d+)(?P<float>f)?@)?(?P<place>\[[^\]]*\]|\S+)")
-_NUMBER = r"-?(?:0x[0-9a-fA-F]+|\d+)"
+_WHOLE = r"(?:0|[1-9]\d*)"
+_NUMBER = rf"-?(?:0x[0-9a-fA-F]+|{_WHOLE})"
 _X86_CONSTANT = re.compile(rf"\$(?P<value>{_NUMBER})")
 _X86_REGISTER = re.compile(r"%(?P<name>\w+)")
-_X86_MEMORY = re.compile(rf"(?P<offset>{_NUMBER}(?:[+-]\d+)*)?\(%(?P<name>\w+)\)")
+_X86_MEMORY = re.compile(rf"(?P<offset>{_NUMBER}(?:[+-]{_WHOLE})*)?\(%(?P<name>\w+)\)")
 _ARM_CONSTANT = re.compile(rf"#?(?P<value>{_NUMBER})")
 _ARM_REGISTER = re.compile(r"(?P<name>[xw]\d+|sp)")
 _ARM_MEMORY = re.compile(rf"\[\s*(?P<name>[xw]\d+|sp)\s*(?:,\s*#?(?P<offset>{_NUMBER})\s*)?\]")
@@ -49,7 +50,7 @@ def _argument(found: re.Match[str], machine: Registers) -> Operand | str:
     memory = (_ARM_MEMORY if arm else _X86_MEMORY).fullmatch(place)
     if memory and memory["name"] in machine.offsets:
         offset = sum(
-            int(part, 0) for part in re.findall(r"[+-]?[0-9a-fx]+", memory["offset"] or "0")
+            int(part, 0) for part in re.findall(r"[+-]?[0-9a-fA-Fx]+", memory["offset"] or "0")
         )
         chain = (machine.offsets[memory["name"]], offset)
         return Operand(
