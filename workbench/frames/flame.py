@@ -125,8 +125,8 @@ def flame_tree(
         ``offcpu``, "state".
     weight : str
         What widths stand for: "weight" (events), a column of durations such as "blocked" or
-        "runnable", or "off", the sum of these two. By default "off" for ``offcpu``, else
-        "weight".
+        "runnable", or "off", the sum of these two. By default "off" for ``offcpu``,
+        "waited" for ``locks``, else "weight".
     stack : str
         Column with the stack: "waker_stack_id" draws the stacks of those who woke.
     start : str or (str, str)

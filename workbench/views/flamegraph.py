@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.frames.flame import TIME, FlameTree, flame_tree
 from workbench.frames.losses import lossy
-from workbench.frames.stacks import Start
+from workbench.frames.stacks import DEFAULTS, Start
 from workbench.views import html, units
 from workbench.views.payload import payload
 from workbench.views.tables import banner, table
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 MODULE = "flamegraph.js"
 FALLBACK_ROWS = 10
+WHAT = {
+    "blocked": "time blocked",
+    "runnable": "time waiting for a CPU",
+    "waited": "time waiting for locks",
+}
+"""Titles of flamegraphs by what is summed."""
 
 
 class Flamegraph(View):
@@ -88,7 +94,7 @@ class Flamegraph(View):
             The recording has no stacks of that kind.
         """
         tree = flame_tree(rec, kind, by, weight, stack, start)
-        options.setdefault("title", _title(kind, tree, weight, stack))
+        options.setdefault("title", _title(kind, tree, weight or DEFAULTS.get(kind, ""), stack))
         options.setdefault("notice", lossy(rec, kind))
         return cls(tree, **options)
 
@@ -146,7 +152,7 @@ class Flamegraph(View):
 def _title(kind: str, tree: FlameTree, weight: str, stack: str) -> str:
     if tree.unit != TIME:
         return f"{kind}: stacks by weight"
-    what = {"blocked": "time blocked", "runnable": "time waiting for a CPU"}.get(weight)
+    what = WHAT.get(weight)
     whose = ", by the stack that woke" if stack != "stack_id" else ""
     return f"{kind}: {what or 'time off the CPU'}{whose}"
 
