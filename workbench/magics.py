@@ -12,6 +12,7 @@ from IPython.display import display
 
 from workbench.errors import WorkbenchError
 from workbench.profiling import HZ, profile
+from workbench.recorder_process import may_capture, prepare
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -83,10 +84,13 @@ def run(shell: InteractiveShell, steps: list[tuple[Any, str]]) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the magics; called by ``%load_ext workbench``."""
+    """Add the magics, and have a recorder ready; called by ``%load_ext workbench``."""
     shell.register_magics(WorkbenchMagics)
+    if may_capture():
+        prepare()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Remove the magics; called by ``%unload_ext workbench``."""
+    """Remove the magics and the recorder; called by ``%unload_ext workbench``."""
+    prepare(False)
     shell.magics_manager.magics["cell"].pop(NAME, None)

@@ -65,7 +65,7 @@ def test_who_waited_for_whom_and_how_long_they_had_it(tmp_path, capfd, program, 
     mine = events(session, lock=address, type="futex_pi" if what == "pi" else "futex")
     waits, wakes = (mine.filter(event=event) for event in ("wait", "wake"))
     owners = pl.DataFrame(turns, ["tid", "wanted", "got", "done"], orient="row")
-    assert set(mine["tid"]) == set(owners["tid"])
+    assert set(mine["tid"]) <= set(owners["tid"])
     for tid, wanted, got, done in turns:
         # All of its waits for the lock are within the time that it wanted it.
         within = waits.filter(pl.col("ts").is_between(wanted, got), tid=tid).sort("ts")
