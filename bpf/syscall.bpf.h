@@ -11,7 +11,8 @@ struct pt_regs___x86 {
 	unsigned long di, si, dx, r10, r8, r9, orig_ax;
 } __attribute__((preserve_access_index));
 
-struct pt_regs___arm64 {
+/* Not ___arm64: libbpf has a flavour of that name, with fewer fields. */
+struct pt_regs___aarch64 {
 	__u64 regs[31];
 	__u64 orig_x0;
 	__s32 syscallno;
@@ -40,7 +41,7 @@ static __always_inline bool compat(struct task_struct *task)
 static __always_inline __s32 syscall_number(void *regs)
 {
 	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
+	struct pt_regs___aarch64 *arm64 = regs;
 
 	if (bpf_core_field_exists(x86->orig_ax))
 		return x86->orig_ax;
@@ -51,7 +52,7 @@ static __always_inline __s32 syscall_number(void *regs)
 static __always_inline void read_arguments(__u64 *args, void *regs, __u8 n)
 {
 	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
+	struct pt_regs___aarch64 *arm64 = regs;
 
 	if (bpf_core_field_exists(x86->orig_ax)) {
 		args[0] = n > 0 ? x86->di : 0;

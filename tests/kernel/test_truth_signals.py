@@ -120,8 +120,9 @@ def test_every_signal_and_who_sent_it(tmp_path, capfd, options):
     )
 
     alarm = generated.filter(signal=signal.SIGALRM)
-    assert alarm.height == got["alarm"] == 1
-    if alarm["context"][0] == "interrupt":  # some kernels send it from the task itself
+    # A timer that interrupts init is not seen on some machines, see test_truth_offcpu.py.
+    assert alarm.height <= got["alarm"] == delivered.filter(signal=signal.SIGALRM).height == 1
+    if alarm["context"].to_list() == ["interrupt"]:  # some kernels send it from the task itself
         assert alarm["sender_pid"].to_list() == [0]
     one = generated.filter(signal=signal.SIGUSR1, group=0)
     assert one.select("tid", "sender_pid", "code").rows() == [(told["tid"], me, -6)]

@@ -131,7 +131,7 @@ def flame_tree(
         "runnable", or "off", the sum of these two; of ``memory`` one of
         :data:`workbench.frames.allocations.WEIGHTS`: "size" (bytes allocated), "live" (bytes that
         were not freed), "mapped", "faults". By default "off" for ``offcpu``, "size" for
-        ``memory``, else "weight".
+        ``memory``, "waited" for ``locks``, else "weight".
     stack : str
         Column with the stack: "waker_stack_id" draws the stacks of those who woke.
     start : str or (str, str)

@@ -90,7 +90,7 @@ COUNT = "weight"
 SUMS = {"off": ("blocked", "runnable")}
 """Weights that are sums of columns."""
 
-DEFAULTS = {"offcpu": "off", "memory": "size"}
+DEFAULTS = {"offcpu": "off", "memory": "size", "locks": "waited"}
 """What is summed for a kind where nothing is said and it is not events."""
 
 _PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 MODULE = "flamegraph.js"
 FALLBACK_ROWS = 10
+WHAT = {
+    "blocked": "time blocked",
+    "runnable": "time waiting for a CPU",
+    "waited": "time waiting for locks",
+}
+"""Titles of flamegraphs by what is summed."""
 
 
 class Flamegraph(View):
@@ -90,7 +96,7 @@ class Flamegraph(View):
             The recording has no stacks of that kind.
         """
         tree = flame_tree(rec, kind, by, weight, stack, start)
-        options.setdefault("title", _title(kind, tree, weight, stack))
+        options.setdefault("title", _title(kind, tree, weight or DEFAULTS.get(kind, ""), stack))
         options.setdefault("notice", shortcomings(rec, kind))
         return cls(tree, **options)
 
@@ -150,7 +156,7 @@ def _title(kind: str, tree: FlameTree, weight: str, stack: str) -> str:
         return f"{kind}: {MEANINGS[weight or DEFAULTS[kind]]}"
     if tree.unit != TIME:
         return f"{kind}: stacks by weight"
-    what = {"blocked": "time blocked", "runnable": "time waiting for a CPU"}.get(weight)
+    what = WHAT.get(weight)
     whose = ", by the stack that woke" if stack != "stack_id" else ""
     return f"{kind}: {what or 'time off the CPU'}{whose}"
 
