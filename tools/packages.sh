@@ -43,6 +43,8 @@ group_test() {
     group_demo
     need bpftool has bpftool
     need strace has strace
+    need mount has losetup
+    need e2fsprogs has mkfs.ext4
     need chromium has chromium
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
 }
