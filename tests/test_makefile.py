@@ -78,7 +78,7 @@ def compiled(output: str) -> list[str]:
 def test_second_build_does_nothing(copy):
     first = build(copy)
     assert compiled(first) == programs(copy)
-    assert re.findall(r"-DWB_STACKS -c bpf/(\w+)", first) == ["syscalls"]
+    assert re.findall(r"-DWB_STACKS -c bpf/(\w+)", first) == ["files", "syscalls"]
     assert (copy / "workbench/demo/slow-api").exists()
     assert "fake-compiler" not in build(copy)
 

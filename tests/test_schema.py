@@ -10,7 +10,7 @@ from workbench import schema
 from workbench.schema import DERIVED, SIDE_TABLES, TYPEDEFS, Column, arrow_field, arrow_schema
 
 BPF = Path(__file__).parent.parent / "bpf"
-WIDTH = {"__u16": 2, "__u32": 4, "__u64": 8, "__s64": 8}
+WIDTH = {"__u16": 2, "__u32": 4, "__s32": 4, "__u64": 8, "__s64": 8}
 
 
 def c_typedefs():

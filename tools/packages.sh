@@ -44,6 +44,8 @@ group_test() {
     need bpftool has bpftool
     need strace has strace
     need iproute2 has ss
+    need mount has losetup
+    need e2fsprogs has mkfs.ext4
     need chromium has chromium
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     need python3-bpfcc has_bcc

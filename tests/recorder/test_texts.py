@@ -11,7 +11,7 @@ from workbench.recorder.texts import DeviceNames, dictionary
 @given(st.lists(st.integers(0, 5)), st.lists(st.sampled_from("abc"), min_size=6, max_size=6))
 def test_a_dictionary_says_what_the_list_says(numbers, texts):
     array = np.array(numbers, np.uint32)
-    made = dictionary(array, [texts[number] for number in np.unique(array)])
+    made = dictionary(array, texts.__getitem__)
     made.validate(full=True)
     assert made.to_pylist() == [texts[number] for number in numbers]
     assert len(set(made.dictionary.to_pylist())) == len(made.dictionary)

@@ -64,10 +64,9 @@ class PathTable:
 
     def encode(self, numbers: Any) -> Any:
         """Return an array of numbers of paths as a dictionary array of texts."""
-        distinct = np.unique(numbers)
-        if len(distinct) and distinct[-1] == UNKNOWN:
+        if (numbers == UNKNOWN).any():
             self._make_room()
-        return dictionary(numbers, [self.text(int(number)) for number in distinct])
+        return dictionary(numbers, self.text)
 
     def close(self) -> None:
         """Leave the map alone from now on: its object goes. Safe to call twice."""

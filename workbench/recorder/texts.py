@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,25 @@ class DeviceNames:
 
     def encode(self, numbers: Any) -> Any:
         """Return an array of device numbers as a dictionary array of names."""
-        return dictionary(numbers, [self.name(int(number)) for number in np.unique(numbers)])
+        return dictionary(numbers, self.name)
 
 
-def dictionary(numbers: Any, texts: list[str]) -> Any:
-    """Return numbers as a dictionary array.
+def dictionary(numbers: Any, text: Callable[[int], str]) -> Any:
+    """Return numbers as a dictionary array of texts.
 
     Parameters
     ----------
     numbers : integer array
-    texts : list of str
-        One for each distinct number, in the order of the numbers. Equal ones become one entry.
+    text : callable
+        Text of a number; asked once for each distinct one, in their order. Numbers of equal texts
+        become one entry.
     """
     import pyarrow as pa
 
-    _, codes = np.unique(numbers, return_inverse=True)
+    distinct, codes = np.unique(numbers, return_inverse=True)
     values: dict[str, int] = {}
-    merged = np.array([values.setdefault(text, len(values)) for text in texts], np.int32)
-    taken = merged[codes] if len(texts) else np.zeros(0, np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(taken), pa.array(list(values), pa.string()))
+    texts = (text(number) for number in distinct.tolist())
+    merged = np.array([values.setdefault(each, len(values)) for each in texts], np.int32)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(merged[codes]), pa.array(list(values), pa.string())
+    )
