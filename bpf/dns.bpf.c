@@ -12,7 +12,7 @@ const volatile __u16 dns_port = 53;
 
 #define NAME_SIZE 256  /* 255 at most: RFC 1035, 2.3.4 */
 #define MAX_LABELS 128 /* a label and its length take two bytes at least */
-#define MAX_MESSAGES 16
+#define MAX_MESSAGES 4 /* of one call: resolvers send two; each one more is walked by the verifier */
 #define FIXED 4        /* type and class of the question */
 
 struct header { /* RFC 1035, 4.1.1 */

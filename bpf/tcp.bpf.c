@@ -22,7 +22,7 @@ struct {
 	__type(value, struct note);
 } notes SEC(".maps");
 
-/* Connections that wait for accept(): nothing that the kernel shows at the accept gives the socket
+/* Connections that wait for accept(), beyond any listener's backlog: nothing that the kernel shows at the accept gives the socket
  * in a way that the verifier trusts with its storage, so they are found by address. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -93,10 +93,8 @@ static __always_inline void wait_for_accept(const struct sock *sk, struct note *
 	__u64 key = (__u64)sk;
 
 	note->waits = 1;
-	if (bpf_map_update_elem(&waiting, &key, note, BPF_ANY)) {
-		note->waits = 0;
-		wb_lose(WB_DROP_MAP_FULL);
-	}
+	if (bpf_map_update_elem(&waiting, &key, note, BPF_ANY))
+		note->waits = 0; /* its accept will be partial */
 }
 
 static __always_inline void forget(const struct sock *sk)

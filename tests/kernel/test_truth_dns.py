@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from dns_messages import SERVER, query
 from network_space import two_hosts
+from sendmmsg import SENDMMSG
 
 import workbench as wb
 from workbench.frames import dns
@@ -129,6 +131,20 @@ def test_lookups_of_the_c_library(tmp_path, capfd):
         ("no.example.org", "AAAA", 1, 1, 1),
     }
     assert found["p50"].null_count() == 0
+
+
+def test_queries_of_one_call_that_are_too_many_are_counted(tmp_path):
+    asked = [query(n, f"n{n}.org") for n in range(7)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        code = f"{SENDMMSG}\nclient.connect(('127.0.0.1', {port}))\nsend_all(client, {asked})"
+        command = [sys.executable, "-c", code]
+        session = wb.capture("dns", command=command, output=tmp_path / "s.wb", dns_port=port)
+        assert [server.recv(100) for _ in asked] == asked
+    assert session["dns"].polars()["qname"].to_list() == [f"n{n}.org" for n in range(4)]
+    losses = session.losses.filter(kind="dns")
+    assert (losses["produced"].sum(), losses["dropped"].sum()) == (7, 3)
 
 
 HOSTILE = """

@@ -8,6 +8,7 @@ import sys
 
 import polars as pl
 import pytest
+from sendmmsg import SENDMMSG
 
 import workbench as wb
 from workbench.frames import sockets
@@ -126,24 +127,7 @@ def test_all_forms_of_calls(tmp_path):
 
 def test_several_messages_in_a_call(tmp_path, capfd):
     """As the C library's resolver sends them."""
-    code = """
-import ctypes, socket
-class iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_char_p), ("size", ctypes.c_size_t)]
-class msghdr(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_void_p), ("length", ctypes.c_uint),
-                ("iov", ctypes.POINTER(iovec)), ("count", ctypes.c_size_t),
-                ("control", ctypes.c_void_p), ("size", ctypes.c_size_t), ("flags", ctypes.c_int)]
-class mmsghdr(ctypes.Structure): _fields_ = [("header", msghdr), ("length", ctypes.c_uint)]
-server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-server.bind(("127.0.0.1", 0))
-client.connect(server.getsockname())
-all = (mmsghdr * 100)()
-for n, one in enumerate(all):
-    one.header.iov = ctypes.pointer(iovec(b"x" * 200, n + 1))
-    one.header.count = 1
-libc = ctypes.CDLL(None)
-print(libc.sendmmsg(client.fileno(), all, 100, 0))
-"""
+    code = SENDMMSG + "print(send_all(client, [b'x' * (n + 1) for n in range(100)]))"
     found = rows(capture(tmp_path, code), name="sendmmsg")
     assert capfd.readouterr().out == "100\n"
     assert found.select("messages", "bytes", "ret").rows() == [(100, 5050, 100)]

@@ -1,4 +1,9 @@
-"""TCP connections: their lives, times, bytes, losses and resets."""
+"""TCP connections: their lives, times, bytes, losses and resets.
+
+Of a process tree, sockets that are open when the capture begins are known from the start. Targets
+that are named by cgroup or thread name own such a socket from its first use on; what connects to a
+listener of theirs that was there before is known once it is accepted.
+"""
 
 from __future__ import annotations
 
