@@ -340,28 +340,21 @@ def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> 
     return f"| {tool} | {verdict} | {count} | {', '.join(sorted(ways))} | {run.get(tool, '')} |"
 
 
-def works(result: list[dict[str, Any]] | None) -> bool:
-    """Whether all of a tool's programs compile and all their functions load."""
-    return bool(result) and all(each["compiles"] and not each["refused"] for each in result or [])
-
-
-def document(results: dict[str, Any]) -> str:
+def document(rows: list[str]) -> str:
     """Return the page with the table."""
     from workbench.probe.bcc import headers
 
-    rows = [row(tool, result, RUN) for tool, result in sorted(results.items())]
-    kernel = f"Linux {platform.release()}, {platform.machine()}"
-    against = "headers made from BTF" if headers.find().made else "the kernel's own headers"
-    compiled = sum(bool(r) and all(each["compiles"] for each in r) for r in results.values())
-    loaded = sum(map(works, results.values()))
+    cells = [[cell.strip() for cell in each.strip("| ").split("|")] for each in rows]
+    compiled = [each for each in cells if each[1] == "yes"]
+    loaded = [each for each in compiled if len(set(each[2].split(" of "))) == 1]
     return PAGE.format(
-        kernel=kernel,
-        headers=against,
-        tools=len(results),
-        compiled=compiled,
-        loaded=loaded,
+        kernel=f"Linux {platform.release()}, {platform.machine()}",
+        headers="headers made from BTF" if headers.find().made else "the kernel's own headers",
+        tools=len(rows),
+        compiled=len(compiled),
+        loaded=len(loaded),
         run=len(RUN),
-        rows="\n".join(rows),
+        rows="\n".join(sorted(rows)),
     )
 
 
@@ -371,22 +364,16 @@ def main() -> int:
     parser.add_argument("tools", nargs="*")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--child")
-    parser.add_argument("--results", type=Path, default=ROOT / "build" / "bcc-tools.json")
     arguments = parser.parse_args()
     if arguments.child:
         child(arguments.child, arguments.tools)
-    if arguments.write and arguments.results.exists():
-        results = json.loads(arguments.results.read_text())
-        DOCUMENT.write_text(document(results))
-        return 0
-    chosen = arguments.tools or tools()
-    results = {}
-    for tool in chosen:
-        results[tool] = examine(tool)
-        print(row(tool, results[tool], {}), flush=True)
-    print(f"{sum(map(works, results.values()))} of {len(results)} compile and load")
-    arguments.results.parent.mkdir(exist_ok=True)
-    arguments.results.write_text(json.dumps(results))
+    rows = []
+    for tool in arguments.tools or tools():
+        rows.append(row(tool, examine(tool), RUN))
+        print(rows[-1], flush=True)
+    if arguments.write:
+        DOCUMENT.parent.mkdir(exist_ok=True)
+        DOCUMENT.write_text(document(rows))
     return 0
 
 
