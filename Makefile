@@ -9,6 +9,8 @@ LLVM_STRIP ?= llvm-strip
 PYTEST_ARGS ?=
 COVERAGE ?= 90
 SECONDS ?= 5
+# A Python that Debian has in a later release, for the tests of Python frames.
+NEXT_PYTHON ?= 3.14
 
 export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -61,8 +63,11 @@ test: ## Set up, then check style and types and run all tests with coverage
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory pytest
 
+# Fetching the next Python waits for the network, as does the environment: side by side. The tests
+# say what they leave out without it.
 setup: packages-test ## Install what is missing, compile the BPF objects and the workload
-	@$(MAKE) --no-print-directory venv-dev bpf workload
+	@$(if $(NEXT_PYTHON),tools/debian-python.sh $(NEXT_PYTHON) &) \
+		$(MAKE) --no-print-directory venv-dev bpf workload; status=$$?; wait; exit $$status
 
 packages-demo packages-test packages-bench: packages-%:
 	@tools/packages.sh $*
@@ -118,7 +123,7 @@ types: $(VENV_DEV) ## Check types: mypy, strict
 	@$(BIN)/mypy
 
 pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(PYTEST_ARGS)
+	@tools/tests.sh $(BIN)/python $(COVERAGE) $(PYTEST_ARGS)
 
 bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json
 	@$(MAKE) --no-print-directory venv-dev bpf workload

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 WORKBENCH = "workbench"
 COLUMNS = {"total": "seconds", "runs_text": "from … to", "steps": "of which", "note": ""}
+PREPARED = "workbench, prepared"
 ROWS = {
     WORKBENCH: ("python", "cpu, native and Python stacks"),
+    PREPARED: ("prepared", "the same, after wb.prepare() or %load_ext workbench"),
     "workbench, native": ("native", "cpu without the frames of Python"),
     "workbench, kernel": ("kernel", "cpu without user stacks"),
 }

@@ -46,10 +46,11 @@ def programs(folder: Path) -> list[Program]:
 
 
 def pythons() -> list[Program]:
-    """Python of the system, those of pyenv, and those that the environment names."""
+    """Python of the system, of pyenv, of tools/debian-python.sh, and those in the environment."""
     named = [text.split() for text in os.environ.get(PYTHONS, "").split(";") if text.strip()]
     home = Path.home() / ".pyenv" / "versions"
-    commands = [["/usr/bin/python3"], *([str(p)] for p in sorted(home.glob("*/bin/python3")))]
+    paths = [*home.glob("*/bin/python3"), *(ROOT / "build").glob("python3.*/bin/python3.*")]
+    commands = [["/usr/bin/python3"], *([str(path)] for path in sorted(paths))]
     code = (SOURCES / "busy.py").read_text()
     found, missing = [], []
     for command in [*commands, *named]:

@@ -4,8 +4,8 @@
  *	long frames = wb_python_stack(task, words, WB_PYTHON_FRAMES);
  *
  * User space (workbench.pystacks) finds the interpreter of a process and where its fields lie, and
- * puts that into wb_python; a process that is not in there has no Python frames. Each frame gives
- * two words, leaf first:
+ * puts that into wb_python; a process that is not in there, nor was forked by one that is, has no
+ * Python frames. Each frame gives two words, leaf first:
  *
  *	0  address of the code object
  *	1  bits 0-31 offset of the instruction from co_code_adaptive in bytes, signed (negative
@@ -173,6 +173,8 @@ static long wb_python_stack(struct task_struct *task, __u64 *words, __u32 max_fr
 	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop))
 		return 0;
 	process = bpf_map_lookup_elem(&wb_python, &tgid);
+	if (!process)
+		process = wb_python_inherited(task);
 	if (!process || !max_frames)
 		return 0;
 	s = wb_python_claim();

@@ -48,6 +48,45 @@ static __always_inline __u64 wb_python_thread(struct task_struct *task)
 }
 #endif
 
+#define WB_PYTHON_FORKNOEXEC 0x40 /* PF_FORKNOEXEC, include/linux/sched.h */
+
+struct mm_struct___python {
+	unsigned long start_code, start_stack;
+} __attribute__((preserve_access_index));
+
+struct task_struct___family {
+	unsigned int flags;
+	int tgid;
+	struct task_struct___family *group_leader, *real_parent;
+	struct mm_struct___python *mm;
+} __attribute__((preserve_access_index));
+
+/* What is known of the parent of a process that was forked just now, and has not called execve: it
+ * has the parent's memory. The addresses, which are random for each execve, show that it is the
+ * parent indeed, and not who took the process over when the parent had ended. */
+static __always_inline struct wb_python_process *wb_python_inherited(struct task_struct *task)
+{
+	struct task_struct___family *leader, *parent;
+	struct wb_python_process *process;
+	struct mm_struct___python *mm, *other;
+	__u32 tgid;
+
+	leader = BPF_CORE_READ((struct task_struct___family *)task, group_leader);
+	if (!(BPF_CORE_READ(leader, flags) & WB_PYTHON_FORKNOEXEC))
+		return NULL;
+	parent = BPF_CORE_READ(leader, real_parent);
+	tgid = BPF_CORE_READ(parent, tgid);
+	process = bpf_map_lookup_elem(&wb_python, &tgid);
+	if (!process)
+		return NULL;
+	mm = BPF_CORE_READ((struct task_struct___family *)task, mm);
+	other = BPF_CORE_READ(parent, mm);
+	if (BPF_CORE_READ(mm, start_stack) != BPF_CORE_READ(other, start_stack) ||
+	    BPF_CORE_READ(mm, start_code) != BPF_CORE_READ(other, start_code))
+		return NULL;
+	return process;
+}
+
 /* Remember the frame of a thread state of this thread. The one that is active goes first: it
  * runs, the others wait for a call that led to another interpreter. Lists start with the newest. */
 static __always_inline void wb_python_remember(struct wb_python_scratch *s, __u64 frame, bool active)

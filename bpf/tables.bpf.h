@@ -17,14 +17,17 @@ enum wb_rule {
 	WB_RULE_DRAP,   /* CFA = *(rbp - cfa): a function that realigned its stack */
 	WB_RULE_BAD,    /* cannot be expressed */
 	WB_RULE_FP,     /* no table here: frame pointers */
+	WB_RULE_RBX,    /* CFA = rbx + cfa: lazy binding in glibc's dynamic linker */
 };
 enum wb_rule *wb_enum_rule __attribute__((unused));
 
-/* A row: file offset << 0, rule << 32, cfa << 36 (16 bits), rbp << 52 (8 bits). */
+/* A row: file offset << 0, rule << 32, cfa << 36 (16 bits), rbp << 52 (8 bits), rbx << 60. */
 #define WB_ROW_RULE(row) (((row) >> 32) & 15)
 #define WB_ROW_CFA(row) (((row) >> 36) & 0xffff)
 #define WB_ROW_RBP(row) (((row) >> 52) & 0xff)
+#define WB_ROW_RBX(row) (((row) >> 60) & 15)
 #define WB_ROW_OF(rule) ((__u64)(rule) << 32)
+#define WB_RBX_LOST 1 /* the caller's rbx is at no place that a row can say */
 
 #define WB_BLOCK_ROWS 32
 #define WB_BLOCK_STEPS 5  /* 2^5 = 32 */

@@ -29,17 +29,23 @@ enum wb_stack_status {
 	WB_STACK_IMAGE_MISSING,     /* code of a file whose table is not loaded (yet) */
 	WB_STACK_KERNEL_ONLY,       /* no user part was asked for, or the task has none */
 	WB_STACK_UNSUPPORTED,       /* this machine, or this kind of task, cannot be walked */
+	/* Of stacks that reach the root, and whose last Python word says that frames of it are
+	 * missing: told by user space (workbench/recorder/stack_words.py). */
+	WB_STACK_PYTHON_TRUNCATED,  /* WB_STACK_DEPTH Python frames, and more to come */
+	WB_STACK_PYTHON_INCOMPLETE, /* Python frames that could not be read */
 };
 enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
 
 #define USER32_CS 0x23 /* arch/x86/include/asm/segment.h */
 
 struct pt_regs___wb {
-	unsigned long bp, di, ip, cs, sp;
+	unsigned long bp, bx, di, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
 struct wb_walk {
-	__u64 pc, sp, bp, di;
+	__u64 pc, sp, bp;
+	__u64 bx_at;     /* where the frame's rbx lies; 0: in the register; or WB_NOWHERE */
+	__u64 registers; /* struct pt_regs of the task: what few frames need is read there */
 	__u64 start_stack; /* of the process: rsp at its first instruction */
 	__u32 returned; /* 1: pc is a return address */
 	__u32 depth;
@@ -56,6 +62,8 @@ struct {
 	__type(key, __u32);
 	__type(value, struct wb_walk);
 } wb_walks SEC(".maps");
+
+#define WB_NOWHERE 1 /* no place of a saved register, which are aligned */
 
 /* What a step of bpf_loop() gets. */
 struct wb_walk_context {
@@ -84,6 +92,7 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 	if (wb_read_user(w->sp + 120, registers, sizeof(registers)))
 		return wb_end(w, WB_STACK_READ_FAULT);
 	w->bp = registers[0];
+	w->bx_at = w->sp + 128;
 	w->sp = registers[5];
 	w->pc = registers[6];
 	w->returned = 0;
@@ -146,11 +155,12 @@ static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
 /* In vfork(), the parent waits with its return address in rdi (the child uses the stack). */
 static __always_inline long wb_step_vfork(struct wb_walk *w)
 {
+	struct pt_regs___wb *registers = (void *)w->registers;
 	__u64 code;
 
 	if (w->returned || wb_read_user(w->pc - 8, &code, sizeof(code)) || code != CODE_VFORK)
 		return wb_end(w, WB_STACK_BAD_RULE);
-	w->pc = w->di;
+	w->pc = BPF_CORE_READ(registers, di);
 	w->returned = 1;
 	return 0;
 }
@@ -178,6 +188,30 @@ static __always_inline long wb_step_frame(struct wb_walk *w, __u64 cfa, __u64 sa
 	return 0;
 }
 
+/* The caller's rbx: where it is saved, so far as the row knows. Most frames never need it. */
+static __always_inline void wb_note_rbx(struct wb_walk *w, __u64 base, __u32 saved)
+{
+	if (saved == WB_RBX_LOST)
+		w->bx_at = WB_NOWHERE;
+	else if (saved)
+		w->bx_at = base - 8 * saved;
+}
+
+static __always_inline long wb_step_rbx(struct wb_walk *w, __u64 cfa, __u64 row)
+{
+	struct pt_regs___wb *registers = (void *)w->registers;
+	__u64 bx;
+
+	if (w->bx_at == WB_NOWHERE)
+		return wb_end(w, WB_STACK_BAD_RULE);
+	if (!w->bx_at)
+		bx = BPF_CORE_READ(registers, bx);
+	else if (wb_read_user(w->bx_at, &bx, sizeof(bx)))
+		return wb_end(w, WB_STACK_READ_FAULT);
+	wb_note_rbx(w, bx + cfa, WB_ROW_RBX(row));
+	return wb_step_frame(w, bx + cfa, WB_ROW_RBP(row) * 8);
+}
+
 static __always_inline long wb_step_frame_pointer(struct wb_walk *w)
 {
 	/* The System V ABI (3.4.1) marks the outermost frame by rbp = 0. Code of files has it from
@@ -186,17 +220,19 @@ static __always_inline long wb_step_frame_pointer(struct wb_walk *w)
 		return wb_end(w, WB_STACK_COMPLETE);
 	if (w->bp < w->sp)
 		return wb_end(w, WB_STACK_FRAME_POINTER_END);
+	w->bx_at = WB_NOWHERE;
 	return wb_step_frame(w, w->bp + 16, 16);
 }
 
-static __always_inline long wb_step_drap(struct wb_walk *w, __u64 cfa_at, __u64 saved)
+static __always_inline long wb_step_drap(struct wb_walk *w, __u64 cfa_at, __u64 row)
 {
 	__u64 cfa, bp = w->bp;
 
 	if (wb_read_user(bp - cfa_at, &cfa, sizeof(cfa)))
 		return wb_end(w, WB_STACK_READ_FAULT);
-	if (saved && wb_read_user(w->bp, &bp, sizeof(bp)))
+	if (WB_ROW_RBP(row) && wb_read_user(w->bp, &bp, sizeof(bp)))
 		return wb_end(w, WB_STACK_READ_FAULT);
+	wb_note_rbx(w, w->bp, WB_ROW_RBX(row));
 	if (wb_step_frame(w, cfa, 0))
 		return 1;
 	w->bp = bp;
@@ -221,19 +257,27 @@ static __always_inline long wb_step(struct wb_walk *w, __u64 row)
 	}
 	switch (rule) {
 	case WB_RULE_RSP:
-		return wb_step_frame(w, w->sp + cfa, saved);
+		cfa += w->sp;
+		break;
 	case WB_RULE_RBP:
-		return wb_step_frame(w, w->bp + cfa, saved);
+		cfa += w->bp;
+		break;
+	case WB_RULE_RBX:
+		return wb_step_rbx(w, cfa, row);
 	case WB_RULE_PLT:
-		return wb_step_frame(w, w->sp + 8 + ((w->pc & 15) >= cfa / 8 ? 8 : 0), 0);
+		cfa = w->sp + 8 + ((w->pc & 15) >= cfa / 8 ? 8 : 0);
+		break;
 	case WB_RULE_SIGNAL:
 		return wb_step_signal(w);
 	case WB_RULE_DRAP:
-		return wb_step_drap(w, cfa, saved);
+		return wb_step_drap(w, cfa, row);
 	case WB_RULE_END:
 		return wb_end(w, WB_STACK_COMPLETE);
+	default:
+		return wb_step_vfork(w);
 	}
-	return wb_step_vfork(w);
+	wb_note_rbx(w, cfa, WB_ROW_RBX(row));
+	return wb_step_frame(w, cfa, saved);
 }
 
 static long wb_walk_step(__u32 i, struct wb_walk_context *context)
@@ -263,7 +307,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	struct mm_struct___wb *mm = (void *)BPF_CORE_READ(task, mm);
 	struct pt_regs___wb *registers;
 
-	w->depth = w->returned = w->map.missing = 0;
+	w->depth = w->returned = w->map.missing = w->bx_at = 0;
 	w->status = WB_STACK_KERNEL_ONLY;
 	if (!mm)
 		return -1;
@@ -271,7 +315,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	w->pc = BPF_CORE_READ(registers, ip);
 	w->sp = BPF_CORE_READ(registers, sp);
 	w->bp = BPF_CORE_READ(registers, bp);
-	w->di = BPF_CORE_READ(registers, di);
+	w->registers = (__u64)registers;
 	w->start_stack = BPF_CORE_READ(mm, start_stack);
 	if (!w->pc) /* a worker of io_uring: user memory, but no user code */
 		return -1;

@@ -58,8 +58,12 @@ def loaded() -> dict[str, set[int]]:
 
 
 def _bpftool(what: str) -> list[dict[str, Any]]:
-    done = subprocess.run(["bpftool", "-j", what, "list"], check=True, capture_output=True)
-    return json.loads(done.stdout or b"[]") or []
+    for _ in range(20):
+        done = subprocess.run(["bpftool", "-j", what, "list"], check=False, capture_output=True)
+        if not done.returncode:
+            return json.loads(done.stdout or b"[]") or []
+        time.sleep(0.1)  # it fails where one of them goes while it lists them
+    raise AssertionError(f"bpftool {what} list: {done.stdout!r} {done.stderr!r}")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 P, U64 = c.c_void_p, c.c_uint64
-_RBP, _RETURN = 6, 16
+_RBX, _RBP, _RETURN = 3, 6, 16
 _ELF_C_READ = 1
 
 
@@ -74,8 +74,8 @@ class Frames:
             self._cfi = self._dw.dwarf_getcfi_elf(self._elf)
         assert self._cfi
 
-    def at(self, address: int) -> tuple[int, int, Ops, Ops | None, Ops] | None:
-        """Return what holds: start, end, and the places of CFA, rbp and return address.
+    def at(self, address: int) -> tuple[int, int, Ops, Ops | None, Ops, Ops | None] | None:
+        """Return what holds: start, end, and the places of CFA, rbp, return address and rbx.
 
         A place is a DWARF expression. () is no place: undefined, or as it was for None.
         """
@@ -86,9 +86,9 @@ class Frames:
         ops, count = _OPS(), c.c_size_t()
         bad = self._dw.dwarf_frame_cfa(frame, c.byref(ops), c.byref(count))
         cfa = () if bad else _read(ops, count)
-        places = [self._register(frame, number) for number in (_RBP, _RETURN)]
+        places = [self._register(frame, number) for number in (_RBP, _RETURN, _RBX)]
         c.CDLL(None).free(frame)
-        return start.value, end.value, cfa, places[0], places[1] or ()
+        return start.value, end.value, cfa, places[0], places[1] or (), places[2]
 
     def _register(self, frame: Any, number: int) -> Ops | None:
         memory, ops, count = (Operation * 3)(), _OPS(), c.c_size_t()

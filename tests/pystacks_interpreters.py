@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,17 @@ from workbench.probe.ringbuf import RingBuffer, RingBuffers
 from workbench.pystacks import CodeTable, PythonFrames, PythonProcesses, chain_statuses
 from workbench.symbols.frame_table import Frame, FrameTable
 
-HERE = Path(__file__).parent / "pystacks"
+ROOT = Path(__file__).parent.parent
+HERE = ROOT / "tests" / "pystacks"
 WORKLOAD = HERE / "workload.py"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+CONTAINER = ("unshare", "--mount", "--root")
+"""Runs a command with a mount namespace and a root folder of its own."""
+SCENARIOS = (
+    *("plain", "lines", "recursion", "generator", "callbacks", "exceptions", "made_code"),
+    *("class_body", "awaiting", "threads", "names", "jumps"),
+)
+"""Those of workload.py that tell a stack for each call of ``here``."""
 TICK, CALL, STOP = 0, 1, 2
 GETPGID = {"x86_64": 121, "aarch64": 155}[os.uname().machine]
 """include/uapi/asm-generic/unistd.h, arch/x86/entry/syscalls/syscall_64.tbl"""
@@ -33,6 +41,7 @@ GETPGID = {"x86_64": 121, "aarch64": 155}[os.uname().machine]
 def interpreters() -> dict[str, list[str]]:
     """Commands by version and folder: those in WORKBENCH_TEST_PYTHONS, ";" between, and others."""
     commands = [text.split() for text in os.environ.get("WORKBENCH_TEST_PYTHONS", "").split(";")]
+    commands += fetched()
     home = Path.home()
     for folder in (".pyenv", ".local/share/uv"):
         paths = [*home.glob(f"{folder}/versions/*/bin/python3")]
@@ -45,6 +54,20 @@ def interpreters() -> dict[str, list[str]]:
         if version.startswith(VERSIONS):
             found[f"{version}-{Path(command[-1]).parent.parent.name}"] = command
     return found
+
+
+def fetched() -> list[list[str]]:
+    """Commands of what tools/debian-python.sh has left: by its own loader, and as in a container.
+
+    The first is a program called ld-linux-*.so.2, the second has files of another root folder.
+    """
+    commands = []
+    for program in sorted((ROOT / "build").glob("python3.*/bin/python3.*")):
+        commands.append([str(program)])
+        if os.geteuid() == 0:
+            root = program.parent.parent / "root"
+            commands.append([*CONTAINER, str(root), f"/usr/bin/{program.name}"])
+    return commands
 
 
 def _version(command: list[str]) -> str:
@@ -109,6 +132,14 @@ class Stack:
         self.frames: list[tuple[str, str | None, int | None]] = []
         self.entries: list[bool] = []
         self.status = 0
+
+
+def by_thread(stacks: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
+    """Frames of the stacks of each thread, in the order of the stacks."""
+    found: dict[int, list[Any]] = {}
+    for tid, frames in stacks:
+        found.setdefault(tid, []).append(frames)
+    return found
 
 
 class Recorder:

@@ -48,7 +48,7 @@ class TestProfile:
             burn(0.5)
             used = time.process_time() - used
             time.sleep(0.3)
-        assert p.seconds == pytest.approx(0.8, abs=0.2)
+        assert 0.7 < p.seconds < 10
         assert p.session["cpu"].polars().filter(pid=os.getpid()).height == p.session["cpu"].num_rows
         stacks = folded(p.session, "cpu", by=())
         mine = stacks.filter(pl.col("stack").str.contains(";burn"))["weight"].sum()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workbench.client import capture as capture
     from workbench.diagnosis import doctor as doctor
     from workbench.profiling import profile as profile
+    from workbench.recorder_process import prepare as prepare
     from workbench.session import Session as Session
     from workbench.session import open_session as open
 
@@ -35,6 +36,7 @@ _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "open": ("workbench.session", "open_session"),
+    "prepare": ("workbench.recorder_process", "prepare"),
     "profile": ("workbench.profiling", "profile"),
     "Session": ("workbench.session", "Session"),
     # What `%load_ext workbench` and `%unload_ext workbench` call.
@@ -50,6 +52,7 @@ __all__ = [
     "doctor",
     "kinds",
     "open",
+    "prepare",
     "profile",
 ]
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import kinds as kind_registry
 from workbench.errors import ParameterError, TargetError, WorkbenchError
@@ -20,7 +20,10 @@ from workbench.output import OldSession, check_room, choose
 from workbench.progress import Progress, show
 from workbench.recorder.spec import Spec, Target
 from workbench.recorder_client import RecorderClient
-from workbench.session import Session
+from workbench.recorder_process import prepare_next
+
+if TYPE_CHECKING:
+    from workbench.session import Session
 
 POLL_S = 0.1
 
@@ -87,6 +90,8 @@ class Capture:
         check_room(Path(spec.output), self._overwrite)  # again: time has passed since it was made
         self._old = OldSession(Path(spec.output))
         self._client = RecorderClient(spec)
+        import workbench.session  # noqa: F401 - meanwhile, the recorder imports what it needs
+
         self._client.wait_ready()
         self._old.remove()
         if self._held:
@@ -118,7 +123,7 @@ class Capture:
                 if Path(self.spec.output).is_file() or time.monotonic() > deadline:
                     break
                 time.sleep(0.002)
-            self._session = Session.open(self.spec.output)
+            self._session = _open(self.spec.output)
         return self._session
 
     @property
@@ -164,8 +169,9 @@ class Capture:
             client.close()
             return self._recovered(error)
         client.close()
+        prepare_next()
         progress.done(client.progress, result)
-        live, self._session = self._session, Session.open(self.spec.output)
+        live, self._session = self._session, _open(self.spec.output)
         if live is not None:  # whoever holds the live session sees the finished one
             live.refresh()
             self._session = live
@@ -175,7 +181,7 @@ class Capture:
 
     def _recovered(self, error: WorkbenchError) -> Session:
         try:
-            session = Session.open(self.spec.output)
+            session = _open(self.spec.output)
         except WorkbenchError:
             raise error from None
         if self._session is not None:
@@ -303,6 +309,12 @@ def capture(
     if wait if wait is not None else bool(words) or duration is not None:
         return made.start().wait()
     return made
+
+
+def _open(path: str) -> Session:
+    from workbench.session import Session
+
+    return Session.open(path)
 
 
 def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:

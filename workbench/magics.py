@@ -13,6 +13,7 @@ from IPython.display import display
 from workbench.cells.magic import BPF, BpfMagics
 from workbench.errors import WorkbenchError
 from workbench.profiling import HZ, profile
+from workbench.recorder_process import may_capture, prepare
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -84,11 +85,14 @@ def run(shell: InteractiveShell, steps: list[tuple[Any, str]]) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the magics; called by ``%load_ext workbench``."""
+    """Add the magics, and have a recorder ready; called by ``%load_ext workbench``."""
     shell.register_magics(WorkbenchMagics, BpfMagics)
+    if may_capture():
+        prepare()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Remove the magics; called by ``%unload_ext workbench``."""
+    """Remove the magics and the recorder; called by ``%unload_ext workbench``."""
+    prepare(False)
     for name in (NAME, BPF):
         shell.magics_manager.magics["cell"].pop(name, None)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
 from workbench import errors
 from workbench.errors import RecorderError, WorkbenchError
+from workbench.recorder_process import recorder
 
 if TYPE_CHECKING:
     from workbench.recorder.spec import Spec
@@ -30,14 +28,8 @@ class RecorderClient:
         self.progress: dict[str, Any] = {}
         self.result: dict[str, Any] | None = None
         self._ready = threading.Event()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.recorder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
+        self._recorder = recorder()
+        self._process, self._errors = self._recorder.process, self._recorder.errors
         self._started = False
         self._thread = threading.Thread(target=self._listen, name="recorder", daemon=True)
         self._thread.start()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from workbench.errors import MissingTableError, QueryError, SessionError
+from workbench.live import INTERVAL_S, Live
 from workbench.schema import SIDE_TABLES
 from workbench.selection import Selection, Time, datetime_of
 from workbench.store.manifest import Manifest
@@ -245,6 +246,48 @@ class Recording:
     def refresh(self) -> bool:
         """Look for what a running recorder has flushed since; return whether anything is new."""
         return self._store.refresh()
+
+    def live(
+        self,
+        table: str | None = None,
+        *,
+        max_rows: int = 1 << 16,
+        interval: float = INTERVAL_S,
+        new: bool = False,
+        format: str = "arrow",
+    ) -> Live:
+        """Return the batches of a table as they come, to be used in ``for`` or ``async for``.
+
+        Each selected row comes once, in the order of writing, until the capture ends; of a
+        finished session all rows come at once. ``comm`` is what was known when it came.
+
+        Parameters
+        ----------
+        table : str, optional
+            By default the events of the first kind.
+        max_rows : int
+            Rows of a batch at most.
+        interval : float
+            Seconds between two looks at a running capture.
+        new : bool
+            Begin with what comes from now on, not with the first row.
+        format : str
+            ``arrow`` (pyarrow.RecordBatch), ``polars`` or ``pandas``.
+
+        Raises
+        ------
+        ParameterError, QueryError, MissingTableError
+
+        Examples
+        --------
+        >>> with wb.capture("syscalls", pid=pid) as session:        # doctest: +SKIP
+        ...     async for batch in session.live(format="polars"):
+        ...         chart.add(batch.group_by("name").len())
+        """
+        name = table or (self.kinds[0] if self.kinds else "")
+        if name not in self.kinds:
+            self[name]  # a table of the side, or none
+        return Live(self, name, max_rows=max_rows, interval=interval, new=new, format=format)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the session, or the selected part of it, as one file.

@@ -126,6 +126,8 @@ STACK_STATUSES = (
     "image_missing",
     "kernel_only",
     "unsupported",
+    "python_truncated",
+    "python_incomplete",
 )
 """How walks of the user's stack end: ``enum wb_stack_status`` of ``bpf/stack.bpf.h``."""
 WHOLE_STACKS = ("complete", "kernel_only")

@@ -58,6 +58,11 @@ class Table:
 
         return int(collected(self.lazy().select(pl.len())).item())
 
+    @property
+    def written(self) -> int:
+        """Number of all rows that are there now, selected or not."""
+        return self._source().num_rows
+
     def lazy(self) -> pl.LazyFrame:
         """Return a lazy polars query over the selected rows.
 
@@ -100,18 +105,35 @@ class Table:
         An expression given to ``where(expr=)`` may look at all rows at once (a mean, a rank);
         then the selected rows are collected first.
         """
+        if self._predicate() is not None and self._selection.expressions:
+            yield from self._collected_batches(self._source().schema)
+        else:
+            yield from (part for _, part in self.since(0) if part.num_rows)
+
+    def since(self, row: int) -> Iterator[tuple[int, Any]]:
+        """Yield what was written behind a row: what has come since then.
+
+        Parameters
+        ----------
+        row : int
+            Rows to pass over, of all rows, selected or not.
+
+        Yields
+        ------
+        rows : int
+            How many rows were written up to the end of the batch.
+        batch : pyarrow.RecordBatch
+            The selected rows of it.
+        """
         condition = self._predicate()
         source = self._source()
-        if condition is None:
-            yield from source.batches()
-        elif self._selection.expressions:
-            yield from self._collected_batches(source.schema)
-        else:
-            names = condition.meta.root_names()
-            for batch in source.batches(window=self._window()):
-                part = batch.filter(_mask(batch.select(sorted(set(names))), condition))
-                if part.num_rows:
-                    yield part
+        names = sorted(set(condition.meta.root_names())) if condition is not None else []
+        for batch in source.batches(start=row):
+            row += batch.num_rows
+            part = batch
+            if condition is not None:
+                part = batch.filter(_mask(batch.select(names), condition))
+            yield row, part
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         import pyarrow as pa

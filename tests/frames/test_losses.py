@@ -7,6 +7,7 @@ from workbench.frames.losses import (
     loss_summary,
     lossy,
     overhead_summary,
+    shortcomings,
     stack_summary,
 )
 
@@ -80,3 +81,13 @@ def test_incomplete_stacks() -> None:
     text = "5 of 100 stacks of cpu are incomplete (5.0%: image_missing 4, bad_rule 1)."
     assert incomplete(rec) == incomplete(rec, "cpu") == text
     assert incomplete(rec, "offcpu") == incomplete(FakeRecording()) == ""
+
+
+def test_what_views_of_stacks_say():
+    losses = (LOSSES[1] | {"stacks": {"complete": 2, "truncated": 2}}, LOSSES[0])
+    rec = FakeRecording({"losses": losses})
+    assert shortcomings(rec, "syscalls") == (
+        "2 of 90 events of syscalls were lost (2.2%: ring_full 2). "
+        "2 of 4 stacks of syscalls are incomplete (50.0%: truncated 2)."
+    )
+    assert shortcomings(rec, "cpu") == ""

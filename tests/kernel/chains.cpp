@@ -13,6 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include <elf.h>
+#include <link.h>
+#include <sys/time.h>
+
 #define CHAIN extern "C" __attribute__((noinline, noclone))
 #define AFTER asm volatile("" ::: "memory") /* no tail call */
 
@@ -21,6 +25,7 @@ extern "C" long far_away(long n); /* of a library, called through the PLT */
 static volatile long sink;
 static double deadline;
 static const char *mode;
+extern "C" void *_GLOBAL_OFFSET_TABLE_[];
 
 CHAIN double now()
 {
@@ -98,6 +103,43 @@ CHAIN void deep(int n)
 	AFTER;
 }
 
+CHAIN void brief_handler(int)
+{
+	spin(100000);
+	AFTER;
+}
+
+/* The slot of .got.plt through which far_away is called: what it holds is put back before each
+ * call, so that each call binds it anew. */
+CHAIN void **slot_of_far_away(void **unbound)
+{
+	std::vector<void *> before;
+	size_t count = 3;
+
+	for (ElfW(Dyn) *entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++)
+		if (entry->d_tag == DT_PLTRELSZ)
+			count += entry->d_un.d_val / sizeof(ElfW(Rela));
+	before.assign(_GLOBAL_OFFSET_TABLE_, _GLOBAL_OFFSET_TABLE_ + count);
+	sink += far_away(1);
+	for (size_t i = 3; i < count; i++)
+		if (_GLOBAL_OFFSET_TABLE_[i] != before[i]) {
+			*unbound = before[i];
+			return &_GLOBAL_OFFSET_TABLE_[i];
+		}
+	abort();
+}
+
+CHAIN void binding()
+{
+	static void *unbound, *volatile *slot = slot_of_far_away(&unbound);
+
+	for (int i = 0; i < 1000; i++) {
+		*slot = unbound;
+		sink += far_away(i);
+	}
+	AFTER;
+}
+
 CHAIN void work()
 {
 	std::string what = mode;
@@ -112,6 +154,8 @@ CHAIN void work()
 		aligned(64 + sink % 100);
 	else if (what == "large")
 		large();
+	else if (what == "lazy" || what == "lazy_signals")
+		binding();
 	else if (what == "deep")
 		deep(80);
 	else if (what == "deeper")
@@ -166,11 +210,25 @@ static void handle(bool alternate)
 	sigaction(SIGUSR1, &action, nullptr);
 }
 
+/* A signal each millisecond. */
+static void interrupt_often()
+{
+	struct sigaction action = {};
+	struct itimerval often = {{0, 1000}, {0, 1000}};
+
+	action.sa_handler = brief_handler;
+	action.sa_flags = SA_RESTART;
+	sigaction(SIGALRM, &action, nullptr);
+	setitimer(ITIMER_REAL, &often, nullptr);
+}
+
 int main(int argc, char **argv)
 {
 	mode = argc > 1 ? argv[1] : "plain";
 	deadline = now() + (argc > 2 ? atof(argv[2]) : 1);
 	handle(!strcmp(mode, "alternate"));
+	if (!strcmp(mode, "lazy_signals"))
+		interrupt_often();
 	if (!strcmp(mode, "threads")) {
 		std::vector<std::thread> threads;
 		for (int i = 0; i < 3; i++)

@@ -75,7 +75,7 @@ def test_recorder_that_is_terminated_saves(tmp_path, busy):
 
 
 def test_target_that_exits_ends_the_capture(tmp_path):
-    with subprocess.Popen(["sleep", "0.6"]) as target:
+    with subprocess.Popen(["sleep", "3"]) as target:
         capture = start(pid=target.pid, output=tmp_path / "s.wb")
         session = capture.wait()
     assert session.manifest.reason == "the target ended"

@@ -8,7 +8,7 @@ import time
 
 import polars as pl
 import pytest
-from stack_programs import MODES, chains
+from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
 from workbench.frames.losses import stack_summary
@@ -29,6 +29,8 @@ ABOVE = {
     "deep": ["work", *["deep"] * 81, "spin"],
     "vdso": ["work", "now", "__vdso_clock_gettime"],
     "plt": ["work", "far_away@plt"],
+    "lazy": ["work", "binding", "_dl_fixup"],
+    "lazy_signals": ["work", "binding", "brief_handler", "spin"],
 }
 BUSY = """
 import json, re, time
@@ -38,16 +40,14 @@ while time.monotonic() < end:
 """
 
 
-def stacks_of(session):
-    """Samples with their status and the names of their frames, root first."""
-    names = session["frames"].polars().unique("frame_id", keep="last")
-    flat = session["stacks"].polars().explode("frame_ids")
-    named = flat.join(names, left_on="frame_ids", right_on="frame_id", how="left")
-    stacks = named.group_by("stack_id", maintain_order=True).agg(
-        pl.col("function").reverse().fill_null("?").alias("names")
-    )
-    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
-    return samples.join(stacks, on="stack_id", how="left")
+def settled(samples):
+    """Samples but for those of the first second that lack a table.
+
+    Tables are read while the program runs already where that takes longer than a capture waits:
+    with an empty cache on a busy machine.
+    """
+    early = pl.col("ts") < pl.col("ts").min() + pl.duration(seconds=1)
+    return samples.filter(~(early & (pl.col("stack_status") == "image_missing")))
 
 
 def holds(names, wanted):
@@ -62,21 +62,22 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
         {"cpu": {"hz": 499}}, command=[chains(tmp_path_factory), mode, "2"],
         output=tmp_path / "s.wb",
     )  # fmt: skip
-    samples = stacks_of(session)
+    samples = settled(stacks_of(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
     # (0.2 % of the loop that throws) its table is of no use, whoever reads it.
     lost = samples.filter(~pl.col("stack_status").is_in(WHOLE))["names"].to_list()
     jumping = sum("_Unwind_RaiseException" in names[:2] for names in lost)
-    assert jumping <= (0.01 if mode == "exceptions" else 0) * len(samples)
-    assert len(whole) + jumping >= 0.995 * len(samples) > 200
+    assert jumping <= (max(3, 0.01 * len(samples)) if mode == "exceptions" else 0)
+    assert len(samples) > 40  # of 1000 where the CPUs are free
+    assert len(samples) - len(whole) - jumping <= max(2, 0.005 * len(samples))
     root = ["start_thread", "thread_main"] if mode == "threads" else ROOT
     known = [names for names in whole["names"].to_list() if names and "one" in names]
     assert len(known) >= 0.95 * len(samples)  # the others load the program
     assert all(holds(names, [*root, *CHAIN]) for names in known)
     if mode != "threads":
         assert all(names[:7] == [*ROOT, *CHAIN] for names in known)
-    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 10
+    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 5
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
@@ -99,8 +100,10 @@ def test_python_of_the_system(tmp_path):
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
     samples = stacks_of(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
-    assert len(whole) >= 0.995 * len(samples) > 500
-    assert all(names[0] == "_start" for names in whole["names"].to_list() if names)
+    assert len(whole) >= 0.995 * len(samples) > 100
+    complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit
+    assert len(complete) >= 0.99 * len(samples)
+    assert {names[0] for names in complete["names"].to_list()} == {"_start"}
 
 
 def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_path_factory):
@@ -110,9 +113,13 @@ def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_pa
             output=tmp_path / "s.wb",
         )  # fmt: skip
         running.kill()
-    for row in stack_summary(session).iter_rows(named=True):
-        assert row["incomplete"] <= 0.005 * row["stacks"], row
-    assert set(session["cpu"].polars()["stack_status"].cast(pl.String)) <= set(WHOLE)
+    assert stack_summary(session)["stacks"].min() > 50
+    for kind in ("cpu", "offcpu"):
+        statuses = session[kind].polars().with_columns(pl.col("stack_status").cast(pl.String))
+        stacks = settled(statuses)
+        whole = stacks.filter(pl.col("stack_status").is_in(WHOLE))
+        assert len(stacks) > 20
+        assert len(stacks) - len(whole) <= max(2, 0.005 * len(stacks)), kind
 
 
 def test_nothing_is_left_of_a_recorder_that_is_killed(tmp_path, tmp_path_factory):

@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -34,8 +35,9 @@ def test_a_burner_with_a_known_split(tmp_path, capfd, transport):
     three, one = told["burn_three"], told["burn_one"]
     stacks = folded(session)
     assert stacks["weight"].sum() > 500
-    assert share(stacks, "burn_three") == pytest.approx(three / (three + one), abs=0.03)
-    assert share(stacks, "burn_one") == pytest.approx(one / (three + one), abs=0.03)
+    # Of 1500 samples that hit slices of random lengths: a standard deviation of 0.011.
+    assert share(stacks, "burn_three") == pytest.approx(three / (three + one), abs=0.06)
+    assert share(stacks, "burn_one") == pytest.approx(one / (three + one), abs=0.06)
     assert share(stacks, "main") > 0.97
     assert session.losses["dropped"].sum() == 0
     assert session.losses.filter(kind="cpu")["delivered"].sum() == session["cpu"].num_rows
@@ -52,7 +54,8 @@ def test_samples_are_cpu_time(tmp_path, capfd):
     pid = session["processes"].polars()["pid"][0]
     samples = session["cpu"].polars().filter(pl.col("pid") == pid).height
     told = json.loads(capfd.readouterr().out)
-    assert samples / 999 == pytest.approx(told["burn_three"] + told["burn_one"], rel=0.05)
+    # Ticks that a hypervisor delays to the next one are lost.
+    assert 0.8 < samples / 999 / (told["burn_three"] + told["burn_one"]) < 1.05
     # The recorder, which the children's usage counts too, was not sampled.
     assert samples / 999 < (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
 
@@ -66,10 +69,9 @@ def test_kernel_frames_have_names(tmp_path, capfd):
     kernel = frames.filter(pl.col("kind") == "kernel")
     known = {line.split()[2] for line in open_kallsyms()}
     assert kernel.height > 5
-    # A sample may lie in a BPF program of the capture, whose name has gone with it.
-    own = "|".join(session.overhead["program"].to_list())
+    # A sample may lie in a BPF program, of this capture or another, whose name has gone with it.
     unknown = set(kernel["function"].to_list()) - known
-    assert all(re.fullmatch(f"bpf_prog_[0-9a-f]{{16}}_({own})", name) for name in unknown)
+    assert all(re.fullmatch(r"bpf_prog_[0-9a-f]{16}(_\w+)?", name) for name in unknown)
 
 
 def open_kallsyms():
@@ -92,8 +94,12 @@ def test_two_kinds_share_one_clock(tmp_path, capfd):
     command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=400000"]
     session = wb.capture(["cpu", "syscalls"], command=command, hz=999, output=tmp_path / "s.wb")
     calls, samples = (session[name].polars() for name in ("syscalls", "cpu"))
-    assert calls["ts"].min() <= samples["ts"].min()
-    assert samples["ts"].max() <= calls["ts"].max()
+    # Between what held the command and its execve, and in the last call, which does not return.
+    before, after = timedelta(milliseconds=20), timedelta(milliseconds=500)
+    assert calls["ts"].min() - before <= samples["ts"].min()
+    assert samples["ts"].max() <= calls["ts"].max() + after
+    within = samples.filter(pl.col("ts").is_between(calls["ts"].min(), calls["ts"].max()))
+    assert within.height >= 0.9 * samples.height
     start, stop = session.manifest.start_ns, session.manifest.stop_ns
     for table in (calls, samples):
         assert start - 5_000_000 <= table["ts"].dt.timestamp("ns").min()

@@ -7,10 +7,12 @@ from itertools import pairwise
 import pytest
 from pystacks_interpreters import (
     CALL,
+    SCENARIOS,
     STOP,
     TICK,
     VERSIONS,
     Workload,
+    by_thread,
     compiled_stacks,
     interpreters,
     recorded,
@@ -20,10 +22,6 @@ from workbench.pystacks import STATUSES
 
 pytestmark = pytest.mark.kernel
 
-SCENARIOS = (
-    *("plain", "lines", "recursion", "generator", "callbacks", "exceptions", "made_code"),
-    *("class_body", "awaiting", "threads", "names", "jumps"),
-)
 COMMANDS = interpreters()
 each_python = pytest.mark.parametrize("python", COMMANDS)
 
@@ -47,17 +45,13 @@ def workload_of_any():
     running.close()
 
 
-def by_thread(stacks):
-    found = {}
-    for tid, frames in stacks:
-        found.setdefault(tid, []).append(frames)
-    return found
-
-
 @pytest.mark.parametrize("version", VERSIONS)
 def test_there_is_an_interpreter(version):
     if not any(name.startswith(version + ".") for name in COMMANDS):
-        pytest.skip(f"no Python {version} here; name one in WORKBENCH_TEST_PYTHONS")
+        pytest.skip(
+            f"no Python {version} here; name one in WORKBENCH_TEST_PYTHONS, or call "
+            f"tools/debian-python.sh {version}"
+        )
 
 
 @each_python
@@ -102,6 +96,16 @@ def test_sub_interpreters(program, workload, python):
 
 
 @each_python
+def test_threads_with_interpreters_of_their_own(program, workload, python):
+    with recorded(program, workload, "call") as recorder:
+        told = workload.run("interpreter_threads")
+        stacks = recorder.drain()
+    assert by_thread((s.tid, s.frames) for s in stacks) == by_thread(told)
+    assert len(stacks) == 8
+    assert {s.status for s in stacks} == {0}
+
+
+@each_python
 def test_threads_that_wait(program, workload, python):
     with recorded(program, workload, "stop") as recorder:
         told = dict(workload.run("blocked"))
@@ -134,12 +138,14 @@ def test_samples_at_any_instruction(program, workload, python):
     assert odd == 0
 
 
+@pytest.mark.parametrize("told_of_it", [True, False])
 @each_python
-def test_forked_processes(program, workload, python):
+def test_forked_processes(program, workload, python, told_of_it):
     """A child has its parent's memory: its code objects are named before it ever is looked at."""
     with recorded(program, workload, "call") as recorder:
         ((child, _),) = workload.run("fork")
-        recorder.processes.fork(workload.pid, child)
+        if told_of_it:
+            recorder.processes.fork(workload.pid, child)
         recorder.select(child)
         told = workload.run("release")
         stacks = recorder.drain()

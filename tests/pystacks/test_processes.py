@@ -114,6 +114,18 @@ def test_versions_that_are_not_supported_are_told_once(processes, world, maps):
     assert maps == [{}, {}]
 
 
+def test_a_process_is_counted_once_although_it_calls_execve(processes, world):
+    world.found = {7: PythonStatus.VERSION, 8: PythonStatus.FREE_THREADED}
+    for pid in (7, 7, 8, 7, 8):
+        processes.watch(pid)
+        processes.poll()
+    assert list(processes.problems.values()) == [1, 1]
+    processes.forget(7)  # its number may be another one's now
+    processes.watch(7)
+    processes.poll()
+    assert sorted(processes.problems.values()) == [1, 2]
+
+
 def test_forks_and_execs(processes, world, maps):
     world.found[7] = PythonStatus.OK
     processes.watch(7)

@@ -32,8 +32,7 @@ def generated():
         yield Thing()
 
 def main():
-    end = time.monotonic() + 2
-    while time.monotonic() < end:
+    while time.process_time() < 1.5:  # of the CPU: as many samples on a busy machine
         list(generated())
 
 main()
@@ -66,7 +65,7 @@ def test_c_functions_lie_between_python_functions(python):
     odd += sum(n for (pair, native), n in found.items() if pair in FROM_PYTHON and native)
     assert odd <= 1 + with_python * 0.005  # a sample that hits the entry of the interpreter's loop
     file_lines = {(f["function"], f["line"]) for f in frames.values() if f["kind"] == "python"}
-    assert {("key", 8), ("main", 24), ("<module>", 26)} <= file_lines
+    assert {("key", 8), ("main", 23), ("<module>", 25)} <= file_lines
 
 
 def gaps(stack):

@@ -210,6 +210,36 @@ def interpreters():
     module.destroy(inner)
 
 
+def interpreter_threads():
+    """Threads that each run an interpreter of their own, two at a time."""
+    try:
+        import _interpreters as module
+    except ImportError:
+        import _xxsubinterpreters as module
+    code = "def sub():\n import os\n os.getpgid(0)\nfor _ in range(3): sub()"
+    file = "<script>" if sys.version_info >= (3, 14) else "<string>"
+    own = [("sub", file, 3), ("<module>", file, 4)]
+    run = getattr(module, "exec", None) or module.run_string
+    meet = threading.Barrier(2)
+
+    def work():
+        inner = module.create()
+        meet.wait()
+        frame = sys._getframe()
+        outer = [(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno + 3)]
+        stack = own + outer + frames_of(frame.f_back)
+        told.extend([(threading.get_native_id(), stack)] * 3)
+        run(inner, code)
+        here()
+        module.destroy(inner)
+
+    running = [threading.Thread(target=work) for _ in range(2)]
+    for each in running:
+        each.start()
+    for each in running:
+        each.join()
+
+
 def blocked():
     """Threads that wait; the answer are their frames."""
     event, started = threading.Event(), threading.Barrier(4)
@@ -276,8 +306,8 @@ def busy(seconds=0.4):
     def fib(n):
         return n if n < 2 else fib(n - 1) + fib(n - 2)
 
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    end = time.process_time() + seconds  # of the CPU: as many samples on a busy machine
+    while time.process_time() < end:
         sorted(range(20), key=lambda n: fib(6))
 
 

@@ -174,3 +174,16 @@ def test_the_real_process(tmp_path, recorder, end):
     reason = {"word": "user", "end of input": "client"}.get(end, "signal")
     assert reason in messages[-1]["reason"]
     assert wb.open(tmp_path / "s.wb").manifest.reason == messages[-1]["reason"]
+
+
+def test_one_that_waits_ahead_takes_a_capture(wires, loop, monkeypatch):
+    monkeypatch.setattr(module, "USED", ("json",))
+    monkeypatch.setattr(module, "main", lambda main=module.main: main(module.AHEAD))
+    code, messages = wires.run(SPEC)
+    assert (code, messages[-1]["event"]) == (0, "done")
+
+
+def test_one_that_waits_in_vain_goes(monkeypatch):
+    monkeypatch.setattr(module, "USED", ())
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    assert module.main(module.AHEAD) == 0

@@ -1,5 +1,6 @@
 """Python frames in the recorder: found by a thread, learnt, merged with native ones."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -44,7 +45,7 @@ def service(monkeypatch):
     with Object(OBJECTS / "cpu.bpf.o") as obj:
         made = PythonService(SimpleNamespace(maps=maps, layout=obj.layout), FrameTable())
     yield made
-    made.close(5)
+    made.close()
     assert not made._thread.is_alive()
 
 
@@ -58,7 +59,7 @@ def test_the_thread_looks_as_long_as_processes_wait(service):
     time.sleep(10 * module.POLL_S)
     assert service._processes.polls > polls
     other, failed = service.problems()
-    assert other == "Python 3.15: unsupported (2 processes)"
+    assert other == "Python 3.15: unsupported (2 processes, without Python frames)"
     assert "an odd process" in failed
 
 
@@ -86,3 +87,21 @@ def test_code_objects_come_as_bytes(service):
     service._ring.drain = lambda: [span]
     assert service.drain() == [b"\0\1\2\3", b"\x08\x09"]
     service.add_codes([b"too short"])
+
+
+def test_the_end_waits_for_the_process_that_is_looked_at_and_no_other(service):
+    """What is found is written into maps, which are gone after the end."""
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
+    service._processes.watch = lambda _pid: (begun.set(), go.wait(20))
+    service._ring.close = done.set
+    service.process_started(5)
+    service.process_started(6)
+    assert begun.wait(20)
+    closing = threading.Thread(target=service.close)
+    closing.start()
+    assert not done.wait(0.1)
+    begun.clear()
+    go.set()
+    closing.join(20)
+    assert done.is_set()
+    assert not begun.is_set()  # the second process was not looked at

@@ -5,7 +5,8 @@ import numpy as np
 from workbench.elf import Elf
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
-from workbench.recorder.stack_words import EXACT, Samples, split, word_counts
+from workbench.pystacks.frames import ENTRY, HIDDEN, STATUSES
+from workbench.recorder.stack_words import EXACT, Samples, add_python_status, split, word_counts
 from workbench.schema import STACK_STATUSES, WHOLE_STACKS
 
 E = int(EXACT)
@@ -53,3 +54,26 @@ def test_statuses_are_those_of_the_programs():
     names = {number: name.removeprefix("WB_STACK_").lower() for name, number in enum.items()}
     assert names == dict(enumerate(STACK_STATUSES))
     assert set(WHOLE_STACKS) < set(STACK_STATUSES)
+
+
+def test_python_frames_that_are_missing_make_a_stack_incomplete():
+    hidden, entry = int(HIDDEN), int(ENTRY)
+    ends = {name: (STATUSES.index(name), hidden) for name in STATUSES}
+    cases = [
+        # user words, Python frames, status before, status after
+        ([1, 2], [(7, 1), (8, entry)], "complete", "complete"),
+        ([1], [(7, 1), ends["truncated"]], "complete", "python_truncated"),
+        ([1], [(7, 1)], "complete", "complete"),  # what follows is not taken for its end
+        ([1], [ends["read_fault"]], "complete", "python_incomplete"),
+        ([], [(7, 1), ends["many_threads"]], "complete", "python_incomplete"),
+        ([1], [(0, hidden | entry)], "complete", "complete"),  # about to enter its first frame
+        ([1], [(7, 1), ends["truncated"]], "image_missing", "image_missing"),
+        ([1], [], "complete", "complete"),
+    ]
+    names = ("kernel_depth", "user_depth", "python_depth", "stack_status")
+    heads = [(0, len(u), len(p), STACK_STATUSES.index(s)) for u, p, s, _ in cases]
+    records = np.array(heads, [(name, "u2") for name in names])
+    words = [word for u, p, *_ in cases for word in (*u, *(x for pair in p for x in pair))]
+    add_python_status(records, np.array(words, np.uint64))
+    assert [STACK_STATUSES[n] for n in records["stack_status"]] == [case[3] for case in cases]
+    add_python_status(records[:0], np.zeros(0, np.uint64))

@@ -146,6 +146,18 @@ def test_jit_code_that_moves(tmp_path):
     assert scene.functions(0x10000) == ["second"]
 
 
+def test_jit_code_of_a_process_that_ended_before_its_mappings_were_read(tmp_path):
+    scene = Scene(tmp_path, line(0x10000))
+    scene.process.is_current = lambda: False
+    assert scene.resolve(0x50000) == [0]
+    (tmp_path / "perf.map").write_text("50000 10 late\n")
+    scene.due()
+    ids = scene.resolve(0x50008, 0x60000)
+    assert ids[1] == 0
+    row = scene.rows()[ids[0]]
+    assert (row["function"], row["kind"], row["module"]) == ("late", "jit", "[anon]")
+
+
 def test_code_caches_that_are_files(tmp_path):
     cache = tmp_path / "code cache"
     cache.write_bytes(bytes(4096))

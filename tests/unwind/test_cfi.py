@@ -16,6 +16,15 @@ def final(code):
     return run(code, F)[-1][1]
 
 
+def test_restored_to_what_the_cie_says():
+    initial = State(RSP, 8, -16, -8, -24)
+    factors = Factors(code=1, data=-8, initial=initial)
+    assert run(bytes.fromhex("8605 8306 41 c6 c3 d0"), factors) == [
+        (0, State(RSP, 8, -40, -8, -48)),
+        (1, initial),
+    ]
+
+
 def test_a_function_with_a_frame_pointer():
     code = bytes.fromhex("41 0e10 8602 43 0d06 0240 0c0708 c6")  # push; mov; ...; leave
     assert run(code, F) == [
@@ -66,7 +75,11 @@ def test_advances_are_multiplied(code, by):
         ("1606027600", State(RSP, 8, Undefined.OTHER, -8)),  # val_expression
         ("1006027600", State(RSP, 8, b"\x76\x00", -8)),  # expression
         ("2e10", CALL),  # GNU_args_size
-        ("8302" "8c03" "050302", CALL),  # other registers: rbx, r12
+        ("8302", State(RSP, 8, None, -8, -16)),  # rbx
+        ("8302c3", CALL),
+        ("83020603", CALL),
+        ("0703", State(RSP, 8, None, -8, Undefined.UNDEFINED)),
+        ("8c03" "050c02" "cc", CALL),  # another register: r12
         ("000000", CALL),  # nop
     ],
 )  # fmt: skip

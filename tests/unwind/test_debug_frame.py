@@ -8,15 +8,18 @@ import zlib
 import libdw_cfi
 import pytest
 import unwind_frames as f
+from programs import compiled
 from unwind_compare import compare
 
 from workbench.elf import Elf
 from workbench.elf_format import SHF_COMPRESSED
 from workbench.errors import ObjectFormatError
+from workbench.symbols.debug_files import DebugFiles
 from workbench.unwind import debug_frame as module
 from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.eh_frame import table_of
 from workbench.unwind.rows import Rule, pack
+from workbench.unwind.table_cache import TableCache
 
 START = f.BASE + f.CODE
 PUSH = b"\x41\x0e\x10\x86\x02"
@@ -127,3 +130,38 @@ def test_a_program_without_eh_frame_equals_libdw(tmp_path, packed):
         subprocess.run(["objcopy", "--decompress-debug-sections", path, plain], check=True)
         with Elf.open(path) as ours, Elf.open(plain) as theirs:
             assert table_of(ours).rows.tolist() == table_of(theirs).rows.tolist()
+
+
+STRIPPED = """
+volatile long sink;
+__attribute__((noinline)) void leaf(void) { for (long i = 0; i < 1000; i++) sink += i; }
+__attribute__((noinline)) void middle(int n) { volatile char b[n]; b[0] = 1; leaf(); sink += b[0]; }
+int main(int n, char **a) { middle(n + 99); return 0; }
+"""
+
+
+def test_in_a_separate_file(tmp_path):
+    if shutil.which("gcc") is None or shutil.which("objcopy") is None:
+        pytest.skip("gcc or objcopy is not installed")
+    flags = ("-O2", "-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
+    program = compiled(tmp_path, "program", STRIPPED, "gcc", *flags)
+    with Elf.open(program) as elf:
+        whole = table_of(elf)
+        place = tmp_path / "debug" / ".build-id" / elf.build_id[:2] / f"{elf.build_id[2:]}.debug"
+    assert whole.source == "both"  # what the C library adds to each program has .eh_frame
+    place.parent.mkdir(parents=True)
+    subprocess.run(["objcopy", "--only-keep-debug", program, place], check=True)
+    subprocess.run(["strip", program], check=True)
+    cache = TableCache(tmp_path / "cache", debug_files=DebugFiles((tmp_path / "debug",)))
+    with Elf.open(program) as elf:
+        assert table_of(elf).source == "eh_frame"
+        found = cache.load(elf, elf.build_id)
+        assert found.source == "both"
+        assert found.rows.tolist() == whole.rows.tolist()
+        # A damaged one is no worse than none.
+        content = bytearray(place.read_bytes())
+        with Elf(bytes(content)) as debug:
+            section = debug.sections[".debug_frame"]
+        content[section.offset : section.offset + 4] = b"\xf0\xff\xff\x7f"
+        place.write_bytes(content)
+        assert cache.load(elf, elf.build_id).source == "eh_frame"

@@ -18,12 +18,15 @@ from workbench.elf import Elf
 from workbench.elf_format import SHF_COMPRESSED
 from workbench.errors import ObjectFormatError
 from workbench.unwind.eh_frame import table_of
-from workbench.unwind.rows import RULE_SHIFT, Rule, unpack
+from workbench.unwind.rows import RBP_SHIFT, RULE_SHIFT, Rule, unpack
 from workbench.unwind.table import UnwindTable
 
 ROOT = Path(__file__).parents[2]
 START = f.BASE + f.CODE
 ODD = [0, 1, 4, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 62, (1 << 64) - 1]
+
+
+NO_REGISTERS = (Rule.END, Rule.SIGNAL, Rule.BAD, Rule.FP)
 
 
 def sound(table: UnwindTable):
@@ -33,7 +36,7 @@ def sound(table: UnwindTable):
         table.rows.dtype == np.uint64
         and bool(np.all(np.diff(fields.offset.astype(np.int64)) > 0))
         and bool(np.all(fields.rule <= max(Rule)))
-        and not np.any(table.rows >> np.uint64(60))
+        and not np.any(table.rows[np.isin(fields.rule, NO_REGISTERS)] >> np.uint64(RBP_SHIFT))
         and not np.any(np.diff(table.rows >> np.uint64(RULE_SHIFT)) == 0)
         and table.bad_rows == np.count_nonzero(fields.rule == Rule.BAD)
     )

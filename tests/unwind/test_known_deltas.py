@@ -12,32 +12,43 @@ from programs import lines_of
 
 from workbench.elf import Elf
 from workbench.unwind.eh_frame import table_of
-from workbench.unwind.rows import Rule, row_at, unpack
+from workbench.unwind.rows import RBX_LOST, Rule, row_at, unpack
 
-# Each label is where a new row starts; (rule, CFA in words, place of rbp below the CFA in words).
+# Each label is where a new row starts; (rule, CFA in words, words from there down to
+# the caller's rbp and to its rbx).
 KNOWN = {
     # push %rbp; mov %rsp,%rbp: as the System V ABI has it
-    "framed_0": (Rule.RSP, 1, 0),
-    "framed_1": (Rule.RSP, 2, 2),
-    "framed_2": (Rule.RBP, 2, 2),
-    "framed_3": (Rule.RSP, 1, 0),
+    "framed_0": (Rule.RSP, 1, 0, 0),
+    "framed_1": (Rule.RSP, 2, 2, 0),
+    "framed_2": (Rule.RBP, 2, 2, 0),
+    "framed_3": (Rule.RSP, 1, 0, 0),
     # two ways out: the second part has the state of before the first's epilogue
-    "twice_0": (Rule.RSP, 1, 0),
-    "twice_1": (Rule.RSP, 7, 0),
-    "twice_2": (Rule.RSP, 1, 0),
-    "twice_3": (Rule.RSP, 7, 0),
+    "twice_0": (Rule.RSP, 1, 0, 0),
+    "twice_1": (Rule.RSP, 7, 0, 0),
+    "twice_2": (Rule.RSP, 1, 0, 0),
+    "twice_3": (Rule.RSP, 7, 0, 0),
     # rbp used as any register, saved deep in a large frame
-    "large_0": (Rule.RSP, 1, 0),
-    "large_1": (Rule.RSP, 3, 3),
-    "large_2": (Rule.RSP, 515, 3),
-    # the stack switched to what rbx holds, as in _dl_runtime_resolve: no rule can say it
-    "other_0": (Rule.RSP, 1, 0),
-    "other_1": (Rule.BAD, 0, 0),
-    "other_2": (Rule.RSP, 1, 0),
+    "large_0": (Rule.RSP, 1, 0, 0),
+    "large_1": (Rule.RSP, 3, 3, 2),
+    "large_2": (Rule.RSP, 515, 3, 2),
+    # rbx saved further below the CFA than a row can say
+    "far_0": (Rule.RSP, 18, 0, 0),
+    "far_1": (Rule.RSP, 18, 0, 15),
+    "far_2": (Rule.RSP, 18, 0, RBX_LOST),
+    # rbx keeps what rsp was before the stack is aligned, as in _dl_runtime_resolve
+    "bound_0": (Rule.RSP, 3, 0, 0),
+    "bound_1": (Rule.RSP, 4, 0, 4),
+    "bound_2": (Rule.RBX, 4, 0, 4),
+    "bound_3": (Rule.RSP, 4, 0, 4),
+    "bound_4": (Rule.RSP, 1, 0, 0),
+    # r10 keeps it: no rule can say it
+    "other_0": (Rule.RSP, 1, 0, 0),
+    "other_1": (Rule.BAD, 0, 0, 0),
+    "other_2": (Rule.RSP, 1, 0, 0),
     # rip undefined: the root of a thread
-    "root_0": (Rule.END, 0, 0),
+    "root_0": (Rule.END, 0, 0, 0),
     # nothing is said of it: frame pointers
-    "unsaid_0": (Rule.FP, 0, 0),
+    "unsaid_0": (Rule.FP, 0, 0, 0),
 }
 SOURCE = """
 .text
@@ -92,14 +103,48 @@ at large_1
 at large_2
     ud2
 .cfi_endproc
+far:
+.cfi_startproc
+.cfi_def_cfa_offset 144
+at far_0
+    mov %rbx, 16(%rsp)
+.cfi_offset %rbx, -120
+at far_1
+    mov %rbx, 8(%rsp)
+.cfi_offset %rbx, -128
+at far_2
+    ud2
+.cfi_endproc
+bound:
+.cfi_startproc
+.cfi_def_cfa_offset 24
+at bound_0
+    push %rbx
+.cfi_def_cfa_offset 32
+.cfi_offset %rbx, -32
+at bound_1
+    mov %rsp, %rbx
+.cfi_def_cfa_register %rbx
+at bound_2
+    and $-64, %rsp
+    mov %rbx, %rsp
+.cfi_def_cfa_register %rsp
+at bound_3
+    mov (%rsp), %rbx
+    add $24, %rsp
+.cfi_def_cfa_offset 8
+.cfi_restore %rbx
+at bound_4
+    ret
+.cfi_endproc
 other:
 .cfi_startproc
 at other_0
-    mov %rsp, %rbx
-.cfi_def_cfa %rbx, 8
+    mov %rsp, %r10
+.cfi_def_cfa %r10, 8
 at other_1
     and $-64, %rsp
-    mov %rbx, %rsp
+    mov %r10, %rsp
 .cfi_def_cfa %rsp, 8
 at other_2
     ret
@@ -135,6 +180,7 @@ def test_rows_are_those_worked_out_by_hand(library):
     found = {}
     for name in KNOWN:
         row = unpack(np.array([row_at(table.rows, places[name])], np.uint64))
-        found[name] = (Rule(row.rule[0]), int(row.cfa[0]), int(row.rbp[0]))
+        fields = (row.cfa, row.rbp, row.rbx)
+        found[name] = (Rule(row.rule[0]), *(int(each[0]) for each in fields))
     assert found == KNOWN
     assert table.bad_rows == 1

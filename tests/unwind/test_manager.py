@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -195,3 +196,24 @@ def test_paths_that_cannot_be_mapped(make, tmp_path):
     assert manager.wait(10)
     assert set(names.values()) <= {VDSO}
     assert manager.stats.failures == 0
+
+
+def test_a_table_that_is_read_when_it_ends_is_not_loaded(make, maps, sleeper):
+    """The maps are gone then: their object was closed."""
+    begun, go = threading.Event(), threading.Event()
+
+    def load(_elf):
+        begun.set()
+        assert go.wait(20)
+        return ROWS
+
+    manager, _ = make(load)
+    manager.process_started(sleeper)
+    assert begun.wait(20)
+    manager.close(0)
+    assert manager._thread.is_alive()
+    maps.fail = AssertionError("used after the end")
+    go.set()
+    manager._thread.join(20)
+    assert not maps.loaded
+    assert not manager.stats.failures

@@ -20,17 +20,20 @@ FIELDS = st.tuples(
     st.sampled_from(Rule),
     st.integers(0, r.MAX_CFA),
     st.integers(0, r.MAX_RBP),
+    st.integers(0, r.MAX_RBX),
 )
 
 
 @given(st.lists(FIELDS, min_size=1))
 def test_unpacks_what_was_packed(fields):
     found = unpack(np.array([pack(*each) for each in fields], np.uint64))
-    columns = (found.offset, found.rule, found.cfa, found.rbp)
+    columns = (found.offset, found.rule, found.cfa, found.rbp, found.rbx)
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == fields
 
 
-@pytest.mark.parametrize("field", [(-1, 1), (1 << 32, 1), (0, 1, 1 << 16), (0, 1, 0, 256)])
+@pytest.mark.parametrize(
+    "field", [(-1, 1), (1 << 32, 1), (0, 1, 1 << 16), (0, 1, 0, 256), (0, 1, 0, 0, 16)]
+)
 def test_what_does_not_fit_is_refused(field):
     with pytest.raises(ValueError, match="cannot hold"):
         pack(*field)
@@ -50,7 +53,11 @@ def test_fields_lie_where_the_bpf_side_reads_them():
         "RULE": (r.RULE_SHIFT, (1 << r.RULE_BITS) - 1),
         "CFA": (r.CFA_SHIFT, r.MAX_CFA),
         "RBP": (r.RBP_SHIFT, r.MAX_RBP),
+        "RBX": (r.RBX_SHIFT, r.MAX_RBX),
     }
+    lost = re.search(r"#define WB_RBX_LOST (\d+)", HEADER.read_text())
+    assert lost
+    assert int(lost[1]) == r.RBX_LOST
 
 
 def test_the_row_that_holds():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workbench.unwind.cfi import RBP, RSP, UNKNOWN, State, Undefined
-from workbench.unwind.rows import Rule, pack
+from workbench.unwind.cfi import RBP, RBX, RSP, UNKNOWN, State, Undefined
+from workbench.unwind.rows import RBX_LOST, Rule, pack
 from workbench.unwind.rules import rule_bits
 
 PLT = bytes.fromhex("77088000 3f1a3b2a332422")
@@ -24,10 +24,51 @@ DRAP = b"\x76\x78\x06"  # *(rbp - 8)
         (SIGNAL, (Rule.SIGNAL,)),
         (State(DRAP, 0, b"\x76\x00", -8), (Rule.DRAP, 1, 1)),
         (State(b"\x76\x70\x06", 0, None, -8), (Rule.DRAP, 2, 0)),
+        (State(RBX, 56, None, -8, -56), (Rule.RBX, 7, 0, 7)),
+        (State(RBX, 56, -16, -8, -24), (Rule.RBX, 7, 2, 3)),
+        (State(PLT, 0, None, -8, Undefined.OTHER), (Rule.PLT, 11, 0, RBX_LOST)),
     ],
 )
 def test_said(state, fields):
     assert rule_bits(state) == pack(0, *fields)
+
+
+@pytest.mark.parametrize(
+    ("where", "field"),
+    [
+        (None, 0),
+        (-16, 2),
+        (-120, 15),
+        (-128, RBX_LOST),
+        (-8, RBX_LOST),  # the return address is there
+        (0, RBX_LOST),
+        (16, RBX_LOST),  # above the CFA
+        (-20, RBX_LOST),
+        (Undefined.UNDEFINED, RBX_LOST),
+        (Undefined.OTHER, RBX_LOST),
+        (b"\x76\x70", RBX_LOST),  # rbp - 16, whatever that is from the CFA
+    ],
+)
+def test_places_of_rbx(where, field):
+    assert rule_bits(State(RSP, 8, None, -8, where)) == pack(0, Rule.RSP, 1, 0, field)
+
+
+@pytest.mark.parametrize(
+    ("where", "field"),
+    [
+        (None, 0),
+        (b"\x76\x50", 6),
+        (b"\x76\x88\x7f", 15),  # rbp - 120
+        (b"\x76\x80\x7f", RBX_LOST),
+        (b"\x76\x00", RBX_LOST),
+        (b"\x76\x7c", RBX_LOST),
+        (b"\x77\x50", RBX_LOST),  # rsp - 48
+        (-48, RBX_LOST),  # below the CFA, which lies anywhere above rbp
+    ],
+)
+def test_places_of_rbx_in_realigned_frames(where, field):
+    state = State(DRAP, 0, b"\x76\x00", -8, where)
+    assert rule_bits(state) == pack(0, Rule.DRAP, 1, 1, field)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +89,8 @@ def test_said(state, fields):
         State(RSP, 8, Undefined.OTHER, -8),
         State(RSP, 8, b"\x76\x00", -8),
         State(10, 0, None, -8),  # relative to r10
+        State(RBX, 12, None, -8, -56),
+        State(RBX, 56, None, -16, -56),
         State(b"", 0, None, -8),
         State(b"\x06", 0, None, -8),
         State(b"\x76\x80\x06", 0, None, -8),  # a number without an end

@@ -51,6 +51,14 @@ def test_lossy_recording_says_so() -> None:
     assert repr(graph) == "<Flamegraph of 8 samples, 2 nodes>"
 
 
+def test_incomplete_stacks_are_told_above_the_graph() -> None:
+    entry = {"kind": "cpu", "cpu": 0, "produced": 8, "delivered": 8, "dropped": {}}
+    losses = (entry | {"stacks": {"complete": 6, "image_missing": 2}},)
+    graph = Flamegraph.of(stacks_of([("x", [], 8)], manifest={"losses": losses}))
+    assert graph.notice == "2 of 8 stacks of cpu are incomplete (25.0%: image_missing 2)."
+    assert "image_missing 2" in graph._repr_html_()
+
+
 def test_save_writes_a_whole_page(tmp_path: Path) -> None:
     path = Flamegraph(flame_tree(stacks_of([("x", [], 1)])), title="T").save(tmp_path / "f.html")
     text = path.read_text()

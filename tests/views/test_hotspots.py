@@ -42,3 +42,10 @@ def test_long_tables_say_that_they_are_cut_and_times_are_times():
 
 def test_saved(tmp_path):
     assert "f49" in Hotspots(many(), "offcpu").save(tmp_path / "h.html").read_text()
+
+
+def test_incomplete_stacks_are_told():
+    entry = {"kind": "cpu", "cpu": 0, "produced": 3, "delivered": 3, "dropped": {}}
+    losses = (entry | {"stacks": {"complete": 2, "truncated": 1}},)
+    view = Hotspots(stacks_of([("x", [("f", "", "native")], 3)], manifest={"losses": losses}))
+    assert "1 of 3 stacks of cpu are incomplete" in view.fragment()

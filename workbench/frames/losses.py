@@ -113,6 +113,17 @@ def incomplete(rec: Recording, *kinds: str) -> str:
     )
 
 
+def shortcomings(rec: Recording, *kinds: str) -> str:
+    """Return what a view of stacks has to say: events that were lost, and incomplete stacks.
+
+    Parameters
+    ----------
+    rec, *kinds
+        As of :func:`lossy` and :func:`incomplete`, whose sentences these are.
+    """
+    return " ".join(filter(None, (lossy(rec, *kinds), incomplete(rec, *kinds))))
+
+
 def overhead_summary(rec: Recording) -> pl.DataFrame:
     """Return the measured cost of each BPF program.
 

@@ -49,7 +49,7 @@ class PythonProcesses:
     Attributes
     ----------
     problems : collections.Counter of str
-        Processes whose Python is one without frames: "VERSION: STATUS" to their number.
+        Processes whose Python is one without frames: "Python VERSION: STATUS" to their number.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class PythonProcesses:
         self._find = find
         self._clock = clock
         self._found: dict[int, Interpreter] = {}
+        self._told: dict[int, str] = {}  # processes that are counted as problems
         self._queue: list[tuple[float, int, int]] = []  # time, pid, looks so far
         self._waiting: dict[int, float] = {}
 
     def watch(self, pid: int) -> None:
         """Look at a process from now on: it was there at the start, or has called execve."""
-        self.forget(pid)
+        self._drop(pid)
         self._later(pid, 0)
 
     def fork(self, parent: int, child: int) -> None:
@@ -82,11 +83,9 @@ class PythonProcesses:
             self._later(child, 0)
 
     def forget(self, pid: int) -> None:
-        """Tell that a process has gone, or has called execve."""
-        self._waiting.pop(pid, None)
-        if self._found.pop(pid, None) is not None:
-            for each in self._maps:
-                each.delete(_key(pid))
+        """Tell that a process has gone."""
+        self._drop(pid)
+        self._told.pop(pid, None)
 
     def poll(self) -> int:
         """Look at the processes whose time has come; return the number of those with Python."""
@@ -103,6 +102,12 @@ class PythonProcesses:
         """Return the interpreter of a process, None where there is none, or none yet."""
         return self._found.get(pid)
 
+    def _drop(self, pid: int) -> None:
+        self._waiting.pop(pid, None)
+        if self._found.pop(pid, None) is not None:
+            for each in self._maps:
+                each.delete(_key(pid))
+
     def _look(self, pid: int, looks: int) -> int:
         del self._waiting[pid]
         interpreter = self._find(pid)
@@ -111,8 +116,14 @@ class PythonProcesses:
         if interpreter.status in (PythonStatus.NONE, PythonStatus.UNREADABLE):
             self._later(pid, looks + 1)
         else:
-            self.problems[f"Python {interpreter.version or '?'}: {interpreter.status.value}"] += 1
+            self._tell(pid, f"Python {interpreter.version or '?'}: {interpreter.status.value}")
         return 0
+
+    def _tell(self, pid: int, problem: str) -> None:
+        """Count a process once, although it is looked at after each execve."""
+        if self._told.get(pid) != problem:
+            self._told[pid] = problem
+            self.problems[problem] += 1
 
     def _later(self, pid: int, looks: int) -> None:
         if looks < len(DELAYS):
@@ -135,7 +146,7 @@ class PythonProcesses:
             for each in self._maps:
                 each.update(_key(pid), value.tobytes())
         except MapError:  # full
-            self.problems["no room for more Python processes"] += 1
+            self._tell(pid, "no room for more Python processes")
             return False
         self._found[pid] = interpreter
         return True

@@ -4,17 +4,20 @@ Protocol: the client writes one line of JSON (:class:`~workbench.recorder.spec.S
 standard input and later a word to stop it; the end of the input stops it as well, so a client
 that dies never leaves a recorder behind. On the standard output come lines of JSON: ``ready``,
 ``progress``, ``saving``, ``done`` (with ``path``) or ``error``.
+
+With ``--ahead`` it is a recorder for a capture to come (:func:`workbench.prepare`): it imports all
+that captures use while it waits, and goes silently if none comes.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
 import signal
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -22,6 +25,19 @@ from workbench.recorder.capture_loop import CaptureLoop
 from workbench.recorder.spec import Spec
 
 LAST_WORDS_MS = 5000
+AHEAD = "--ahead"
+IDLE_S = 600.0
+"""Longest wait for a capture ahead of which it was started."""
+USED = (
+    "pyarrow",
+    "workbench.recorder.offcpu_source",
+    "workbench.recorder.python_service",
+    "workbench.recorder.stack_source",
+    "workbench.recorder.tables",
+    "workbench.store.writer",
+    "workbench.probe.clib",
+)
+"""Modules that captures import when they need them."""
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -50,14 +66,28 @@ def _read_line() -> str:
     return data.decode()
 
 
-def main() -> int:
+def _wait_ahead() -> bool:
+    """Import what captures use, then wait for one; False if none comes."""
+    for name in USED:
+        importlib.import_module(name)
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
+    return any(event & select.POLLIN for _, event in waiting.poll(IDLE_S * 1000))
+
+
+def main(*options: str) -> int:
     """Run one capture."""
+    if AHEAD in options and not _wait_ahead():
+        return 0
     stop_read, stop_write = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os.write(stop_write, b"stop"))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        loop = CaptureLoop(Spec.from_json(_read_line()), (0, stop_read), tell)
+        text = _read_line()
+        if AHEAD in options and not text:
+            return 0
+        loop = CaptureLoop(Spec.from_json(text), (0, stop_read), tell)
         path = loop.run()
     except WorkbenchError as error:
         return _fail(type(error).__name__, error.what, error.why, error.advice)
@@ -74,17 +104,17 @@ def _fail(kind: str, what: str, why: str, advice: str) -> int:
     return 1
 
 
-class _WithoutPandas(MetaPathFinder):
+class _WithoutPandas:
     """Keep pandas out of this process: 0.2 s and 40 MB at the first event.
 
     pyarrow imports it, where it is installed, to see whether a list is a Series.
     """
 
-    def find_spec(self, name: str, *_: Any) -> None:
+    def find_spec(self, name: str, *_: Any) -> None:  # of importlib.abc.MetaPathFinder
         if name == "pandas":
             raise ModuleNotFoundError("the recorder does without pandas", name=name)
 
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, _WithoutPandas())
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.probe.maps import rows
 from workbench.probe.tracepoints import argument_count, per_cpu_offsets
 from workbench.recorder.stack_source import StackSource
-from workbench.recorder.stack_words import Samples, word_counts
+from workbench.recorder.stack_words import Samples, add_python_status, word_counts
 from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
 
 if TYPE_CHECKING:
@@ -62,18 +62,20 @@ class OffcpuSource(StackSource):
         self, records: NDArray[Any], words: NDArray[np.uint64], counts: NDArray[np.int64]
     ) -> None:
         """Hand records over; ``counts`` are the words behind each, the last of them padding."""
-        statuses = np.minimum(records["stack_status"], len(STACK_STATUSES) - 1)
-        np.add.at(self._ended, (records["cpu"], statuses), 1)
         wakers = waker_records(records)
         own, more = word_counts(records), word_counts(wakers)
         position = np.arange(len(words)) - np.repeat(np.cumsum(counts) - counts, counts)
         split, end = np.repeat(own, counts), np.repeat(own + more, counts)
-        mine = words[position < split]
+        mine, theirs = words[position < split], words[(position >= split) & (position < end)]
+        add_python_status(records, mine)
+        add_python_status(wakers, theirs)
+        records["waker_stack_status"] = wakers["stack_status"]
+        statuses = np.minimum(records["stack_status"], len(STACK_STATUSES) - 1)
+        np.add.at(self._ended, (records["cpu"], statuses), 1)
         submit = self._worker.submit
         if not more.any():
             submit(Samples(self.table, self._make_batch, records, mine))
             return
-        theirs = words[(position >= split) & (position < end)]
         both, words = np.concatenate([records, wakers]), np.concatenate([mine, theirs])
         submit(Samples(self.table, self._make_pairs, both, words, stacks=2))
 

@@ -83,7 +83,7 @@ class ProcessTable:
         Returns
         -------
         list of (int, int)
-            (event, pid) of each record, for those who follow processes.
+            (event, pid) of each record, for those who follow processes; none of new threads.
         """
         happened = []
         for r in records:
@@ -92,7 +92,8 @@ class ProcessTable:
             exit_code = int(r["exit_code"]) if event == EXIT else None
             comm = bytes(r["comm"]).split(b"\0", 1)[0].decode("utf-8", "replace")
             self._add(int(r["ts"]) + self._offset, event, pid, tid, comm, image, exit_code)
-            happened.append((event, pid))
+            if event != FORK or tid == pid:
+                happened.append((event, pid))
         return happened
 
     def _image(self, event: int, pid: int, ppid: int, record: Any) -> _Image:

@@ -53,6 +53,7 @@ class PythonService:
         codes = object_.maps["wb_python_codes"]
         self._ring = RingBuffer(codes.fd, codes.max_entries)
         self._in: queue.SimpleQueue[tuple[Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="python-finder", daemon=True)
         self._thread.start()
 
@@ -129,17 +130,25 @@ class PythonService:
 
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture, for people."""
-        found = [f"{text} ({n} processes)" for text, n in self._processes.problems.items()]
+        found = [
+            f"{text} ({n} process{'es' if n > 1 else ''}, without Python frames)"
+            for text, n in self._processes.problems.items()
+        ]
         if self.failure:
             last = self.failure.strip().splitlines()[-1]
             found.append(f"Interpreters of Python were not found: {last}")
         return found
 
-    def close(self, timeout: float = 1.0) -> None:
-        """End the thread and unmap the ring. Safe to call twice."""
+    def close(self) -> None:
+        """End the thread and unmap the ring. Safe to call twice.
+
+        It waits until the thread has looked at the process that it is at: what that writes into
+        the maps must not come after they have gone with their object.
+        """
         if self._thread.is_alive():
+            self._closed = True
             self._in.put(None)
-            self._thread.join(timeout)
+            self._thread.join()
             self._ring.close()
 
     def _run(self) -> None:
@@ -152,7 +161,7 @@ class PythonService:
                 task = (lambda _: None, None)
             else:
                 until = time.monotonic() + sum(DELAYS)
-            if task is None:
+            if task is None or self._closed:
                 return
             what, value = task
             try:

@@ -10,7 +10,7 @@ from workbench.probe.layout import arrow_schema
 from workbench.probe.support import has_ring_buffer
 from workbench.recorder.python_service import SHARED as PYTHON_MAPS
 from workbench.recorder.stack_service import ONLY_WALKING, StackService, can_walk
-from workbench.recorder.stack_words import Samples, word_counts
+from workbench.recorder.stack_words import Samples, add_python_status, word_counts
 from workbench.recorder.tables import EventSource
 from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
 
@@ -92,6 +92,7 @@ class StackSource(EventSource):
                 np.arange(len(words)) - np.repeat(np.cumsum(counts) - counts, counts)
                 < np.repeat(wanted, counts)
             ]
+        add_python_status(copied, words)
         np.add.at(self._ended, (copied["cpu"], _statuses(copied)), 1)
         self._worker.submit(Samples(self.table, self._make_batch, copied, words))
         return self._worker.batches()

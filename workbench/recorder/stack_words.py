@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.pystacks import STATUSES, chain_statuses
+from workbench.schema import STACK_STATUSES
+
 EXACT = np.uint64(1 << 63)  # WB_WORD_EXACT
 IMAGE_SHIFT = np.uint64(48)  # WB_WORD_IMAGE_SHIFT
 IMAGE_MASK = np.uint64(0x7FFF)
 OFFSET_MASK = np.uint64((1 << 48) - 1)  # WB_WORD_OFFSET
+_COMPLETE, _TRUNCATED, _INCOMPLETE = (
+    STACK_STATUSES.index(name) for name in ("complete", "python_truncated", "python_incomplete")
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,25 @@ def word_counts(records: NDArray[Any]) -> NDArray[np.int64]:
     python = records["python_depth"].astype(np.int64) * 2
     counts: NDArray[np.int64] = python + records["kernel_depth"] + records["user_depth"]
     return counts
+
+
+def add_python_status(records: NDArray[Any], words: NDArray[np.uint64]) -> None:
+    """Tell of stacks that reach their root, but lack Python frames, that they do.
+
+    Parameters
+    ----------
+    records : structured array
+        Their ``stack_status`` is changed.
+    words : uint64 array
+        Of all records in a row.
+    """
+    ends = np.cumsum(word_counts(records))
+    asked = np.flatnonzero((records["python_depth"] > 0) & (records["stack_status"] == _COMPLETE))
+    last = ends[asked, None] + np.array([-2, -1])
+    why = chain_statuses(words[last])
+    truncated = why == STATUSES.index("truncated")
+    lacking = np.where(truncated, _TRUNCATED, _INCOMPLETE)
+    records["stack_status"][asked[why != 0]] = lacking[why != 0]
 
 
 def split(samples: Samples) -> Parts:

@@ -39,7 +39,10 @@ class Source(Protocol):
         """Rows that are there now."""
 
     def batches(
-        self, columns: Sequence[str] | None = None, window: Window | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        window: Window | None = None,
+        start: int = 0,
     ) -> Iterator[Any]:
         """Yield record batches with those columns, in the order of writing.
 
@@ -49,6 +52,8 @@ class Source(Protocol):
             Default all.
         window : (int, int), optional
             Batches without any row in it may be left out; rows are not cut.
+        start : int
+            Rows to pass over: what was written first.
         """
 
     def refresh(self) -> bool:
@@ -90,11 +95,17 @@ class StreamSource:
         return False
 
     def batches(
-        self, columns: Sequence[str] | None = None, window: Window | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        window: Window | None = None,
+        start: int = 0,
     ) -> Iterator[Any]:
         """Yield decorated batches, see :class:`Source`."""
-        keyed = self.name in KEYS
-        raw = self._compacted().to_batches() if keyed else self.stream.batches()
+        if self.name in KEYS:
+            raw = iter(self._compacted().slice(start).to_batches())
+        else:
+            first, passed = self.stream.batch_of(start)
+            raw = _without_first(self.stream.batches(first), start - passed)
         decorate = self._decorate()
         for batch in raw:
             with reading(self.stream.path):
@@ -108,6 +119,14 @@ class StreamSource:
             with reading(self.stream.path):
                 self._latest = latest(self.name, self.stream.schema, self.stream.batches())
         return self._latest
+
+
+def _without_first(batches: Iterator[Any], rows: int) -> Iterator[Any]:
+    """Pass over the first rows."""
+    for batch in batches:
+        if batch.num_rows > rows:
+            yield batch.slice(rows)
+        rows = max(0, rows - batch.num_rows)
 
 
 def _meets(batch: Any, window: Window | None) -> bool:
@@ -155,16 +174,21 @@ class ParquetSource:
         return False
 
     def batches(
-        self, columns: Sequence[str] | None = None, window: Window | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        window: Window | None = None,
+        start: int = 0,
     ) -> Iterator[Any]:
         """Yield the batches of one row group after the other, see :class:`Source`."""
         file = self._file()
         names = list(columns) if columns is not None else None
         for group in range(file.num_row_groups):
             with reading(self.path, self.name):
-                if not self._may_meet(group, window):
+                rows = file.metadata.row_group(group).num_rows
+                passed, start = min(start, rows), max(0, start - rows)
+                if passed == rows or not self._may_meet(group, window):
                     continue
-                table = file.read_row_group(group, columns=names)
+                table = file.read_row_group(group, columns=names).slice(passed)
                 made = (table.select(names) if names is not None else table).to_batches()
                 for batch in made:
                     batch.validate(full=True)

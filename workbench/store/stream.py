@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.errors import SessionCorruptError
 from workbench.store.columns import check_schema
 from workbench.store.guard import reading
@@ -70,6 +72,15 @@ class Stream:
     def release(self) -> None:
         """Give memory back that was taken by reading; batches in use stay valid."""
         self._mapped.release()
+
+    def batch_of(self, row: int) -> tuple[int, int]:
+        """Return the index of the batch that holds a row, and how many rows precede the batch.
+
+        For a row that is not there yet these are the number of batches and of rows.
+        """
+        ends = np.cumsum([message.rows for message in self._batches])
+        index = int(np.searchsorted(ends, row, side="right"))
+        return index, int(ends[index - 1]) if index else 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
         """Yield the batches from the one with index `start` on, validated, without a copy.

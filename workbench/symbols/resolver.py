@@ -102,7 +102,8 @@ class UserResolver:
                     self._failed(error)
             open_ = open_[index < 0]
             if not len(open_):
-                break
+                return ids
+        ids[open_] = self._unmapped(process, snapshot, addresses[open_])
         return ids
 
     def image_frames(self, image: Image, offsets: Addresses) -> Ids:
@@ -160,6 +161,19 @@ class UserResolver:
             # Some runtimes map their code cache as a file (memfd), which is no ELF file.
             return self._jit(process, snapshot, mapping.path, addresses)
         return self._nameless(("file", mapping.path, mapping.inode), mapping.path, offsets)
+
+    def _unmapped(self, process: TracedProcess, snapshot: Snapshot, addresses: Addresses) -> Ids:
+        """Return the frames of addresses outside of all mappings that were read.
+
+        A process that has ended cannot be asked any more what it mapped after the last reading;
+        its perf map still tells where the code was that it made.
+        """
+        ids = np.full(len(addresses), UNKNOWN_ID, np.int64)
+        process.refresh_perfmap()
+        known = process.perfmap.table.lookup(addresses) >= 0
+        if known.any():
+            ids[known] = self._jit(process, snapshot, ANONYMOUS, addresses[known])
+        return ids
 
     def _native(self, image: Image, offsets: Addresses) -> Ids:
         """Return the frames of places in an ELF file."""

@@ -2,7 +2,7 @@
 
 Sources: DWARF 5, section 6.4.2; Linux Standard Base Core 5.0, section 10.5 (DW_CFA_GNU_*); the
 registers of x86-64: System V psABI, figure 3.36. Only what the walk needs is followed: the CFA,
-rbp and the return address.
+rbp, rbx and the return address.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from workbench.errors import ObjectFormatError
 from workbench.unwind.encodings import malformed, sleb, uleb
 
-RBP, RSP, RETURN = 6, 7, 16
+RBX, RBP, RSP, RETURN = 3, 6, 7, 16
 MAX_PROGRAM = 1 << 20
 """Bytes of the instructions of one function; the longest that were met have some 10 kB."""
 MAX_DELTA = 1 << 32
@@ -41,18 +41,19 @@ class State(NamedTuple):
         A register, to which `offset` is added, or a DWARF expression; -1 where it is unknown.
     offset : int
         Bytes.
-    rbp, returns : Where
-        The caller's rbp, and the return address.
+    rbp, returns, rbx : Where
+        The caller's rbp, the return address, and the caller's rbx.
     """
 
     cfa: int | bytes
     offset: int = 0
     rbp: Where = None
     returns: Where = None
+    rbx: Where = None
 
 
 START = State(-1)
-UNKNOWN = State(-1, -1, Undefined.OTHER, Undefined.OTHER)
+UNKNOWN = State(-1, -1, Undefined.OTHER, Undefined.OTHER, Undefined.OTHER)
 """What holds from an instruction on that makes no sense."""
 
 
@@ -110,11 +111,19 @@ class _Machine:
         self.rows: list[Row] = []
         self.delta = 0
         self._factors = factors
-        self._cfa, self._offset, self._rbp, self._returns = factors.initial
+        self._state = factors.initial
         self._remembered: list[State] = []
 
+    @property
+    def _state(self) -> State:
+        return State(self._cfa, self._offset, self._rbp, self._returns, self._rbx)
+
+    @_state.setter
+    def _state(self, state: State) -> None:
+        self._cfa, self._offset, self._rbp, self._returns, self._rbx = state
+
     def mark(self) -> None:
-        state = State(self._cfa, self._offset, self._rbp, self._returns)
+        state = self._state
         if not self.rows or self.rows[-1][1] != state:
             self.rows.append((self.delta, state))
 
@@ -149,6 +158,8 @@ class _Machine:
     def _set(self, register: int, where: Where) -> None:
         if register == RBP:
             self._rbp = where
+        elif register == RBX:
+            self._rbx = where
         elif register == RETURN:
             self._returns = where
 
@@ -160,10 +171,9 @@ class _Machine:
         if op >= 0xC0:  # DW_CFA_restore
             self._restore(op & 0x3F)
         elif op == 0x0A:  # DW_CFA_remember_state
-            state = State(self._cfa, self._offset, self._rbp, self._returns)
-            self._remembered.append(state)
+            self._remembered.append(self._state)
         elif op == 0x0B:  # DW_CFA_restore_state
-            self._cfa, self._offset, self._rbp, self._returns = self._remembered.pop()
+            self._state = self._remembered.pop()
         elif op in _ADVANCES:
             size = _ADVANCES[op]
             if at + size > len(code):
@@ -178,7 +188,12 @@ class _Machine:
 
     def _restore(self, register: int) -> None:
         initial = self._factors.initial
-        self._set(register, initial.rbp if register == RBP else initial.returns)
+        if register == RBP:
+            self._rbp = initial.rbp
+        elif register == RBX:
+            self._rbx = initial.rbx
+        elif register == RETURN:
+            self._returns = initial.returns
 
     def _define(self, op: int, code: bytes, at: int) -> int:
         """Handle what says how the CFA is found."""

@@ -2,7 +2,8 @@
 
 Go writes nothing else; C has it with ``-g -fno-asynchronous-unwind-tables``. Compressed sections:
 System V gABI, chapter 4, "Compression Header" (SHF_COMPRESSED), and the older ``.zdebug_*`` of
-GNU binutils: "ZLIB", the size as eight bytes, big end first, and the stream.
+GNU binutils: "ZLIB", the size as eight bytes, big end first, and the stream. What is stripped from
+a program lies in its separate debug file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import zlib
 
 from workbench.elf import Elf
 from workbench.elf_format import SHT_NOBITS, Section
+from workbench.errors import ObjectFormatError
+from workbench.symbols.debug_files import DebugFiles
 from workbench.unwind.encodings import malformed
 from workbench.unwind.entries import FrameSection
 
@@ -30,13 +33,37 @@ def debug_frame(elf: Elf) -> FrameSection | None:
     ObjectFormatError
         It is damaged, larger than :data:`MAX_BYTES`, or has not the size that it claims.
     """
-    section = elf.sections.get(".debug_frame") or elf.sections.get(".zdebug_frame")
-    if section is None or section.type == SHT_NOBITS:
+    section = _section(elf)
+    if section is None:
         return None
     if section.size > MAX_BYTES:
         raise malformed(f"{section.name} has more than {MAX_BYTES} bytes")
     data = _unpacked(section, elf.section_bytes(section))
     return None if data is None else FrameSection(data, eh=False)
+
+
+def separate_debug_frame(elf: Elf, debug_files: DebugFiles) -> FrameSection | None:
+    """Return ``.debug_frame`` of a file's separate debug file; None without a sound one.
+
+    Parameters
+    ----------
+    elf : Elf
+        The program or library; its name is the path where it lies.
+    debug_files : DebugFiles
+    """
+    found = debug_files.find(elf, elf.name, wanted=lambda file: _section(file) is not None)
+    if found is None:
+        return None
+    with found:
+        try:
+            return debug_frame(found)
+        except ObjectFormatError:
+            return None
+
+
+def _section(elf: Elf) -> Section | None:
+    section = elf.sections.get(".debug_frame") or elf.sections.get(".zdebug_frame")
+    return None if section is None or section.type == SHT_NOBITS else section
 
 
 def _unpacked(section: Section, data: bytes) -> bytes | None:

@@ -1,8 +1,9 @@
 """Unwind tables of files, from ``.eh_frame``; ``.debug_frame`` fills what that leaves out.
 
 ``.eh_frame`` is found as a section, or through the program header PT_GNU_EH_FRAME, which stays
-when section headers are stripped (Linux Standard Base Core 5.0, sections 10.6 and 12.2). All
-that is read may be hostile: every size is limited, and the time grows with the sizes only.
+when section headers are stripped (Linux Standard Base Core 5.0, sections 10.6 and 12.2). For what
+both leave out, see :mod:`workbench.unwind.startup_code`. All that is read may be hostile: every
+size is limited, and the time grows with the sizes only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from workbench.unwind.debug_frame import debug_frame
 from workbench.unwind.encodings import PE_OMIT, malformed, pointer
 from workbench.unwind.entries import FrameSection, read_entries
 from workbench.unwind.rows import MAX_OFFSET
+from workbench.unwind.startup_code import with_startup_code
 from workbench.unwind.table import (
     Functions,
     Source,
@@ -55,7 +57,8 @@ def table_of(elf: Elf) -> UnwindTable:
     """
     if not is_supported(elf):
         return UnwindTable(status="unsupported_machine")
-    return make_table(elf, [section for section in (eh_frame(elf), debug_frame(elf)) if section])
+    sections = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
+    return with_startup_code(elf, make_table(elf, sections))
 
 
 def is_supported(elf: Elf) -> bool:
@@ -64,7 +67,7 @@ def is_supported(elf: Elf) -> bool:
 
 
 def make_table(elf: Elf, sections: list[FrameSection]) -> UnwindTable:
-    """Make a table of sections that were read; of two, the first has precedence.
+    """Make a table of sections alone; of two, the first has precedence.
 
     Parameters
     ----------

@@ -116,6 +116,8 @@ class UnwindManager:
         self._missing: dict[int, tuple[float, float]] = {}
         self._allowance, self._allowed = EAGER_S, time.monotonic()
         self._in: queue.PriorityQueue[tuple[int, int, _Task | None]] = queue.PriorityQueue()
+        self._maps_in_use = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="unwind", daemon=True)
         self._thread.start()
 
@@ -138,7 +140,13 @@ class UnwindManager:
         return idle.wait(timeout)
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the thread, which may be busy for longer than the wait. Safe to call twice."""
+        """End the thread, which may be busy for longer than the wait. Safe to call twice.
+
+        However long it reads a file, it does not touch the maps any more: they go with their
+        object.
+        """
+        with self._maps_in_use:
+            self._closed = True
         self._in.put((_NEEDED, -next(self._order), None))
         self._thread.join(timeout)
 
@@ -248,8 +256,11 @@ class UnwindManager:
 
     def _put(self, tables: list[Table]) -> None:
         try:
-            self._make_room(sum(len(table.rows) for table in tables))
-            self._maps.put(tables)
+            with self._maps_in_use:
+                if self._closed:
+                    return
+                self._make_room(sum(len(table.rows) for table in tables))
+                self._maps.put(tables)
         except KernelError as error:  # no memory, for instance: not to be tried again and again
             self._failed(error)
             for table in tables:

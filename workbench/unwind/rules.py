@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from workbench.errors import ObjectFormatError
-from workbench.unwind.cfi import RBP, RSP, State, Undefined
+from workbench.unwind.cfi import RBP, RBX, RSP, State, Undefined, Where
 from workbench.unwind.encodings import sleb
-from workbench.unwind.rows import MAX_CFA, MAX_RBP, UNIT, Rule, pack
+from workbench.unwind.rows import MAX_CFA, MAX_RBP, MAX_RBX, RBX_LOST, UNIT, Rule, pack
 
 _DEREF = 0x06  # DW_OP_deref
 _BREG = 0x70  # DW_OP_breg0: the register's value and a signed offset
@@ -21,6 +21,7 @@ _PLT = re.compile(rb"\x77\x08\x80\x00\x3f\x1a([\x30-\x40])\x2a\x33\x24\x22", re.
 # uc_mcontext, then struct sigcontext_64, arch/x86/include/uapi/asm/sigcontext.h.
 _SIGNAL_RSP, _SIGNAL_RIP, _SIGNAL_RBP = 160, 168, 120
 _RETURN_BELOW_CFA = -8
+_RULES = {RSP: Rule.RSP, RBP: Rule.RBP, RBX: Rule.RBX}
 
 
 def rule_bits(state: State) -> int:
@@ -32,18 +33,17 @@ def rule_bits(state: State) -> int:
         return pack(0, Rule.END)
     if isinstance(state.cfa, bytes):
         found = _of_expression(state.cfa, state)
-    elif state.returns == _RETURN_BELOW_CFA and state.cfa in (RSP, RBP):
-        rule = Rule.RSP if state.cfa == RSP else Rule.RBP
-        found = _packed(rule, state.offset, _below(state))
+    elif state.returns == _RETURN_BELOW_CFA and state.cfa in _RULES:
+        found = _packed(_RULES[state.cfa], state.offset, _below(state), _rbx(state.rbx))
     else:
         found = None
     return pack(0, Rule.BAD) if found is None else found
 
 
-def _packed(rule: Rule, cfa: int, below: int | None) -> int | None:
+def _packed(rule: Rule, cfa: int, below: int | None, rbx: int) -> int | None:
     if below is None or cfa % UNIT or not 0 <= cfa // UNIT <= MAX_CFA:
         return None
-    return pack(0, rule, cfa // UNIT, below)
+    return pack(0, rule, cfa // UNIT, below, rbx)
 
 
 def _below(state: State) -> int | None:
@@ -56,19 +56,32 @@ def _below(state: State) -> int | None:
     return below if 0 < below <= MAX_RBP else None
 
 
+def _rbx(where: Where, base: int | None = None) -> int:
+    """Return the field `rbx` of a row; `base`: the register from which it counts, else the CFA."""
+    if where is None:
+        return 0
+    if base is not None:
+        place = _place(where) if isinstance(where, bytes) else None
+        where = place[1] if place and place[0] == base else None
+    if not isinstance(where, int) or where % UNIT:
+        return RBX_LOST
+    below = -where // UNIT
+    return below if RBX_LOST < below <= MAX_RBX else RBX_LOST
+
+
 def _of_expression(code: bytes, state: State) -> int | None:
     match = _PLT.fullmatch(code)
     if match:
         usual = state.returns == _RETURN_BELOW_CFA and state.rbp is None
-        return pack(0, Rule.PLT, match[1][0] - 0x30) if usual else None
+        rbx = _rbx(state.rbx)
+        return pack(0, Rule.PLT, match[1][0] - 0x30, rbx=rbx) if usual else None
     place = _place(code[:-1]) if code[-1:] == bytes([_DEREF]) else None
     if place is None:
         return None
     register, offset = place
     if register == RBP and state.returns == _RETURN_BELOW_CFA:
-        if state.rbp is None:
-            return _packed(Rule.DRAP, -offset, 0)
-        return _packed(Rule.DRAP, -offset, 1) if _is_at(state.rbp, RBP, 0) else None
+        below = 0 if state.rbp is None else 1 if _is_at(state.rbp, RBP, 0) else None
+        return _packed(Rule.DRAP, -offset, below, _rbx(state.rbx, RBP))
     signal = (
         place == (RSP, _SIGNAL_RSP)
         and _is_at(state.returns, RSP, _SIGNAL_RIP)

@@ -43,7 +43,7 @@ class UnwindTable:
         How many of them are of :attr:`~workbench.unwind.rows.Rule.BAD`.
     source : str
         Where they were read: "eh_frame", "debug_frame", "both" (``.debug_frame`` for the code
-        that ``.eh_frame`` leaves out), or "none".
+        that ``.eh_frame`` leaves out), or "none": at most start-up code has rows then.
     status : str
         "ok"; "unsupported_machine": only x86-64 has rows; "beyond_4_gib": code at file offsets
         that rows cannot hold has none.

@@ -16,7 +16,7 @@ import struct
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -24,12 +24,15 @@ import numpy as np
 
 from workbench.cache_home import cache_home, is_private
 from workbench.elf import Elf
-from workbench.unwind.debug_frame import debug_frame
+from workbench.errors import ObjectFormatError
+from workbench.symbols.debug_files import DebugFiles
+from workbench.unwind.debug_frame import debug_frame, separate_debug_frame
 from workbench.unwind.eh_frame import eh_frame, is_supported, make_table
 from workbench.unwind.entries import FrameSection
+from workbench.unwind.startup_code import with_startup_code
 from workbench.unwind.table import MAX_ROWS, Source, Status, UnwindTable
 
-FORMAT = 1
+FORMAT = 2
 """To be raised with any change of the rows that are made of the same file."""
 MAX_CACHE_BYTES = 256 << 20
 MAX_FILES = 4096
@@ -79,26 +82,36 @@ class TableCache:
     ----------
     directory : pathlib.Path, optional
         Made if it is missing. Not used if others may write there.
+    debug_files : DebugFiles
+        Where the ``.debug_frame`` of stripped files is looked for.
     max_bytes : int
         Of all its files together; those that were not used for the longest time go first.
     """
 
     directory: Path | None = None
     max_bytes: int = MAX_CACHE_BYTES
+    debug_files: DebugFiles = field(default_factory=DebugFiles)
 
     def load(self, elf: Elf, build_id: str) -> UnwindTable:
         """Return the table of a file; see :func:`load`."""
         if not is_supported(elf):
             return UnwindTable(status="unsupported_machine")
-        sections = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
+        return with_startup_code(elf, self._load(elf, build_id))
+
+    def _load(self, elf: Elf, build_id: str) -> UnwindTable:
+        own = [section for section in (eh_frame(elf), debug_frame(elf)) if section]
+        separate = None
+        if all(section.eh for section in own):
+            separate = separate_debug_frame(elf, self.debug_files)
+        sections = [*own, separate] if separate else own
         size = sum(len(section.data) for section in sections)
         place = self._place(build_id) if size >= MIN_BYTES else None
         if place is None:
-            return make_table(elf, sections)
+            return _made(elf, own, separate)
         made_of = _digest_of(elf, sections)
         found = _read(place, made_of)
         if found is None:
-            found = make_table(elf, sections)
+            found = _made(elf, own, separate)
             self._write(place, found, made_of)
         return found
 
@@ -138,6 +151,14 @@ class TableCache:
                 with suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108
                 total -= size
+
+
+def _made(elf: Elf, own: list[FrameSection], separate: FrameSection | None) -> UnwindTable:
+    """Make a table; a damaged separate file is no worse than none."""
+    if separate is not None:
+        with suppress(ObjectFormatError):
+            return make_table(elf, [*own, separate])
+    return make_table(elf, own)
 
 
 def _digest_of(elf: Elf, sections: list[FrameSection]) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.frames.flame import TIME, FlameTree, flame_tree
-from workbench.frames.losses import lossy
+from workbench.frames.losses import shortcomings
 from workbench.frames.stacks import Start
 from workbench.views import html, units
 from workbench.views.payload import payload
@@ -38,7 +38,8 @@ class Flamegraph(View):
     icicle : bool
         Callers on top instead of below.
     notice : str
-        A sentence that is shown prominently above the graph: that events were lost.
+        A sentence that is shown prominently above the graph: that events were lost, or
+        that stacks are incomplete.
     height : int
         Greatest height in CSS pixels; deeper trees scroll.
     search : str
@@ -73,7 +74,7 @@ class Flamegraph(View):
         start: Start = "",
         **options: Any,
     ) -> Flamegraph:
-        """Draw a recording; say so when it lost events.
+        """Draw a recording; say so when it lost events, or some stacks are incomplete.
 
         Parameters
         ----------
@@ -89,7 +90,7 @@ class Flamegraph(View):
         """
         tree = flame_tree(rec, kind, by, weight, stack, start)
         options.setdefault("title", _title(kind, tree, weight, stack))
-        options.setdefault("notice", lossy(rec, kind))
+        options.setdefault("notice", shortcomings(rec, kind))
         return cls(tree, **options)
 
     @cached_property

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from workbench.frames.hotspots import hotspots_of
-from workbench.frames.losses import lossy
+from workbench.frames.losses import shortcomings
 from workbench.frames.stacks import COUNT, DEFAULTS, stack_sums
 from workbench.views import html, units
 from workbench.views.tables import banner, table
@@ -52,7 +52,7 @@ class Hotspots(PlainView):
         import polars as pl
 
         self.title = title
-        self.notice = lossy(rec, kind)
+        self.notice = shortcomings(rec, kind)
         weight = weight or DEFAULTS.get(kind, COUNT)
         self._time = weight != COUNT
         _, sums = stack_sums(rec, kind, (), weight)
