@@ -63,6 +63,7 @@ def test_cells(tmp_path):
         "%%profile\nburn(0.1)\n!echo from the shell",
         "import threading; del p; import gc; gc.collect()\nprint([t.name for t in "
         "threading.enumerate() if t.name == 'recorder'])",
+        "%%bpf --core --duration 0.01\nint x = y;",
         "%unload_ext workbench",
         "%%profile\n1",
     ]
@@ -77,7 +78,8 @@ def test_cells(tmp_path):
     assert shown[4] == ["6 ('cpu', 'offcpu') True 499"]
     assert shown[5] == ["from the shell", "graph"]
     assert shown[6] == ["[]"]
-    assert "not found" in shown[8][0] or shown[8] == ["UsageError"]
+    assert "line 2: error: use of undeclared identifier 'y'" in shown[7][0]
+    assert "not found" in shown[9][0] or shown[9] == ["UsageError"]
     left = [path for folder in tmp_path.glob("workbench-*") for path in folder.iterdir()]
     assert left == []
 
