@@ -58,7 +58,7 @@ struct dns_event {
 	wb_cpu cpu WB_DOC("CPU on which the call returned");
 	WB_END_FIELDS;
 	__u16 pad2;
-	wb_dns_name qname[NAME_SIZE] WB_DOC("name that is asked for, with \\DDD for bytes that are no "
+	wb_dns_name qname[NAME_SIZE] WB_DOC("name that is asked for, with decimal escapes for bytes that are no "
 					   "printable ASCII (RFC 4343, 2.1)");
 };
 WB_EVENT(dns_event);

@@ -87,12 +87,12 @@ def test_cells(tmp_path):
 def test_what_is_asked_wrongly(tmp_path):
     cells = [
         "%load_ext workbench",
-        "%%profile --kinds memory\nprint('ran')",
+        "%%profile --kinds no_such\nprint('ran')",
         "%%profile --hz many\nprint('ran')",
         "%%profile\nthis is no python",
     ]
     shown = [kinds_of(each) for each in run(tmp_path, *cells)]
-    assert "There is no capture kind 'memory'" in shown[1][0]
+    assert "There is no capture kind 'no_such'" in shown[1][0]
     assert all("ran" not in "".join(outputs).split() for outputs in shown)
     assert shown[3] == ["SyntaxError"]
 

@@ -27,7 +27,7 @@ def test_arguments_are_checked_before_anything_runs():
     assert wb.profile("offcpu", min_us=5).kinds == ("offcpu",)  # which has no clock
     assert wb.profile({"cpu": {"kernel_stacks": False}}, hz=99).kinds == ("cpu",)
     with pytest.raises(UnknownKindError):
-        wb.profile("memory")
+        wb.profile("no_such")
     with pytest.raises(ParameterError, match="hz"):
         wb.profile(hz=0)
     not_run = wb.profile()

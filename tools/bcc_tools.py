@@ -116,7 +116,7 @@ class Capture:
         real, notes = bcc.BPF, self
 
         class Noting(real):  # type: ignore[misc, valid-type]
-            def __init__(self, src_file="", hdr_file="", text=None, debug=0, cflags=(), **more):  # noqa: ARG002 - as bcc.BPF has them
+            def __init__(self, src_file="", hdr_file="", text=None, debug=0, cflags=(), **more):
                 text = Path(os.fsdecode(src_file)).read_text() if src_file else text
                 text = text.decode() if isinstance(text, bytes) else text
                 self.note = {"cflags": [os.fsdecode(f) for f in cflags], "functions": {}}

@@ -105,7 +105,7 @@ def test_every_command_runs_a_function_of_its_own():
         ).run
         for name, parser in choices.items()
     }
-    assert len(set(runs.values())) == len(runs) == 10
+    assert len(set(runs.values())) == len(runs) == 11
 
 
 @pytest.mark.parametrize(

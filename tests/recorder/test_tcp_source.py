@@ -51,7 +51,7 @@ def test_programs_are_those_that_the_kernel_can_run(monkeypatch, counts, kept):
     monkeypatch.setattr(Source, "_set_up", lambda *_: None)
     left = []
     programs = {
-        name: SimpleNamespace(leave_out=lambda name=name: left.append(name))
+        name: SimpleNamespace(section="", leave_out=lambda name=name: left.append(name))
         for name in (*ALL, "congestion_changed", "state_changed")
     }
     source = object.__new__(TcpSource)

@@ -92,14 +92,12 @@ def test_texts_and_dictionaries_survive():
     assert found.column("kind").to_pylist() == ["kernel", "jit"]
 
 
-@pytest.mark.parametrize("bits", [64, 30])
 @pytest.mark.parametrize("high", [5, 1 << 31])
-def test_keys_of_more_bits_than_a_number(monkeypatch, bits, high):
-    """Four columns of 32 bits: their ranks are used; with 30 bits only, ranks of pairs are."""
+def test_keys_of_more_bits_than_a_number(monkeypatch, high):
+    """Four columns of 32 bits: their ranks are used."""
     rng = np.random.default_rng(5)
     names = [f"k{i}" for i in range(4)]
     monkeypatch.setitem(module.KEYS, "wide", tuple(names))
-    monkeypatch.setattr(module, "_BITS", bits)
     data = {name: rng.integers(0, high, 3000).astype(np.uint32) for name in names}
     data["value"] = np.arange(3000)
     table = pa.table(data)
