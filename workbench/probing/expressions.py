@@ -55,6 +55,10 @@ MAX_TEXT = 64
 MAX_LENGTH = 512
 MAX_EXPRESSION = 1000
 KEYWORD_MARK = "__word__"
+_NO_EXPRESSION = (
+    *(SyntaxError, SyntaxWarning, ValueError, RecursionError, MemoryError),
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -305,7 +309,7 @@ def _parsed(text: str) -> ast.expr:
         with warnings.catch_warnings():  # "1or 2" is one
             warnings.simplefilter("error", SyntaxWarning)
             return ast.parse(_members_named(text.strip()[:MAX_EXPRESSION]), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
+    except _NO_EXPRESSION as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ParameterError(
             f"{text!r} is no expression.",
