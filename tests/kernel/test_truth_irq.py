@@ -96,7 +96,7 @@ def test_devices_have_names(tmp_path):
     target = tmp_path / "x"
     code = f"""
 import os
-for i in range(60):
+for i in range(15):
     with open({str(target)!r}, "wb") as file:
         file.write(bytes(1 << 20)); file.flush(); os.fsync(file.fileno())
         end = os.times().user + 0.01
