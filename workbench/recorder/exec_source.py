@@ -29,7 +29,7 @@ class ExecSource(EventSource):
         kept = [field for field in super()._schema() if field.name != "args_size"]
         return pa.schema([*kept, arrow_field(_CMDLINE)])
 
-    def process_started(self, pid: int) -> None:
+    def process_started(self, pid: int, parent: int = 0) -> None:  # noqa: ARG002
         """Note a process that was there before: the program has not seen it begin."""
         if not self._attached:
             self.object.maps["lives"].update(pid.to_bytes(4, "little"), (1).to_bytes(4, "little"))

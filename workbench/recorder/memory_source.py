@@ -101,9 +101,9 @@ class MemorySource(StackSource):
                 advice="Name the file that has them: allocators=.",
             )
 
-    def process_started(self, pid: int) -> None:
+    def process_started(self, pid: int, parent: int = 0) -> None:
         """Put probes on the allocators that a process of the target uses."""
-        super().process_started(pid)
+        super().process_started(pid, parent)
         if "heap" not in self._parts or (EVERYWHERE in {p for p, _ in self._attached}):
             return
         for path in self._given:
