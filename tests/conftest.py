@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,8 @@ def nothing_left() -> Iterator[None]:
     assert not recorders, f"recorders left behind: {recorders}"
 
 
+# Programs that a shell starts in the background ignore SIGINT, and so do all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 RUN = f"WORKBENCH_TEST_RUN={os.getpid()}"
 os.environ.update([RUN.split("=")])
 

@@ -1,6 +1,6 @@
 """Cells: their states, what they show, how they end."""
 
-import _thread
+import signal
 import threading
 
 import numpy as np
@@ -130,7 +130,7 @@ def test_a_command_that_is_not_there(made):
 
 
 def test_an_interrupt_ends_it_and_keeps_what_came(made):
-    timer = threading.Timer(0.2, _thread.interrupt_main)
+    timer = threading.Timer(0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
     timer.start()
     cell = bpf("int x;", duration=100)
     timer.join()

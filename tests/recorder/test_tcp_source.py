@@ -55,6 +55,7 @@ def test_programs_are_those_that_the_kernel_can_run(monkeypatch, counts, kept):
         for name in (*ALL, "congestion_changed", "state_changed")
     }
     source = object.__new__(TcpSource)
+    source._optional = source._left_out = ()
     source.object = SimpleNamespace(programs=programs)
     source._set_up(None, {}, 0)
     assert set(programs) == kept | {"state_changed"}

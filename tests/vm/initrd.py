@@ -35,7 +35,6 @@ $b mkdir -p $n/dev/pts $n/dev/shm
 $b mount -t devpts devpts $n/dev/pts
 $b mount -t tmpfs shm $n/dev/shm
 $b mount -t tmpfs run $n/run
-$b mount -t tmpfs tmp $n/tmp
 $b mount -t tracefs tracing $n/sys/kernel/tracing
 $b mount -t debugfs debug $n/sys/kernel/debug
 $b mount -t bpf bpf $n/sys/fs/bpf
