@@ -1,6 +1,6 @@
 #!/bin/bash
-# Run the tests in two rounds, both at once: those that only compute, politely, and one after the
-# other those that capture, draw in a browser or boot a machine. The last line is the sum of both.
+# Run the tests in two rounds: on all CPUs those that only compute, then, one after the other, those
+# that capture, draw in a browser or boot a machine. The last line is the sum of both.
 #
 #   tools/tests.sh PYTHON COVERAGE [PYTEST OPTION...]     COVERAGE: percent that must be reached
 set -uo pipefail
@@ -17,13 +17,10 @@ round() { # NAME OPTION...: no tests selected (5) is no failure of a round
     return $((code == 5 ? 0 : code))
 }
 
-# The polite round has a worker of its own, so that its processes are told from the other's.
-round computing -n 1 -m "not ($alone)" "$@" >"$work/log" &
-renice -n 10 -p $! >/dev/null
 status=0
-round capturing -m "$alone" --durations=10 "$@" | tee "$work/log2" || status=$?
-wait $! || status=$?
-cat "$work/log"
+# Workers must collect the same tests in the same order, those whose names show a set, too.
+PYTHONHASHSEED=0 round computing -n "$(nproc)" -m "not ($alone)" "$@" | tee "$work/log" || status=$?
+round capturing -m "$alone" --durations=15 "$@" | tee "$work/log2" || status=$?
 export COVERAGE_FILE=$work/all
 "$python" -m coverage combine --quiet "$work"/computing* "$work"/capturing*
 "$python" -m coverage report --fail-under="$coverage" || status=$?
@@ -33,7 +30,7 @@ import re, sys
 
 counts, seconds = {}, 0.0
 for line in sys.stdin:
-    seconds = max(seconds, float(re.search(r" in ([0-9.]+)s", line)[1]))
+    seconds = sum((seconds, float(re.search(r" in ([0-9.]+)s", line)[1])))
     for number, what in re.findall(r"(\d+) (passed|failed|skipped|xfailed|xpassed|error)", line):
         counts[what] = counts.get(what, 0) + int(number)
 order = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")

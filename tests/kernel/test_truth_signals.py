@@ -57,8 +57,10 @@ time.sleep(0.1)
 signal.pthread_kill(one.ident, signal.SIGUSR1)
 one.join()
 victim = os.fork()
-if not victim: time.sleep(60)
-time.sleep(0.05)
+if not victim:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a tool may have set a handler
+    time.sleep(60)
+time.sleep(0.5)
 os.kill(victim, signal.SIGTERM)
 os.waitpid(victim, 0)
 print(json.dumps({"me": me, "child": child, "victim": victim, "rt": int(RT), "got": got,

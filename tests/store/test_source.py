@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,3 +67,13 @@ def test_a_bomb_of_rows_is_refused(tmp_path):
     source = parquet(tmp_path, pa.table({"ts": ts}), row_group_size=1 << 23)
     with pytest.raises(SessionCorruptError, match="impossible"):
         list(source.batches())
+
+
+def test_many_threads_read_one_file(tmp_path):
+    """As polars does with both sides of a join."""
+    path = synthetic.make_session(tmp_path / "s.wb", kinds=("cpu",), rows=60_000, saved=True)
+    for _ in range(5):
+        source = open_store(path).sources["cpu"]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: sum(b.num_rows for b in source.batches()), range(16)))
+        assert found == [60_000] * 16

@@ -5,6 +5,7 @@ Both give record batches of the columns that are asked for, with the derived col
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,6 +164,9 @@ class ParquetSource:
         self.num_rows = rows
         self._content = content
         self._opened: Any = None
+        # One reader of a file does not serve two threads, and polars scans both sides of a join at
+        # once: "ReadRangeCache did not find matching cache entry" (pyarrow 26).
+        self._reading = threading.Lock()
 
     @property
     def schema(self) -> Any:
@@ -188,17 +192,19 @@ class ParquetSource:
                 passed, start = min(start, rows), max(0, start - rows)
                 if passed == rows or not self._may_meet(group, window):
                     continue
-                table = file.read_row_group(group, columns=names).slice(passed)
+                with self._reading:
+                    table = file.read_row_group(group, columns=names).slice(passed)
                 made = (table.select(names) if names is not None else table).to_batches()
                 for batch in made:
                     batch.validate(full=True)
             yield from made
 
     def _file(self) -> Any:
-        if self._opened is None:
-            with reading(self.path, self.name):
-                self._opened = self._open()
-        return self._opened
+        with self._reading:
+            if self._opened is None:
+                with reading(self.path, self.name):
+                    self._opened = self._open()
+            return self._opened
 
     def _open(self) -> Any:
         import pyarrow as pa
