@@ -75,5 +75,6 @@ def test_many_threads_read_one_file(tmp_path):
     for _ in range(5):
         source = open_store(path).sources["cpu"]
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda _: sum(b.num_rows for b in source.batches()), range(16)))
-        assert found == [60_000] * 16
+            read = [pool.submit(lambda it: sum(b.num_rows for b in it), source.batches())
+                    for _ in range(16)]  # fmt: skip
+        assert [each.result() for each in read] == [60_000] * 16
