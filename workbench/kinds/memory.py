@@ -57,9 +57,9 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
 KIND = CaptureKind(
     name="memory",
     answers="Who allocates memory, what is never freed, what makes the process grow?",
-    cost="about 2.5 µs for each malloc and 1.2 µs for each free, sampled or not (two uprobes and "
-    "one); 5 to 10 µs more for a sampled one. Without the part heap: a stack for each mapping and "
-    "each page fault",
+    cost="about 12 µs for each malloc with its free, sampled or not (three traps into the kernel, "
+    "of 4 µs each in a virtual machine); a stack, 5 to 10 µs, for a sampled one. Without the part "
+    "heap: a stack for each mapping and each page fault",
     probes=(
         "uprobe/uretprobe: malloc, calloc, realloc, reallocarray, memalign, aligned_alloc, "
         "posix_memalign, free of each allocator",
