@@ -13,7 +13,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-typedef __u64 wb_bytes;
 typedef __u64 wb_user_address;
 typedef __u16 wb_memory_op;
 
@@ -139,14 +138,6 @@ static __always_inline void send(void *ctx, struct memory_event *e, bool stack)
 	wb_output(ctx, e, sizeof(*e) + bytes);
 }
 
-static __always_inline void lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
-}
-
 static __always_inline struct block block_at(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -164,7 +155,7 @@ static __always_inline void allocated(void *ctx, __u64 address, __u64 size)
 		return;
 	/* Without its entry its end would not be seen: then it is lost as a whole. */
 	if (bpf_map_update_elem(&live, &block, &made, BPF_ANY)) {
-		lose(WB_DROP_MAP_FULL);
+		wb_lose(WB_DROP_MAP_FULL);
 		return;
 	}
 	e = wb_stack_record();

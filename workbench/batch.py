@@ -16,7 +16,7 @@ from workbench.texts import byte_texts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.probe.layout import Field, Layout
+    from workbench.probe.layout import Layout
 
 
 Encoder = Callable[[Any], Any]
@@ -116,13 +116,6 @@ def encoded(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
 
     known = np.minimum(codes, len(texts) - 1).astype(np.int8)
     return pa.DictionaryArray.from_arrays(pa.array(known), pa.array(texts))
-
-
-def field_column(field: Field, values: NDArray[Any], kind: Any) -> Any:
-    """Return the values of a field as a pyarrow array of type ``kind``, codes with their texts."""
-    if field.typedef in TEXTS:
-        values = encoded(values, TEXTS[field.typedef])
-    return column(values, kind)
 
 
 def named(codes: NDArray[Any], texts: tuple[str, ...]) -> Any:
