@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The life of each TCP connection of the target: an event for each thing that happens to it, with
- * the counters of the socket at that moment.
+ * the counters of the socket at that moment; or counts and histograms made in the kernel.
  *
  * Most of it happens in softirqs on top of any task. So who opened a socket in its own context is
  * noted in the socket's storage; a connection that arrives gets a copy of its listener's note
  * (BPF_F_CLONE, net/core/bpf_sk_storage.c) until somebody accepts it.
  */
-#include "tcp.bpf.h"
+#include "tcp_counts.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u64 sample_ns = 100000000; /* least time between two samples of a connection */
 const volatile __u32 states = 1;            /* 0: no events of state changes */
+const volatile __u32 aggregate = 0;         /* 1: counts in the kernel, no events */
 const volatile __u32 nr_accept = -1;
 const volatile __u32 nr_accept4 = -1;
 
@@ -58,6 +59,14 @@ static __always_inline struct note *noted(const struct sock *sk)
 	return note;
 }
 
+static __always_inline void emit(void *ctx, struct tcp_event *e, struct note *note)
+{
+	if (aggregate)
+		count(e, note);
+	else
+		wb_output(ctx, e, sizeof(*e));
+}
+
 /* Note that the socket is the current task's. */
 static __always_inline struct note *take(const struct sock *sk, __u16 role)
 {
@@ -75,6 +84,8 @@ static __always_inline struct note *take(const struct sock *sk, __u16 role)
 	note->tid = id;
 	note->role = role;
 	note->partial = role == WB_ROLE_UNKNOWN;
+	if (note->partial)
+		note_counters(note, sk);
 	return note;
 }
 
@@ -84,8 +95,10 @@ static __always_inline void arrive(const struct sock *sk, struct note *note)
 	note->start = note->changed = bpf_ktime_get_boot_ns();
 	note->socket = bpf_get_socket_cookie((void *)sk);
 	note->inode = note->sampled = 0;
+	note->bytes_sent = note->bytes_retrans = note->bytes_received = 0;
 	note->role = WB_ROLE_SERVER;
 	note->partial = 0;
+	note->is_counted = 0;
 }
 
 static __always_inline void wait_for_accept(const struct sock *sk, struct note *note)
@@ -133,7 +146,7 @@ int BPF_PROG(state_changed, const struct sock *sk, int old, int new)
 		e.old_state = old;
 		e.state = new;
 		e.latency = now - (event == WB_TCP_STATE ? note->changed : note->start);
-		wb_output(ctx, &e, sizeof(e));
+		emit(ctx, &e, note);
 	}
 	note->changed = now;
 	if (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
@@ -189,7 +202,7 @@ int BPF_PROG(accepted, void *regs, long ret)
 	}
 	fill(&e, WB_TCP_ACCEPT, sk, entry, now);
 	e.latency = now - entry->changed;
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, 0);
 	entry->waits = 0; /* the next event of the socket takes the owner over */
 	return 0;
 }
@@ -228,7 +241,7 @@ static __always_inline int send(void *ctx, const struct sock *sk, __u16 event, _
 	fill(&e, event, sk, note, bpf_ktime_get_boot_ns());
 	e.reason = reason;
 	e.size = size;
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, note);
 	return 0;
 }
 
@@ -247,7 +260,7 @@ int BPF_PROG(segment, struct sock *sk)
 		return 0;
 	note->sampled = now;
 	fill(&e, WB_TCP_SAMPLE, sk, note, now);
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, note);
 	return 0;
 }
 
@@ -270,7 +283,7 @@ int BPF_PROG(synack_retransmitted, const struct sock *sk, const struct request_s
 	e.reason = WB_REASON_SYNACK;
 	e.state = TCP_NEW_SYN_RECV;
 	e.role = WB_ROLE_SERVER;
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, 0);
 	return 0;
 }
 
@@ -307,7 +320,7 @@ int BPF_PROG(congestion_changed, struct sock *sk, __u8 state)
 		return 0;
 	fill(&e, WB_TCP_CONGESTION, sk, note, bpf_ktime_get_boot_ns());
 	e.congestion = state;
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, note);
 	return 0;
 }
 
@@ -400,6 +413,6 @@ int after(struct bpf_iter__task_file *ctx)
 	note->told = 1;
 	fill(&e, WB_TCP_OPEN, sk, note, bpf_ktime_get_boot_ns());
 	e.latency = e.ts - note->start;
-	wb_output(ctx, &e, sizeof(e));
+	emit(ctx, &e, note);
 	return 0;
 }

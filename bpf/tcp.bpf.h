@@ -112,12 +112,14 @@ struct note {
 	__u64 sampled;
 	__u64 socket;
 	__u64 inode;
+	__u64 bytes_sent, bytes_retrans, bytes_received; /* those that are counted already */
 	__u32 pid, tid;
 	__u16 role;
 	__u8 partial;
 	__u8 waits; /* for accept() */
 	__u8 told;  /* its last event was sent */
-	__u8 pad[3];
+	__u8 is_counted;
+	__u8 pad[2];
 };
 
 struct tcp_sock {
@@ -203,6 +205,16 @@ static __always_inline void fill_counters(struct tcp_event *e, const struct sock
 	e->ssthresh = BPF_CORE_READ(tcp, snd_ssthresh);
 	e->retransmits = BPF_CORE_READ(tcp, total_retrans);
 	e->in_flight = BPF_CORE_READ(tcp, packets_out);
+}
+
+/* What was sent and received before is not counted. */
+static __always_inline void note_counters(struct note *note, const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+
+	note->bytes_retrans = BPF_CORE_READ(tcp, bytes_retrans);
+	note->bytes_sent = BPF_CORE_READ(tcp, bytes_sent) - note->bytes_retrans;
+	note->bytes_received = BPF_CORE_READ(tcp, bytes_received);
 }
 
 static __always_inline void fill(struct tcp_event *e, __u16 event, const struct sock *sk,

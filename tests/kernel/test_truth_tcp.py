@@ -6,12 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import polars as pl
 import pytest
-from compile_bpf import compile_bpf
-from network_space import TWO, two_hosts
+from lossy_link import lossy_link
 
 import workbench as wb
 from workbench.frames import flows
@@ -197,47 +195,10 @@ def test_resets_have_two_sides(tmp_path, capfd):
     assert found.filter(role="client")["resets_received"].to_list() == [1] * 3
 
 
-LOSSY = """
-import json, socket, subprocess, sys, time
-one = socket.socket()
-one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-one.connect((sys.argv[1], int(sys.argv[2])))
-for text in sys.argv[3]:
-    one.sendall(text.encode() * 100)
-    if one.recv(1) != b"k": break
-port = one.getsockname()[1]
-seen = subprocess.check_output(["ss", "-tinH", "sport", "=", str(port)], text=True)
-one.close()
-print(json.dumps([port, seen]))
-"""
-ECHO = """
-import socket
-listener = socket.create_server(("0.0.0.0", 0))
-print(listener.getsockname()[1], flush=True)
-one, _ = listener.accept()
-while True:
-    got = 0
-    while got < 100:
-        part = one.recv(100 - got)
-        if not part: raise SystemExit
-        got += len(part)
-    one.sendall(b"k")
-"""
-
-
 def test_lost_segments_are_sent_again(tmp_path, capfd):
     """A classifier on the link drops exactly six segments."""
-    source = Path(__file__).with_name("drop_segments.bpf.c").read_text()
-    with two_hosts() as hosts:
-        hosts.classify(compile_bpf(tmp_path, source, name="drop", head="\n"))
-        with subprocess.Popen([*hosts.inside(hosts.two), *python(ECHO)], text=True,
-                              stdout=subprocess.PIPE) as server:  # fmt: skip
-            try:
-                port = server.stdout.readline().strip()
-                command = [*hosts.inside(hosts.one), *python(LOSSY, TWO, port, "xDxDDxxDxDDx")]
-                session = capture(tmp_path, command, sample_ms=0)
-            finally:
-                server.kill()
+    with lossy_link(tmp_path) as command:
+        session = capture(tmp_path, command, sample_ms=0)
     mine, seen = json.loads(capfd.readouterr().out)
     again = rows(session, event="retransmit")
     total = int(re.search(r"\bretrans:\d+/(\d+)", seen)[1])

@@ -16,9 +16,15 @@ def test_settings(machine, accept, accept4):
     assert settings == {
         "sample_ns": 5_000_000,
         "states": 0,
+        "aggregate": 0,
         "nr_accept": accept,
         "nr_accept4": accept4,
     }
+
+
+def test_counts_have_no_changes_of_state():
+    settings = TCP.settings(TCP.check({"aggregate": True}), "x86_64")
+    assert (settings["aggregate"], settings["states"]) == (1, 0)
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "1", 10**6 + 1])

@@ -104,3 +104,14 @@ def test_keys_of_more_bits_than_a_number(monkeypatch, high):
     found = latest("wide", table.schema, table.to_batches(max_chunksize=700))
     frame = pl.DataFrame(table).unique(names, keep="last").sort(names)
     assert pl.DataFrame(found).equals(frame)
+
+
+def test_keys_of_plain_texts():
+    schema = pa.schema({"pid": pa.uint32(), "role": pa.dictionary(pa.int8(), pa.string()),
+                        "port": pa.uint16(), "remote_address": pa.string()})  # fmt: skip
+    rows = [(1, "client", 80, "10.0.0.2"), (1, "client", 80, "10.0.0.10"),
+            (1, "client", 80, "10.0.0.2"), (1, "client", 80, "::1")]  # fmt: skip
+    columns = [pa.array(list(values)).cast(field.type) for values, field in
+               zip(zip(*rows, strict=True), schema, strict=True)]  # fmt: skip
+    found = latest("tcp_agg", schema, [pa.RecordBatch.from_arrays(columns, schema=schema)])
+    assert found["remote_address"].to_pylist() == ["10.0.0.10", "10.0.0.2", "::1"]

@@ -1,14 +1,17 @@
 """TCP connections: how long, how many bytes, how fast, and what went wrong.
 
 All functions work from the table ``tcp``: one row for each thing that happened to a connection,
-with its counters at that moment.
+with its counters at that moment; :func:`edges` also from ``tcp_agg``, which is counted in the
+kernel.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import need
+from workbench.frames import flow_counts
+from workbench.frames.flow_counts import AGGREGATED
+from workbench.frames.needs import has, need
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,6 +126,11 @@ def connections(rec: Recording) -> pl.DataFrame:
 def edges(rec: Recording) -> pl.DataFrame:
     """Return the flow graph: which process talks with which address and service.
 
+    Parameters
+    ----------
+    rec : Recording
+        Needs ``tcp`` or ``tcp_agg``.
+
     Returns
     -------
     polars.DataFrame
@@ -132,19 +140,26 @@ def edges(rec: Recording) -> pl.DataFrame:
             Of the service: the remote one of clients, the local one of servers. Where the side is
             not known it is the lower of the two.
         connections, failed : u32
-            ``failed`` ended with an error.
+            ``failed`` ended with an error; from ``tcp_agg``: were asked for in vain.
         bytes_sent, bytes_received : u64
         retransmits : u32
         duration : duration[ns]
-            Mean.
+            Mean; from ``tcp_agg`` of those that ended.
         rtt : duration[ns]
-            Median of the connections' medians. Most bytes first.
+            Median of the connections' medians; from ``tcp_agg`` that of all samples, interpolated
+            within a power of two. Most bytes first.
 
     Raises
     ------
     MissingTableError
         The session holds no TCP connections.
     """
+    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+        return flow_counts.edges(rec)
+    return _edges(rec)
+
+
+def _edges(rec: Recording) -> pl.DataFrame:
     import polars as pl
 
     local, remote = pl.col("local_port"), pl.col("remote_port")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.kinds._kind import CaptureKind, Parameter
+from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
 from workbench.syscalls_table import number_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
     numbers = number_of(machine)
     return {
         "sample_ns": parameters["sample_ms"] * 1_000_000,
-        "states": int(parameters["states"]),
+        "states": int(parameters["states"] and not parameters["aggregate"]),
+        "aggregate": int(parameters["aggregate"]),
         "nr_accept": numbers["accept"],
         "nr_accept4": numbers["accept4"],
     }
@@ -56,8 +57,22 @@ KIND = CaptureKind(
             high=10**6,
         ),
         Parameter("states", True, "send the changes of state"),
+        Parameter(
+            "aggregate",
+            False,
+            "count in the kernel by process, role, other side and service, send no events",
+        ),
     ),
     settings=_settings,
     ring_bytes=1 << 22,
     source="workbench.recorder.tcp_source:TcpSource",
+    aggregation=Aggregation(
+        when="aggregate",
+        map="aggregates",
+        key="aggregate_key",
+        value="aggregate_value",
+        table="tcp_agg",
+        count="events",
+        source="workbench.recorder.tcp_source:TcpAggregateSource",
+    ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.batch import Batcher, named
 from workbench.network_names import REASONS
 from workbench.probe.tracepoints import argument_count, enum_values
-from workbench.recorder.tables import EventSource
+from workbench.recorder.tables import AggregateSource, EventSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,20 +32,8 @@ _VARIANTS = {
 _RESET, _DROP = 0x100, 0x200  # enum wb_reason
 
 
-class TcpSource(EventSource):
-    """The kind ``tcp``."""
-
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
-        encoders = {"wb_reason": partial(named, texts=reasons())}
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, encoders)
+class _Tcp(EventSource):
+    """What both have in common: programs that fit this kernel, and lists of what is open."""
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         super()._set_up(setup, settings, watermark)
@@ -66,6 +54,26 @@ class TcpSource(EventSource):
         """Report the connections that are open, and drain."""
         self.object.programs[_AFTER].run_iterator()
         return super().finish(processes, now)
+
+
+class TcpSource(_Tcp):
+    """The kind ``tcp``, as events."""
+
+    def __init__(
+        self,
+        kind: CaptureKind,
+        setup: Setup,
+        settings: Mapping[str, Any],
+        ring_bytes: int,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        super().__init__(kind, setup, settings, ring_bytes, parameters)
+        encoders = {"wb_reason": partial(named, texts=reasons())}
+        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, encoders)
+
+
+class TcpAggregateSource(_Tcp, AggregateSource):
+    """The kind ``tcp``, counted in the kernel."""
 
 
 def reasons() -> tuple[str, ...]:

@@ -22,6 +22,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "locks_agg": ("lock", "pid", "type"),
     "irq_agg": ("pid", "cpu", "type", "irq"),
     "sockets_agg": ("inode",),
+    "tcp_agg": ("pid", "role", "port", "remote_address"),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 

@@ -69,6 +69,8 @@ def _values(array: Any) -> NDArray[Any]:
     """Return the numbers of a column; of texts, numbers in their order."""
     import pyarrow as pa
 
+    if pa.types.is_string(array.type):
+        array = array.dictionary_encode()
     if not pa.types.is_dictionary(array.type):
         return fixed(array, np.dtype(f"u{array.type.bit_width // 8}").type)
     _, order = np.unique(array.dictionary.to_numpy(zero_copy_only=False), return_inverse=True)
