@@ -11,6 +11,7 @@
 
 #include "mappings.bpf.h"
 
+#define WB_JIT_WORDS 32    /* of the stack: a piece of a JIT's code takes at most 24 */
 #define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
 
 /* User word: where it was (image number and file offset, or number 0 and the address). */
@@ -52,6 +53,8 @@ struct wb_walk {
 	__u32 status;
 	__u32 pad;
 	__u64 busy;
+	__u64 jit;       /* start of the mapping that was looked at last, and bit 0: a JIT's */
+	__u64 stack[WB_JIT_WORDS];
 	struct wb_mapping map;
 };
 
@@ -83,6 +86,8 @@ static __always_inline long wb_end(struct wb_walk *w, enum wb_stack_status statu
 	return 1;
 }
 
+#include "code.bpf.h"
+
 /* Go on where a signal interrupted the thread: struct rt_sigframe behind its return address,
  * arch/x86/include/uapi/asm/sigcontext.h: rbp, rbx, rdx, rax, rcx, rsp, rip lie in a row. */
 static __always_inline long wb_step_signal(struct wb_walk *w)
@@ -104,44 +109,61 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 #define CODE_SYSCALL 0x050f
 #define CODE_ENDBR 0xfa1e0ff3
 #define CODE_SUB_RSP 0x08ec8348 /* sub $8,%rsp */
-#define CODE_ADD_RSP 0xc48348   /* add $imm8,%rsp */
-#define CODE_RET 0xc3
 
-/* Behind a call: the return from a signal handler of C libraries without tables; `add $n,%rsp;
- * ret`, as in CPython's perf trampolines (Python/asm_trampoline.S). */
+/* What can be read of the code at an address, at least four bytes. */
+static __always_inline int wb_read_code(__u64 address, __u64 *code)
+{
+	if (!wb_read_user(address, code, 16))
+		return 0;
+	code[0] = code[1] = 0;
+	return wb_read_user(address, code, 8) && wb_read_user(address, code, 4);
+}
+
+/* Behind a call: the return from a signal handler of C libraries without tables, or an epilogue. */
 static __always_inline long wb_code_of_caller(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code;
+	__u64 code[2], left;
 
-	if (wb_read_user(w->pc, &code, sizeof(code)))
+	if (wb_read_code(w->pc, code))
 		return WB_RULE_FP;
-	if (code == CODE_SIGRETURN)
+	if (code[0] == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
-	if ((code & 0xffffff) == CODE_ADD_RSP && (code >> 32 & 0xff) == CODE_RET) {
-		*cfa = w->sp + (code >> 24 & 0x7f) + 8;
-		return WB_RULE_RSP;
-	}
-	return WB_RULE_FP;
+	left = wb_code_epilogue(code);
+	*cfa = w->sp + left;
+	return left ? WB_RULE_RSP : WB_RULE_FP;
 }
 
 /* Where a thread runs or waits. At the entry of a function, as of .init and .fini, which have no
- * tables: what is to run there, or cannot be read as it is being faulted in. Or in system calls of
- * stubs whose tables end before them: that return from a handler, clone(). Bare stubs push
- * nothing. */
+ * tables: what is to run there, or cannot be read as it is being faulted in. Where a frame of code
+ * that has frame pointers is made or left. Or in system calls of stubs whose tables end before
+ * them: that return from a handler, clone(). Bare stubs push nothing. */
 static __always_inline long wb_code_of_leaf(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code[2];
+	__u64 code[2], left;
 	__u32 next;
 
 	*cfa = w->sp + 8;
-	if (wb_read_user(w->pc, &next, sizeof(next)) || next == CODE_ENDBR || next == CODE_SUB_RSP)
+	if (wb_read_code(w->pc, code))
 		return w->map.is_file ? WB_RULE_RSP : WB_RULE_FP;
+	next = code[0];
+	if (w->map.is_file && (next == CODE_ENDBR || next == CODE_SUB_RSP))
+		return WB_RULE_RSP;
+	left = wb_code_epilogue(code);
+	if (!left)
+		left = wb_code_prologue(code);
+	if (left) {
+		*cfa = w->sp + left;
+		return WB_RULE_RSP;
+	}
+	next = code[0] & 0xffffff;
 	if (wb_read_user(w->pc - 9, code, sizeof(code)))
 		return WB_RULE_FP;
 	if (code[0] == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
 	if (w->map.is_file && (code[0] >> 56 | (code[1] & 0xff) << 8) == CODE_SYSCALL)
 		return WB_RULE_RSP;
+	if ((__u8)code[1] == CODE_PUSH_RBP && wb_code_sets_rbp(next))
+		w->bp = w->sp; /* as if it had run */
 	return WB_RULE_FP;
 }
 
@@ -149,7 +171,11 @@ static __always_inline long wb_code_of_leaf(struct wb_walk *w, __u64 *cfa)
  * by their instructions. */
 static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
 {
-	return w->returned ? wb_code_of_caller(w, cfa) : wb_code_of_leaf(w, cfa);
+	long rule = w->returned ? wb_code_of_caller(w, cfa) : wb_code_of_leaf(w, cfa);
+
+	if (rule != WB_RULE_FP || w->map.is_file || !wb_jit_is_mapped(w))
+		return rule;
+	return wb_jit_rule(w, cfa);
 }
 
 /* In vfork(), the parent waits with its return address in rdi (the child uses the stack). */
@@ -307,7 +333,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	struct mm_struct___wb *mm = (void *)BPF_CORE_READ(task, mm);
 	struct pt_regs___wb *registers;
 
-	w->depth = w->returned = w->map.missing = w->bx_at = 0;
+	w->depth = w->returned = w->map.missing = w->bx_at = w->jit = 0;
 	w->status = WB_STACK_KERNEL_ONLY;
 	if (!mm)
 		return -1;
