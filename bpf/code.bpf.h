@@ -9,7 +9,14 @@
 #ifndef WORKBENCH_CODE_H
 #define WORKBENCH_CODE_H
 
-#define CODE_ADD_RSP 0xc48348 /* add $imm8,%rsp */
+#include "workbench.bpf.h"
+
+#define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn), and of syscall 0f */
+#define CODE_VFORK 0x050f0000003ab85f     /* pop %rdi; mov $58,%eax (vfork); syscall */
+#define CODE_SYSCALL 0x050f
+#define CODE_ENDBR 0xfa1e0ff3
+#define CODE_SUB_RSP 0x08ec8348 /* sub $8,%rsp */
+#define CODE_ADD_RSP 0xc48348   /* add $imm8,%rsp */
 #define CODE_RET 0xc3
 #define CODE_RET_POP 0xc2 /* ret $imm16 */
 #define CODE_PUSH_RBP 0x55
@@ -63,7 +70,7 @@ static __always_inline __u64 wb_code_prologue(const __u64 *code)
 {
 	__u64 first = code[0], rest = code[1];
 
-	if ((__u32)first == 0xfa1e0ff3) { /* endbr64 */
+	if ((__u32)first == CODE_ENDBR) {
 		first = first >> 32 | rest << 32;
 		rest >>= 32;
 	}
@@ -72,55 +79,6 @@ static __always_inline __u64 wb_code_prologue(const __u64 *code)
 	if (first == CODE_TRAMPOLINE && (rest & 0xffffff) == CODE_TRAMPOLINE_END)
 		return 8;
 	return (first & 0xffffffffffffff) == CODE_TRAMPOLINE_CALL ? 16 : 0;
-}
-
-static __always_inline bool wb_jit_begins(__u64 address)
-{
-	__u64 code[2];
-
-	return !bpf_probe_read_user(code, sizeof(code), (void *)address) &&
-	       code[0] == CODE_JIT_ENTRY && (__u8)code[1] == CODE_JIT_ENTRY_END;
-}
-
-/* Whether the code of the walk lies in a mapping of CPython's JIT. */
-static __always_inline bool wb_jit_is_mapped(struct wb_walk *w)
-{
-	if ((w->jit & ~1ULL) != w->map.start)
-		w->jit = w->map.start | wb_jit_begins(w->map.start);
-	return w->jit & 1;
-}
-
-/* rbp is that of the evaluation that entered the JIT's code, which has it for a frame pointer, or
- * one of Python's objects; then the piece of code has pushed it first of all. */
-static __always_inline void wb_jit_rbp(struct wb_walk *w, __u64 cfa, __u64 pushed)
-{
-	if (w->bp - cfa >= PAGE_BYTES && pushed - cfa < PAGE_BYTES)
-		w->bp = pushed;
-}
-
-/* Code of CPython's JIT has no frame pointers. Its pieces jump from one to the next, and keep little
- * on the stack above the address to which the last one will return. */
-static __always_inline long wb_jit_rule(struct wb_walk *w, __u64 *cfa)
-{
-	__u64 code[2], at = w->pc & (PAGE_BYTES - 1);
-
-	if (!w->returned && at < JIT_RETURN && wb_jit_begins(w->pc - at)) {
-		*cfa = w->sp + 8 + (at < 9 ? at / 2 * 8 : JIT_SAVED); /* what is pushed already */
-		return WB_RULE_RSP;
-	}
-	if (bpf_probe_read_user(w->stack, sizeof(w->stack), (void *)w->sp))
-		return WB_RULE_FP;
-	for (int i = 0; i < WB_JIT_WORDS; i++) {
-		if ((w->stack[i] & (PAGE_BYTES - 1)) != JIT_RETURN ||
-		    bpf_probe_read_user(code, sizeof(code), (void *)w->stack[i]) ||
-		    code[0] != CODE_JIT_EXIT || (__u16)code[1] != CODE_JIT_EXIT_END)
-			continue;
-		*cfa = w->sp + 8 * i + 8 + JIT_SAVED + 8;
-		w->bx_at = *cfa - 8 - JIT_SAVED;
-		wb_jit_rbp(w, *cfa, i ? w->stack[(i - 1) & (WB_JIT_WORDS - 1)] : 0);
-		return WB_RULE_RSP;
-	}
-	return WB_RULE_FP;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef WORKBENCH_UNWIND_H
 #define WORKBENCH_UNWIND_H
 
+#include "code.bpf.h"
 #include "mappings.bpf.h"
 
 #define WB_JIT_WORDS 32    /* of the stack: a piece of a JIT's code takes at most 24 */
@@ -86,8 +87,6 @@ static __always_inline long wb_end(struct wb_walk *w, enum wb_stack_status statu
 	return 1;
 }
 
-#include "code.bpf.h"
-
 /* Go on where a signal interrupted the thread: struct rt_sigframe behind its return address,
  * arch/x86/include/uapi/asm/sigcontext.h: rbp, rbx, rdx, rax, rcx, rsp, rip lie in a row. */
 static __always_inline long wb_step_signal(struct wb_walk *w)
@@ -103,12 +102,6 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 	w->returned = 0;
 	return 0;
 }
-
-#define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn), and of syscall 0f */
-#define CODE_VFORK 0x050f0000003ab85f     /* pop %rdi; mov $58,%eax (vfork); syscall */
-#define CODE_SYSCALL 0x050f
-#define CODE_ENDBR 0xfa1e0ff3
-#define CODE_SUB_RSP 0x08ec8348 /* sub $8,%rsp */
 
 /* What can be read of the code at an address, at least four bytes. */
 static __always_inline int wb_read_code(__u64 address, __u64 *code)
@@ -164,6 +157,55 @@ static __always_inline long wb_code_of_leaf(struct wb_walk *w, __u64 *cfa)
 		return WB_RULE_RSP;
 	if ((__u8)code[1] == CODE_PUSH_RBP && wb_code_sets_rbp(next))
 		w->bp = w->sp; /* as if it had run */
+	return WB_RULE_FP;
+}
+
+static __always_inline bool wb_jit_begins(__u64 address)
+{
+	__u64 code[2];
+
+	return !bpf_probe_read_user(code, sizeof(code), (void *)address) &&
+	       code[0] == CODE_JIT_ENTRY && (__u8)code[1] == CODE_JIT_ENTRY_END;
+}
+
+/* Whether the code of the walk lies in a mapping of CPython's JIT. */
+static __always_inline bool wb_jit_is_mapped(struct wb_walk *w)
+{
+	if ((w->jit & ~1ULL) != w->map.start)
+		w->jit = w->map.start | wb_jit_begins(w->map.start);
+	return w->jit & 1;
+}
+
+/* rbp is that of the evaluation that entered the JIT's code, which has it for a frame pointer, or
+ * one of Python's objects; then the piece of code has pushed it first of all. */
+static __always_inline void wb_jit_rbp(struct wb_walk *w, __u64 cfa, __u64 pushed)
+{
+	if (w->bp - cfa >= PAGE_BYTES && pushed - cfa < PAGE_BYTES)
+		w->bp = pushed;
+}
+
+/* Code of CPython's JIT has no frame pointers. Its pieces jump from one to the next, and keep little
+ * on the stack above the address to which the last one will return. */
+static __always_inline long wb_jit_rule(struct wb_walk *w, __u64 *cfa)
+{
+	__u64 code[2], at = w->pc & (PAGE_BYTES - 1);
+
+	if (!w->returned && at < JIT_RETURN && wb_jit_begins(w->pc - at)) {
+		*cfa = w->sp + 8 + (at < 9 ? at / 2 * 8 : JIT_SAVED); /* what is pushed already */
+		return WB_RULE_RSP;
+	}
+	if (bpf_probe_read_user(w->stack, sizeof(w->stack), (void *)w->sp))
+		return WB_RULE_FP;
+	for (int i = 0; i < WB_JIT_WORDS; i++) {
+		if ((w->stack[i] & (PAGE_BYTES - 1)) != JIT_RETURN ||
+		    bpf_probe_read_user(code, sizeof(code), (void *)w->stack[i]) ||
+		    code[0] != CODE_JIT_EXIT || (__u16)code[1] != CODE_JIT_EXIT_END)
+			continue;
+		*cfa = w->sp + 8 * i + 8;
+		w->bx_at = *cfa; /* pushed last of all by the entry, which is the next frame */
+		wb_jit_rbp(w, *cfa, i ? w->stack[(i - 1) & (WB_JIT_WORDS - 1)] : 0);
+		return WB_RULE_RSP;
+	}
 	return WB_RULE_FP;
 }
 
