@@ -184,11 +184,36 @@ static __always_inline void wb_jit_rbp(struct wb_walk *w, __u64 cfa, __u64 pushe
 		w->bp = pushed;
 }
 
+struct wb_jit_search {
+	struct wb_walk *walk;
+	__u64 cfa;
+};
+
+/* Whether a word of the stack is the return address to an entry. */
+static long wb_jit_word(__u32 i, struct wb_jit_search *search)
+{
+	struct wb_walk *w = search->walk;
+	__u64 code[2], word;
+
+	if (i >= WB_JIT_WORDS)
+		return 1;
+	word = w->stack[i];
+	if ((word & (PAGE_BYTES - 1)) != JIT_RETURN ||
+	    bpf_probe_read_user(code, sizeof(code), (void *)word) ||
+	    code[0] != CODE_JIT_EXIT || (__u16)code[1] != CODE_JIT_EXIT_END)
+		return 0;
+	search->cfa = w->sp + 8 * i + 8;
+	w->bx_at = search->cfa; /* pushed last of all by the entry, which is the next frame */
+	wb_jit_rbp(w, search->cfa, i ? w->stack[(i - 1) & (WB_JIT_WORDS - 1)] : 0);
+	return 1;
+}
+
 /* Code of CPython's JIT has no frame pointers. Its pieces jump from one to the next, and keep little
  * on the stack above the address to which the last one will return. */
 static __always_inline long wb_jit_rule(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code[2], at = w->pc & (PAGE_BYTES - 1);
+	struct wb_jit_search search = {.walk = w};
+	__u64 at = w->pc & (PAGE_BYTES - 1);
 
 	if (!w->returned && at < JIT_RETURN && wb_jit_begins(w->pc - at)) {
 		*cfa = w->sp + 8 + (at < 9 ? at / 2 * 8 : JIT_SAVED); /* what is pushed already */
@@ -196,17 +221,9 @@ static __always_inline long wb_jit_rule(struct wb_walk *w, __u64 *cfa)
 	}
 	if (bpf_probe_read_user(w->stack, sizeof(w->stack), (void *)w->sp))
 		return WB_RULE_FP;
-	for (int i = 0; i < WB_JIT_WORDS; i++) {
-		if ((w->stack[i] & (PAGE_BYTES - 1)) != JIT_RETURN ||
-		    bpf_probe_read_user(code, sizeof(code), (void *)w->stack[i]) ||
-		    code[0] != CODE_JIT_EXIT || (__u16)code[1] != CODE_JIT_EXIT_END)
-			continue;
-		*cfa = w->sp + 8 * i + 8;
-		w->bx_at = *cfa; /* pushed last of all by the entry, which is the next frame */
-		wb_jit_rbp(w, *cfa, i ? w->stack[(i - 1) & (WB_JIT_WORDS - 1)] : 0);
-		return WB_RULE_RSP;
-	}
-	return WB_RULE_FP;
+	bpf_loop(WB_JIT_WORDS, wb_jit_word, &search, 0);
+	*cfa = search.cfa;
+	return search.cfa ? WB_RULE_RSP : WB_RULE_FP;
 }
 
 /* Caller of code without a table. Mostly it has frame pointers; some pieces that have not are told
