@@ -15,6 +15,19 @@ from typing import Any
 from benches.harness import DEADLINE_S, ROOT, BenchError, Snapshot
 
 
+def environment(temporary: str) -> dict[str, str]:
+    """Return the environment of a consumer.
+
+    Parameters
+    ----------
+    temporary : str
+        Where it puts temporary files; they go with it, however it ends.
+    """
+    # Installed packages have their byte code: nobody compiles them at each start.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "TMPDIR": temporary}
+
+
 class Child:
     """A consumer in a process of its own, which speaks lines of JSON (:mod:`benches.consumers`).
 
@@ -32,7 +45,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
-            env={**os.environ, "TMPDIR": self._directory.name},  # goes with it, however it ends
+            env=environment(self._directory.name),
             start_new_session=True,  # its own children are killed with it
         )
         self._rest = b""

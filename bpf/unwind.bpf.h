@@ -9,8 +9,10 @@
 #ifndef WORKBENCH_UNWIND_H
 #define WORKBENCH_UNWIND_H
 
+#include "code.bpf.h"
 #include "mappings.bpf.h"
 
+#define WB_JIT_WORDS 32    /* of the stack: a piece of a JIT's code takes at most 24 */
 #define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
 
 /* User word: where it was (image number and file offset, or number 0 and the address). */
@@ -52,6 +54,8 @@ struct wb_walk {
 	__u32 status;
 	__u32 pad;
 	__u64 busy;
+	__u64 jit;       /* start of the mapping that was looked at last, and bit 0: a JIT's */
+	__u64 stack[WB_JIT_WORDS];
 	struct wb_mapping map;
 };
 
@@ -99,57 +103,138 @@ static __always_inline long wb_step_signal(struct wb_walk *w)
 	return 0;
 }
 
-#define CODE_SIGRETURN 0x0f0000000fc0c748 /* mov $15,%rax (rt_sigreturn), and of syscall 0f */
-#define CODE_VFORK 0x050f0000003ab85f     /* pop %rdi; mov $58,%eax (vfork); syscall */
-#define CODE_SYSCALL 0x050f
-#define CODE_ENDBR 0xfa1e0ff3
-#define CODE_SUB_RSP 0x08ec8348 /* sub $8,%rsp */
-#define CODE_ADD_RSP 0xc48348   /* add $imm8,%rsp */
-#define CODE_RET 0xc3
+/* What can be read of the code at an address, at least four bytes. */
+static __always_inline int wb_read_code(__u64 address, __u64 *code)
+{
+	if (!wb_read_user(address, code, 16))
+		return 0;
+	code[0] = code[1] = 0;
+	return wb_read_user(address, code, 8) && wb_read_user(address, code, 4);
+}
 
-/* Behind a call: the return from a signal handler of C libraries without tables; `add $n,%rsp;
- * ret`, as in CPython's perf trampolines (Python/asm_trampoline.S). */
+/* Behind a call: the return from a signal handler of C libraries without tables, or an epilogue. */
 static __always_inline long wb_code_of_caller(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code;
+	__u64 code[2], left;
 
-	if (wb_read_user(w->pc, &code, sizeof(code)))
+	if (wb_read_code(w->pc, code))
 		return WB_RULE_FP;
-	if (code == CODE_SIGRETURN)
+	if (code[0] == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
-	if ((code & 0xffffff) == CODE_ADD_RSP && (code >> 32 & 0xff) == CODE_RET) {
-		*cfa = w->sp + (code >> 24 & 0x7f) + 8;
-		return WB_RULE_RSP;
-	}
-	return WB_RULE_FP;
+	left = wb_code_epilogue(code);
+	*cfa = w->sp + left;
+	return left ? WB_RULE_RSP : WB_RULE_FP;
 }
 
 /* Where a thread runs or waits. At the entry of a function, as of .init and .fini, which have no
- * tables: what is to run there, or cannot be read as it is being faulted in. Or in system calls of
- * stubs whose tables end before them: that return from a handler, clone(). Bare stubs push
- * nothing. */
+ * tables: what is to run there, or cannot be read as it is being faulted in. Where a frame of code
+ * that has frame pointers is made or left. Or in system calls of stubs whose tables end before
+ * them: that return from a handler, clone(). Bare stubs push nothing. */
 static __always_inline long wb_code_of_leaf(struct wb_walk *w, __u64 *cfa)
 {
-	__u64 code[2];
+	__u64 code[2], left;
 	__u32 next;
 
 	*cfa = w->sp + 8;
-	if (wb_read_user(w->pc, &next, sizeof(next)) || next == CODE_ENDBR || next == CODE_SUB_RSP)
+	if (wb_read_code(w->pc, code))
 		return w->map.is_file ? WB_RULE_RSP : WB_RULE_FP;
+	next = code[0];
+	if (w->map.is_file && (next == CODE_ENDBR || next == CODE_SUB_RSP))
+		return WB_RULE_RSP;
+	left = wb_code_epilogue(code);
+	if (!left)
+		left = wb_code_prologue(code);
+	if (left) {
+		*cfa = w->sp + left;
+		return WB_RULE_RSP;
+	}
+	next = code[0] & 0xffffff;
 	if (wb_read_user(w->pc - 9, code, sizeof(code)))
 		return WB_RULE_FP;
 	if (code[0] == CODE_SIGRETURN)
 		return WB_RULE_SIGNAL;
 	if (w->map.is_file && (code[0] >> 56 | (code[1] & 0xff) << 8) == CODE_SYSCALL)
 		return WB_RULE_RSP;
+	if ((__u8)code[1] == CODE_PUSH_RBP && wb_code_sets_rbp(next))
+		w->bp = w->sp; /* as if it had run */
 	return WB_RULE_FP;
+}
+
+static __always_inline bool wb_jit_begins(__u64 address)
+{
+	__u64 code[2];
+
+	return !bpf_probe_read_user(code, sizeof(code), (void *)address) &&
+	       code[0] == CODE_JIT_ENTRY && (__u8)code[1] == CODE_JIT_ENTRY_END;
+}
+
+/* Whether the code of the walk lies in a mapping of CPython's JIT. */
+static __always_inline bool wb_jit_is_mapped(struct wb_walk *w)
+{
+	if ((w->jit & ~1ULL) != w->map.start)
+		w->jit = w->map.start | wb_jit_begins(w->map.start);
+	return w->jit & 1;
+}
+
+/* rbp is that of the evaluation that entered the JIT's code, which has it for a frame pointer, or
+ * one of Python's objects; then the piece of code has pushed it first of all. */
+static __always_inline void wb_jit_rbp(struct wb_walk *w, __u64 cfa, __u64 pushed)
+{
+	if (w->bp - cfa >= PAGE_BYTES && pushed - cfa < PAGE_BYTES)
+		w->bp = pushed;
+}
+
+struct wb_jit_search {
+	struct wb_walk *walk;
+	__u64 cfa;
+};
+
+/* Whether a word of the stack is the return address to an entry. */
+static long wb_jit_word(__u32 i, struct wb_jit_search *search)
+{
+	struct wb_walk *w = search->walk;
+	__u64 code[2], word;
+
+	if (i >= WB_JIT_WORDS)
+		return 1;
+	word = w->stack[i];
+	if ((word & (PAGE_BYTES - 1)) != JIT_RETURN ||
+	    bpf_probe_read_user(code, sizeof(code), (void *)word) ||
+	    code[0] != CODE_JIT_EXIT || (__u16)code[1] != CODE_JIT_EXIT_END)
+		return 0;
+	search->cfa = w->sp + 8 * i + 8;
+	w->bx_at = search->cfa; /* pushed last of all by the entry, which is the next frame */
+	wb_jit_rbp(w, search->cfa, i ? w->stack[(i - 1) & (WB_JIT_WORDS - 1)] : 0);
+	return 1;
+}
+
+/* Code of CPython's JIT has no frame pointers. Its pieces jump from one to the next, and keep little
+ * on the stack above the address to which the last one will return. */
+static __always_inline long wb_jit_rule(struct wb_walk *w, __u64 *cfa)
+{
+	struct wb_jit_search search = {.walk = w};
+	__u64 at = w->pc & (PAGE_BYTES - 1);
+
+	if (!w->returned && at < JIT_RETURN && wb_jit_begins(w->pc - at)) {
+		*cfa = w->sp + 8 + (at < 9 ? at / 2 * 8 : JIT_SAVED); /* what is pushed already */
+		return WB_RULE_RSP;
+	}
+	if (bpf_probe_read_user(w->stack, sizeof(w->stack), (void *)w->sp))
+		return WB_RULE_FP;
+	bpf_loop(WB_JIT_WORDS, wb_jit_word, &search, 0);
+	*cfa = search.cfa;
+	return search.cfa ? WB_RULE_RSP : WB_RULE_FP;
 }
 
 /* Caller of code without a table. Mostly it has frame pointers; some pieces that have not are told
  * by their instructions. */
 static __always_inline long wb_code_rule(struct wb_walk *w, __u64 *cfa)
 {
-	return w->returned ? wb_code_of_caller(w, cfa) : wb_code_of_leaf(w, cfa);
+	long rule = w->returned ? wb_code_of_caller(w, cfa) : wb_code_of_leaf(w, cfa);
+
+	if (rule != WB_RULE_FP || w->map.is_file || !wb_jit_is_mapped(w))
+		return rule;
+	return wb_jit_rule(w, cfa);
 }
 
 /* In vfork(), the parent waits with its return address in rdi (the child uses the stack). */
@@ -307,7 +392,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	struct mm_struct___wb *mm = (void *)BPF_CORE_READ(task, mm);
 	struct pt_regs___wb *registers;
 
-	w->depth = w->returned = w->map.missing = w->bx_at = 0;
+	w->depth = w->returned = w->map.missing = w->bx_at = w->jit = 0;
 	w->status = WB_STACK_KERNEL_ONLY;
 	if (!mm)
 		return -1;

@@ -16,11 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from workbench.probe import support
 
 # Import mode is importlib: helpers beside the tests (synthetic.py, ...) are found through this.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# How long an example takes is a property of the machine and of what else it does.
+settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

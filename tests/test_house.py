@@ -109,6 +109,20 @@ def test_import_takes_no_heavy_library_along():
     assert loaded.isdisjoint(HEAVY)
 
 
+def test_who_makes_a_capture_needs_no_heavy_library():
+    """They are imported beside the recorder's start: it takes longer than they do."""
+    code = (
+        "import sys, workbench as wb\n"
+        "for kind in ('cpu', 'syscalls', 'memory', 'tcp'):\n"
+        "    wb.capture(kind, pid=1, wait=False)\n"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert set(run.stdout.split()).isdisjoint({*HEAVY, "numpy"})
+
+
 def test_ctypes_stays_in_probe():
     users = {
         path.relative_to(ROOT / "workbench").parts[0]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benches import drain, goals, harness, report  # noqa: E402
-from benches.child import Child  # noqa: E402
+from benches.child import Child, environment  # noqa: E402
 from benches.harness import Load, Plan, Result, Snapshot  # noqa: E402
 
 
@@ -179,3 +179,11 @@ def test_first_event_bench_runs(tmp_path, nothing_left):
     by_name = {row["name"]: row for row in rows}
     assert by_name["workbench"]["total"] > 0, by_name["workbench"]["note"]
     assert "workbench" in done.stdout
+
+
+def test_consumers_start_with_byte_code(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("KEPT", "x")
+    found = environment("/somewhere")
+    assert "PYTHONDONTWRITEBYTECODE" not in found
+    assert (found["TMPDIR"], found["KEPT"]) == ("/somewhere", "x")

@@ -38,6 +38,9 @@ pytestmark = [
 HERE = Path(__file__).parent
 HZ, SECONDS = 299, 2.0
 NO_MAPPING = STACK_STATUSES.index("no_mapping")
+FRAME_IS_THE_CALLERS = (b"\xc3", b"\xc2", b"\x55\x48\x89\xe5", b"\x55\x48\x8b\xec",
+                        b"\x48\x89\xe5", b"\x48\x8b\xec")  # fmt: skip
+"""ret, ret $n, push %rbp; mov %rsp,%rbp, and the mov (two encodings)."""
 BUSY_PYTHON = "import json\nwhile True: json.dumps(sorted(str(i) for i in range(2000)))"
 BUSY_NODE = "for (;;) JSON.parse(JSON.stringify([...Array(999).keys()].map(x => [x].sort())))"
 COMMANDS = {
@@ -119,6 +122,26 @@ def needs_rbx(snapshot, address):
     return unpack(np.array([row], np.uint64)).rule[0] == Rule.RBX
 
 
+def skips_caller(snapshot, pid, address):
+    """Whether libdw passes over the caller of a leaf: it is in code without a table.
+
+    libdw then takes rbp for the frame's (backends/x86_64_unwind.c), which it is not before a
+    function has set it, nor where it returns. test_truth_stacks_of_jits.py has the truth there.
+    """
+    index = snapshot.lookup(np.array([address], np.uint64))[0]
+    m = snapshot.mappings[index] if index >= 0 else None
+    if m is None:
+        return False
+    if m.is_file:
+        with Elf.open(m.path) as elf:
+            row = row_at(table_of(elf).rows, address - m.start + m.offset)
+        if unpack(np.array([row], np.uint64)).rule[0] != Rule.FP:
+            return False
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        memory.seek(address)
+        return memory.read(4).startswith(FRAME_IS_THE_CALLERS)
+
+
 def compare(dumps, records, pid):
     """Numbers of stacks that are equal, and equal as far as libdw had memory; and the others."""
     snapshot = Snapshot.of(read_maps(pid), executable_only=True)
@@ -136,9 +159,10 @@ def compare(dumps, records, pid):
                 theirs = known
             if mine == theirs:
                 whole += 1
-            elif mine[: len(known)] == known and (
-                unwinder.cut or lost or needs_rbx(snapshot, found[-1][0])
-            ):
+            elif (
+                mine[: len(known)] == known
+                and (unwinder.cut or lost or needs_rbx(snapshot, found[-1][0]))
+            ) or (mine[:1] + mine[2:] == theirs and skips_caller(snapshot, pid, found[0][0])):
                 part += 1
             else:
                 other.append((STACK_STATUSES[dump["stack_status"]], mine, theirs))

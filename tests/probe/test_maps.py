@@ -239,7 +239,7 @@ def test_refused_is_not_permitted(obj, monkeypatch):
         obj.maps["small"].lookup(u32(0))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
 def test_rows_fit_or_fail(size, wanted, count):
     data = np.arange(count * size, dtype=np.uint8).reshape(count, size)

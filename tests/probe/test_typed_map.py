@@ -69,7 +69,9 @@ COST = st.fixed_dictionaries(
         "pid": st.integers(0, 2**32 - 1),
     }
 )
-ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+ONCE = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 
 
 def in_order(entries):

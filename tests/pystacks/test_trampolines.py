@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 from pystacks_interpreters import (
     CONTAINER,
@@ -103,6 +104,7 @@ def test_stacks_with_trampolines_reach_the_root(python):
         inner = stack[next(n for n, frame in enumerate(stack) if frame["kind"] == "python") :]
         assert not [frame for frame in inner if frame["function"].startswith("py::")]
     assert found > 100
+    assert "frame_pointer_end" not in session["cpu"].polars()["stack_status"].unique()
 
 
 @pytest.mark.skipif(not WITH_JIT, reason="no Python with a JIT here")
@@ -119,3 +121,19 @@ def test_the_jit(program, python):
                 assert {s.status for s in stacks} == {0}
     finally:
         workload.close()
+
+
+@pytest.mark.skipif(not WITH_JIT, reason="no Python with a JIT here")
+@pytest.mark.parametrize("python", WITH_JIT)
+def test_stacks_through_code_of_the_jit_reach_the_root(python):
+    """That code has no tables and no frame pointers: bpf/code.bpf.h."""
+    command = ["env", "PYTHON_JIT=1", *WITH_JIT[python], "-c", PROGRAM]
+    session = wb.capture(["cpu"], command=command, hz=499)
+    frames = session["frames"].polars().filter(pl.col("module") == "[anon]")["frame_id"]
+    stacks = session["stacks"].polars().explode("frame_ids").rename({"frame_ids": "frame_id"})
+    through = stacks.filter(pl.col("frame_id").is_in(frames.to_list()))["stack_id"].unique()
+    samples = session["cpu"].polars().with_columns(pl.col("stack_status").cast(pl.String))
+    jit = samples.filter(pl.col("stack_id").is_in(through.to_list()))
+    assert len(jit) > 100
+    assert set(jit["stack_status"]) <= {"complete", "image_missing"}  # the latter at its start
+    assert "frame_pointer_end" not in samples["stack_status"].unique()

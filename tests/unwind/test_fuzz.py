@@ -217,6 +217,7 @@ HOSTILE = [many_overlapping, one_long_program, different_programs_in_the_limit,
 LIMITS_S, LIMITS_MB = 60, 1000  # under coverage a program takes three times as long
 
 
+@pytest.mark.timeout(600)  # what is limited is time of the CPU, which may be shared by many
 @pytest.mark.parametrize("make", HOSTILE)
 def test_large_and_made_to_hurt(make):
     """In a process of its own, whose memory and time are limited."""

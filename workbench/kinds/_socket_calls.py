@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from workbench.syscalls_table import number_of
+from workbench.syscalls_table import LIMIT, number_of
 
 BUFFER, ADDRESSED, VECTOR, MESSAGE, MESSAGES, FILE = range(1, 7)
 _RECEIVES = 0x10
@@ -33,8 +31,8 @@ def socket_calls(machine: str) -> list[int]:
     machine : str
         Architecture, as ``platform.machine()`` names it.
     """
-    forms = np.zeros(512, np.uint8)
+    forms = [0] * LIMIT
     numbers = number_of(machine)
     for name, form in _CALLS.items():
         forms[numbers[name]] = form
-    return [int(form) for form in forms]
+    return forms

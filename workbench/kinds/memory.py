@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.errors import ParameterError
 from workbench.kinds._kind import CaptureKind, Parameter
 from workbench.syscalls_table import number_of
@@ -13,6 +11,7 @@ from workbench.syscalls_table import number_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
 PARTS = ("heap", "mappings", "faults", "oom")
@@ -28,6 +27,8 @@ def waits() -> NDArray[np.uint32]:
     lower and b at the upper end of a part of probability w, its mean is
     ((a + 1) exp(-a) - (b + 1) exp(-b)) / w.
     """
+    import numpy as np  # not with the registry of kinds, which each client reads
+
     edges = np.linspace(0.0, 1.0, WAITS + 1)
     with np.errstate(divide="ignore"):
         at = -np.log1p(-edges)

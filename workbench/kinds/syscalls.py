@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.errors import ParameterError
 from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
 from workbench.syscalls_table import arguments_of, number_of
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
 
 
 def _settings(parameters: Mapping[str, Any], machine: str) -> dict[str, Any]:
+    import numpy as np  # not with the registry of kinds, which each client reads
+
     numbers = number_of(machine)
     unknown = [name for name in parameters["syscalls"] if name not in numbers]
     if unknown:

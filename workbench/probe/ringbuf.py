@@ -27,7 +27,7 @@ from workbench.probe.maps import create_ring
 from workbench.probe.span import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -141,11 +141,12 @@ class RingBuffers:
         self.buffers: list[RingBuffer] = []
         self.lost = 0
         try:
-            for index in range(count):
+            for _ in range(count):
                 self.fds.append(create_ring(size))
                 self.buffers.append(RingBuffer(self.fds[-1], size))
-                key, fd = (int(n).to_bytes(4, "little") for n in (index, self.fds[-1]))
-                rings.update(key, fd)
+            # At once: after a change of such a map the kernel waits until no program uses what was
+            # there (maybe_wait_bpf_programs() in kernel/bpf/syscall.c), 10 to 30 ms.
+            rings.update_batch(_rows(range(count)), _rows(self.fds))
         except BaseException:
             self.close()
             raise
@@ -166,6 +167,11 @@ class RingBuffers:
             self.buffers.pop().close()
         while self.fds:
             os.close(self.fds.pop())
+
+
+def _rows(numbers: Iterable[int]) -> NDArray[np.uint8]:
+    """Return numbers as keys or values of a map: a row of four bytes each."""
+    return np.array([*numbers], np.uint32).view(np.uint8).reshape(-1, 4)
 
 
 def walk(words: NDArray[np.uint64], start: int, size: int) -> tuple[Span, int]:

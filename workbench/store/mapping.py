@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 from typing import Any
 
+from workbench.probe.memory import give_back
 from workbench.store.guard import reading
 
 
 class Mapped:
     """A file, as many bytes as there are now, mapped for reading.
+
+    Arrow maps it, not Python: threads of Arrow and polars may drop the last reference to a column
+    after the interpreter has begun to end, as they do when another column was damaged. To drop a
+    buffer of a Python object they ask for the interpreter's lock; CPython ends or stops a thread
+    that does so then, in the middle of a C++ destructor: "terminate called without an active
+    exception" (``take_gil`` of Python/ceval_gil.h, ``PyBuffer`` of pyarrow 26).
 
     Attributes
     ----------
@@ -27,13 +33,9 @@ class Mapped:
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
 
-        self._map: mmap.mmap | None = None
-        with reading(path), path.open("rb") as file:
-            if file.seek(0, os.SEEK_END):
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.buffer: Any = pa.py_buffer(self._map or b"")
+        with reading(path), pa.memory_map(os.fsencode(path)) as file:
+            self.buffer: Any = file.read_buffer()
 
     def release(self) -> None:
         """Give the memory back; bytes that are used again are read from the file again."""
-        if self._map is not None:
-            self._map.madvise(mmap.MADV_DONTNEED)
+        give_back(self.buffer.address, self.buffer.size)

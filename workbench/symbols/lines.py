@@ -7,7 +7,6 @@ but for :meth:`LineReader.close`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import socket
@@ -266,6 +265,8 @@ def _locations(answer: dict[str, Any], count: int) -> list[tuple[Location, ...]]
 @cache
 def _version() -> str:
     """Return the version of the library, whose format may change with it."""
+    import importlib.metadata  # 15 ms, and long before the first line is read
+
     try:
         return importlib.metadata.version("symbolic")
     except importlib.metadata.PackageNotFoundError:
