@@ -162,6 +162,8 @@ class StackService:
 
     def _announce(self, number: int, found: FoundImage) -> None:
         self._met.append(found.mapping.path)
+        if self.python is not None:
+            self.python.image_met(number, found.mapping.path)
         source = found.source if isinstance(found.source, bytes) else os.dup(found.source)
         self._namer.add_image(number, found.pid, found.mapping.path, source)
 

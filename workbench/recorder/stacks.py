@@ -149,6 +149,8 @@ class StackWorker:
     def _symbolise(self, samples: Samples) -> None:
         parts, records = split(samples), samples.records
         frames, depths = self.frames(parts, records["pid"]), parts.depths
+        if self.python is not None:
+            self.python.look_again(parts, records["pid"])
         if self.python is not None and len(parts.python):
             self._give_frames()  # from which it learns what they are
             complete = np.isin(records["stack_status"], WHOLE)
