@@ -157,9 +157,9 @@ CHAIN void work()
 	else if (what == "lazy" || what == "lazy_signals")
 		binding();
 	else if (what == "deep")
-		deep(80);
-	else if (what == "deeper")
 		deep(200);
+	else if (what == "deeper")
+		deep(400);
 	else if (what == "vdso")
 		for (int i = 0; i < 1000; i++)
 			now();
