@@ -234,12 +234,15 @@ def test_a_table_that_is_read_when_it_ends_is_not_loaded(make, maps, sleeper):
         return ROWS
 
     manager, _ = make(load)
+    assert manager.idle.is_set()
     manager.process_started(sleeper)
     assert begun.wait(20)
+    assert not manager.idle.is_set()
     manager.close(0)
     assert manager._thread.is_alive()
     maps.fail = AssertionError("used after the end")
     go.set()
     manager._thread.join(20)
+    assert manager.idle.is_set()
     assert not maps.loaded
     assert not manager.stats.failures

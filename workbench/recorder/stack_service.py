@@ -77,6 +77,8 @@ class StackService:
         if walks:
             maps = TableMaps(object_.maps["wb_rows"], object_.maps["wb_images"])
             self.unwind = UnwindManager(maps, _rows, self._announce)
+            # Both want the interpreter's lock, and a stack that lacks a table stays as it is.
+            self._namer.gives_way = self.unwind.idle
 
     def prepare(self, target: Target | None) -> None:
         """Load what is going to run, or runs; wait for it, but not long."""

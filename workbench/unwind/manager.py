@@ -96,12 +96,19 @@ class UnwindManager:
         the image's file is open until the call returns.
     budget : int
         Rows loaded at most; one image alone may have more.
+
+    Attributes
+    ----------
+    idle : threading.Event
+        Set while nothing waits to be loaded.
     """
 
     def __init__(
         self, maps: TableMaps, load: LoadTable, announce: Announce, budget: int = ROWS_BUDGET
     ) -> None:
         self.stats = UnwindStats()
+        self.idle = threading.Event()
+        self.idle.set()
         self._maps = maps
         self._load = load
         self._announce = announce
@@ -169,12 +176,16 @@ class UnwindManager:
                 _, _, pid = heapq.heappop(self._later)
                 task = (self._look_ahead, pid)
             if task is None:
+                self.idle.set()
                 return
             what, value = task
+            self.idle.clear()
             try:
                 what(value)
             except Exception as error:
                 self._failed(error)
+            if self._in.empty():
+                self.idle.set()
 
     def _started(self, pid: int) -> None:
         self._look_ahead(pid)
