@@ -99,7 +99,7 @@ CHAIN void deep(int n)
 	if (n)
 		deep(n - 1);
 	else
-		spin(1000);
+		spin(20000); /* far longer than the way there */
 	AFTER;
 }
 

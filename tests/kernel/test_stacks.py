@@ -81,7 +81,7 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
-    command = [chains(tmp_path_factory), "deeper", "1"]
+    command = [chains(tmp_path_factory), "deeper", "2"]
     session = wb.capture({"cpu": {"hz": 499}}, command=command, output=tmp_path / "s.wb")
     samples = stacks_of(session)
     deep = samples.filter(pl.col("stack_status") == "truncated")
