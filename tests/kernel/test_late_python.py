@@ -17,12 +17,13 @@ LIBRARY = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("LDL
 SOURCE = """
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 int main(int count, char **arguments)
 {
     void (*initialize)(int), (*run)(const char *);
     void *library;
 
+    alarm(200); /* should nobody end it */
     if (getchar() < 0 || !(library = dlopen(arguments[1], RTLD_NOW | RTLD_GLOBAL)))
         return 1;
     initialize = dlsym(library, "Py_InitializeEx");

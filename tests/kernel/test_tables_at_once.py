@@ -11,8 +11,13 @@ from workbench.probe import arrays
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 SOURCE = """
+#include <unistd.h>
 volatile unsigned long sink;
-int main(void) { for (;;) sink++; }
+int main(void)
+{
+    alarm(200); /* should nobody end it */
+    for (;;) sink++;
+}
 """
 
 
