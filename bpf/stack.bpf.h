@@ -9,9 +9,13 @@
 
 #include "unwind.bpf.h"
 
-#define WB_STACK_WORDS (4 * WB_STACK_DEPTH)
+/* Kernel addresses, and user ones by frame pointers: what bpf_get_stack() gives by default,
+ * PERF_MAX_STACK_DEPTH of include/uapi/linux/perf_event.h. */
+#define WB_STACK_DEPTH 127
+#define WB_STACK_WORDS (WB_STACK_DEPTH + WB_USER_DEPTH + 2 * WB_PYTHON_FRAMES)
 #define WB_STACK_BYTES (WB_STACK_WORDS * sizeof(__u64))
 #define WB_PART_BYTES (WB_STACK_DEPTH * sizeof(__u64))
+#define WB_USER_BYTES (WB_USER_DEPTH * sizeof(__u64))
 
 /* What to take: flags of wb_stack(). */
 #define WB_STACK_KERNEL 1
@@ -106,12 +110,12 @@ static __always_inline long wb_stack(void *ctx, struct task_struct *task,
 	if (status == WB_STACK_IMAGE_MISSING)
 		wb_tell_missing();
 	barrier_var(user); /* clang knows its bounds and the verifier has to see them */
-	if (user < 0 || user > WB_PART_BYTES)
+	if (user < 0 || user > WB_USER_BYTES)
 		user = 0;
 #ifdef WB_HAS_PYTHON
 	if (flags & WB_STACK_PYTHON) {
-		python = wb_python_stack(task, (void *)words + kernel + user, WB_STACK_DEPTH);
-		if (python < 0 || python > WB_STACK_DEPTH)
+		python = wb_python_stack(task, (void *)words + kernel + user, WB_PYTHON_FRAMES);
+		if (python < 0 || python > WB_PYTHON_FRAMES)
 			python = 0;
 	}
 #endif

@@ -12,8 +12,8 @@
 #include "code.bpf.h"
 #include "mappings.bpf.h"
 
-#define WB_JIT_WORDS 32    /* of the stack: a piece of a JIT's code takes at most 24 */
-#define WB_STACK_DEPTH 127 /* PERF_MAX_STACK_DEPTH, include/uapi/linux/perf_event.h */
+#define WB_JIT_WORDS 32   /* of the stack: a piece of a JIT's code takes at most 24 */
+#define WB_USER_DEPTH 255 /* frames of a walk: Python that imports what imports is 150 deep */
 
 /* User word: where it was (image number and file offset, or number 0 and the address). */
 #define WB_WORD_EXACT (1ULL << 63) /* an interrupted instruction, not a return address */
@@ -23,7 +23,7 @@
 /* How the walk of the user's part ended. schema.py has the same names. */
 enum wb_stack_status {
 	WB_STACK_COMPLETE,          /* reached the root of the thread */
-	WB_STACK_TRUNCATED,         /* WB_STACK_DEPTH frames, and more to come */
+	WB_STACK_TRUNCATED,         /* WB_USER_DEPTH frames, and more to come */
 	WB_STACK_NO_MAPPING,        /* a return address where no code is */
 	WB_STACK_BAD_RULE,          /* a rule that the table cannot express */
 	WB_STACK_READ_FAULT,        /* stack memory that could not be read */
@@ -33,7 +33,7 @@ enum wb_stack_status {
 	WB_STACK_UNSUPPORTED,       /* this machine, or this kind of task, cannot be walked */
 	/* Of stacks that reach the root, and whose last Python word says that frames of it are
 	 * missing: told by user space (workbench/recorder/stack_words.py). */
-	WB_STACK_PYTHON_TRUNCATED,  /* WB_STACK_DEPTH Python frames, and more to come */
+	WB_STACK_PYTHON_TRUNCATED,  /* WB_PYTHON_FRAMES, and more to come */
 	WB_STACK_PYTHON_INCOMPLETE, /* Python frames that could not be read */
 };
 enum wb_stack_status *wb_enum_stack_status __attribute__((unused));
@@ -371,7 +371,7 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 	__u64 address = w->pc - w->returned, exact = w->returned ? 0 : WB_WORD_EXACT;
 	__u64 offset, word;
 
-	if (i >= WB_STACK_DEPTH)
+	if (i >= WB_USER_DEPTH)
 		return 1;
 	if (!w->pc && w->returned) /* a root that no table tells */
 		return wb_end(w, WB_STACK_COMPLETE);
@@ -446,11 +446,11 @@ static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u1
 	if (!w)
 		return 0;
 	if (!wb_walk_start(w, task))
-		bpf_loop(WB_STACK_DEPTH, wb_walk_step, &context, 0);
+		bpf_loop(WB_USER_DEPTH, wb_walk_step, &context, 0);
 	depth = w->depth;
 	*status = w->map.missing ? WB_STACK_IMAGE_MISSING : w->status;
 	w->busy = 0;
-	return depth <= WB_STACK_DEPTH ? depth : 0;
+	return depth <= WB_USER_DEPTH ? depth : 0;
 }
 
 #endif

@@ -33,7 +33,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
 # DWARF numbers of x86-64 registers (System V psABI, figure 3.36): rbp, rbx, r12 to r15.
 _SAVED = (6, 3, 12, 13, 14, 15)
 _RSP, _RIP = 7, 16
-MAX_FRAMES = 127
+MAX_FRAMES = 255  # WB_USER_DEPTH
 
 
 class _Callbacks(c.Structure):

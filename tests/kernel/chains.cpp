@@ -99,7 +99,7 @@ CHAIN void deep(int n)
 	if (n)
 		deep(n - 1);
 	else
-		spin(1000);
+		spin(20000); /* far longer than the way there */
 	AFTER;
 }
 
@@ -157,9 +157,9 @@ CHAIN void work()
 	else if (what == "lazy" || what == "lazy_signals")
 		binding();
 	else if (what == "deep")
-		deep(80);
-	else if (what == "deeper")
 		deep(200);
+	else if (what == "deeper")
+		deep(400);
 	else if (what == "vdso")
 		for (int i = 0; i < 1000; i++)
 			now();

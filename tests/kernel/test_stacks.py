@@ -26,7 +26,7 @@ ABOVE = {
     "alternate": ["work", "interrupted", "raise", "handler", "spin"],
     "aligned": ["work", "aligned", "spin"],
     "large": ["work", "large", "spin"],
-    "deep": ["work", *["deep"] * 81, "spin"],
+    "deep": ["work", *["deep"] * 201, "spin"],
     "vdso": ["work", "now", "__vdso_clock_gettime"],
     "plt": ["work", "far_away@plt"],
     "lazy": ["work", "binding", "_dl_fixup"],
@@ -81,12 +81,12 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
-    command = [chains(tmp_path_factory), "deeper", "1"]
+    command = [chains(tmp_path_factory), "deeper", "2"]
     session = wb.capture({"cpu": {"hz": 499}}, command=command, output=tmp_path / "s.wb")
     samples = stacks_of(session)
     deep = samples.filter(pl.col("stack_status") == "truncated")
     assert len(deep) > 0.5 * len(samples)
-    assert all(names.to_list().count("deep") > 100 for names in deep["names"])
+    assert all(names.to_list().count("deep") > 200 for names in deep["names"])
     assert not any("_start" in names.to_list() for names in deep["names"])
     (row,) = stack_summary(session).iter_rows(named=True)
     assert row["incomplete"] >= len(deep)

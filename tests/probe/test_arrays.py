@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from compile_bpf import PROGRAM, bpf_descriptors, compile_bpf
 
 from workbench.errors import MapError, NotPermittedError
 from workbench.probe import arrays as module
-from workbench.probe.arrays import create_array, set_inner_maps
+from workbench.probe.arrays import InnerMaps, create_array, set_inner_maps
 from workbench.probe.objects import Object
 
 pytestmark = pytest.mark.kernel
@@ -61,6 +62,43 @@ def test_a_program_finds_what_was_put_in(obj):
     assert obj.maps["outer"].delete((1).to_bytes(4, "little"))
     assert not obj.maps["outer"].delete((1).to_bytes(4, "little"))
     set_inner_maps(obj.maps["outer"], {})
+
+
+def test_changes_that_are_waited_for_elsewhere(obj):
+    data = np.arange(10, dtype=np.uint64).reshape(5, 2)
+    inner = InnerMaps(obj.maps["outer"])
+    for round_ in range(3):
+        inner.set({1: create_array(data + np.uint64(100 * round_))})
+        inner.finish()
+        assert seen(obj) == 100 * round_ + 7
+    inner.delete([1, 2])
+    inner.finish()
+    assert obj.maps["outer"].lookup((1).to_bytes(4, "little")) is None
+    inner.delete([9])  # of four
+    with pytest.raises(MapError, match="written"):
+        inner.finish()
+    inner.set({})
+    inner.set({4: create_array(data)})
+    with pytest.raises(MapError, match="cannot be put"):
+        inner.finish()
+    inner.set({1: create_array(data)})
+    inner.close()
+    inner.close()
+    assert seen(obj) == 7
+
+
+def test_it_is_busy_while_as_many_wait_as_may(obj, monkeypatch):
+    go, inner = threading.Event(), InnerMaps(obj.maps["outer"])
+    monkeypatch.setattr(module, "set_inner_maps", lambda *_: go.wait(20))
+    data = np.zeros((1, 2), np.uint64)
+    for _ in range(module.MAX_WAITS):
+        assert not inner.busy
+        inner.set({1: create_array(data)})
+    assert inner.busy
+    go.set()
+    inner.finish()
+    assert not inner.busy
+    inner.close()
 
 
 def test_what_does_not_fit_is_an_error(obj, monkeypatch):

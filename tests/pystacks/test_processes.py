@@ -174,3 +174,27 @@ def test_a_poll_is_bounded(processes, world):
     processes.poll()
     processes.poll()
     assert len(set(world.asked)) == 99
+
+
+def test_python_that_comes_late(processes, world, maps):
+    processes.watch(7)
+    for delay in DELAYS:
+        world.now += delay
+        processes.poll()
+    asked = len(world.asked)
+    assert asked == len(DELAYS)
+    world.now += 1000
+    assert processes.poll() == 0
+    world.found[7] = PythonStatus.OK
+    processes.again(7)
+    processes.again(7)
+    assert processes.poll() == 1
+    assert len(world.asked) == asked + 1
+    assert key(7) in maps[0]
+    processes.again(7)  # it is known
+    world.found[8] = PythonStatus.VERSION
+    processes.watch(8)
+    processes.poll()
+    processes.again(8)  # and so is that this one is of no use
+    processes.poll()
+    assert len(world.asked) == asked + 2

@@ -27,14 +27,17 @@ class Processes:
         if pid == 13:
             raise ValueError("an odd process")
 
+    def again(self, pid):
+        self.told.append(("again", pid))
+
     def forget(self, pid):
         self.told.append(("forget", pid))
 
     def poll(self):
         self.polls += 1
 
-    def of(self, _pid):
-        return None
+    def of(self, pid):
+        return "found" if pid == 9 else None
 
 
 @pytest.fixture
@@ -61,6 +64,19 @@ def test_the_thread_looks_as_long_as_processes_wait(service):
     other, failed = service.problems()
     assert other == "Python 3.15: unsupported (2 processes, without Python frames)"
     assert "an odd process" in failed
+
+
+def test_processes_whose_stacks_show_an_interpreter_are_looked_at_again(service):
+    service.image_met(3, "/usr/lib/libpython3.11.so.1.0")
+    service.image_met(4, "/usr/lib/python3/_x.cpython-311-x86_64-linux-gnu.so")
+    native = np.array([0, 3, 3, 4, 3, 0x7FFF], np.uint64) << np.uint64(48)
+    native[4] |= np.uint64(1 << 63)  # a kernel address
+    depths, none = np.array([2, 1, 1, 2]), np.zeros((0, 2), np.uint64)
+    in_kernel = np.array([False] * 4 + [True, False])
+    parts = Parts(native, depths, in_kernel, none, np.zeros(4, np.int64))
+    service.look_again(parts, np.array([7, 9, 8, 6], np.uint32))
+    assert service.wait(5)
+    assert service._processes.told == [("again", 7)]
 
 
 def test_frames_of_python_take_the_place_of_the_loop(service):

@@ -18,7 +18,7 @@ class Told:
     """Something that keeps what it is told."""
 
     def __init__(self):
-        self.told = []
+        self.told, self.idle = [], object()
 
     def __getattr__(self, name):
         return lambda *arguments: self.told.append((name, *arguments))
@@ -33,6 +33,7 @@ def service(monkeypatch):
     maps = dict.fromkeys(("wb_rows", "wb_images"), "a map")
     made = StackService(SimpleNamespace(maps=maps), walks=True, python=False)
     assert made.shared == maps
+    assert made._namer.gives_way is made.unwind.idle
     return made
 
 

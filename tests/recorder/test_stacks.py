@@ -179,3 +179,29 @@ def test_inlined_functions_lengthen_stacks(worker, fake):
 def test_nothing_at_all(worker):
     worker.submit(samples([]))
     assert collected(worker.finish(5)) == {}
+
+
+def test_names_give_way(worker, monkeypatch):
+    worker.gives_way, begun = threading.Event(), threading.Event()
+    monkeypatch.setattr(worker, "_allowance", 60.0)
+    monkeypatch.setattr(module, "WAIT_S", 60.0)
+    wait = worker.gives_way.wait
+    monkeypatch.setattr(worker.gives_way, "wait", lambda timeout: begun.set() or wait(timeout))
+    worker.submit(samples())
+    assert begun.wait(20)
+    assert worker.batches() == []
+    assert worker.unfinished("cpu").any()
+    worker.gives_way.set()
+    assert "cpu" in [table for table, _ in worker.finish()]
+    assert worker._allowance < 60
+
+
+def test_names_do_not_give_way_for_ever(worker, monkeypatch):
+    worker.gives_way = threading.Event()
+    waited = []
+    monkeypatch.setattr(worker.gives_way, "wait", waited.append)
+    monkeypatch.setattr(module, "WAIT_SHARE", 0.0)
+    for allowance in (0.5, 0.0, -0.1):
+        worker._allowance = allowance
+        worker._wait()
+    assert waited == [0.5]

@@ -1,11 +1,17 @@
 """FDEs in all their forms; real files are compared in test_eh_frame."""
 
+import shutil
 import struct
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import unwind_frames as f
 
+from workbench.elf import Elf
 from workbench.errors import ObjectFormatError
+from workbench.unwind import entries as module
+from workbench.unwind.eh_frame import eh_frame
 from workbench.unwind.entries import FrameSection, read_entries
 
 START = f.BASE + f.CODE
@@ -127,3 +133,35 @@ def test_cut_off_anywhere():
             assert len(read(whole[:size]).starts) <= 2
         except ObjectFormatError:
             continue
+
+
+WHOLE = shutil.which("sh")
+
+
+def both_ways(section, monkeypatch):
+    """Read a section; without the short way for usual FDEs, the same must come."""
+
+    def read():
+        try:
+            return read_entries(section)
+        except ObjectFormatError as error:
+            return str(error)
+
+    found = read()
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Reader, "_usual", lambda *_: 0)
+        assert read() == found
+    return found
+
+
+def test_the_short_way_leads_to_the_same(monkeypatch):
+    with Elf.open(WHOLE) as elf:
+        section = eh_frame(elf)
+    assert len(both_ways(section, monkeypatch).starts) > 100
+    assert len(both_ways(replace(section, limit=7), monkeypatch).starts) <= 7
+    data, rng = section.data[:2000], np.random.default_rng(7)
+    for _ in range(500):
+        hurt = bytearray(data)
+        for at in rng.integers(0, len(data), 3):
+            hurt[at] = rng.choice([0, 1, 16, 0x80, 0xFF, rng.integers(256)])
+        both_ways(replace(section, data=bytes(hurt[: rng.integers(1, 2000)])), monkeypatch)

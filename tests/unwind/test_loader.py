@@ -8,6 +8,7 @@ import pytest
 from compile_bpf import bpf_descriptors
 
 from workbench.elf import Elf
+from workbench.errors import MapError
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
@@ -66,6 +67,8 @@ def test_tables_come_and_go(maps):
     rows = [np.arange(n, dtype=np.uint64) for n in (100, 0, 5)]
     tables.put([Table(n + 1, keys[n], rows[n]) for n in range(3)])
     assert images(maps) == dict(zip([k.packed() for k in keys], [(1, 4), (2, 0), (3, 1)]))  # noqa: B905
+    tables.finish()
+    assert not tables.busy
     present = [maps["wb_rows"].lookup(struct.pack("<I", n)) is not None for n in range(1, 5)]
     assert present == [True, False, True, False]
     now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) >> 20
@@ -77,6 +80,7 @@ def test_tables_come_and_go(maps):
     assert list(images(maps)) == [keys[2].packed()]
     assert maps["wb_rows"].lookup(struct.pack("<I", 1)) is None
     tables.put([])
+    tables.close()
 
 
 @pytest.mark.kernel
@@ -86,6 +90,19 @@ def test_an_image_has_its_number_before_its_table(maps):
     assert images(maps) == {key.packed(): (7, module.PENDING)}
     tables.put([Table(7, key, np.arange(3, dtype=np.uint64))])
     assert images(maps) == {key.packed(): (7, 1)}
+    tables.close()
+
+
+@pytest.mark.kernel
+def test_a_table_that_finds_no_place_is_told(maps):
+    tables, rows = TableMaps(maps["wb_rows"], maps["wb_images"]), np.arange(3, dtype=np.uint64)
+    tables.put([Table(module.MAX_NUMBER + 1, ImageKey(1, 10, 1), rows)])
+    with pytest.raises(MapError, match="cannot be put"):
+        tables.finish()
+    tables.finish()  # once
+    tables.put([Table(1, ImageKey(2, 10, 1), rows)])
+    tables.close()  # waits
+    assert maps["wb_rows"].lookup(struct.pack("<I", 1)) is not None
 
 
 @pytest.mark.kernel

@@ -23,15 +23,23 @@ class Maps:
 
     def __init__(self):
         self.loaded, self.removed, self.times, self.fail = {}, [], {}, None
-        self.named = []
+        self.named, self.puts = [], []
+        self.busy = self.closed = False
 
     def name(self, number, _key):
         self.named.append(number)
 
     def put(self, tables):
+        self.puts.append(len(tables))
         if self.fail:
             raise self.fail
         self.loaded |= {table.number: table for table in tables}
+
+    def finish(self):
+        assert not self.closed
+
+    def close(self):
+        self.closed = True
 
     def remove(self, tables):
         self.removed += [number for number, _ in tables]
@@ -99,6 +107,20 @@ def test_images_are_numbered_announced_and_loaded_once(make, maps, sleeper):
     assert open_files() <= before
 
 
+def test_a_table_waits_for_others_only_where_it_would_wait_anyway(make, maps, sleeper):
+    make()[0].process_started(sleeper)
+    manager, names = make()
+    manager.process_started(sleeper)
+    assert manager.wait(10)
+    maps.puts.clear()
+    maps.busy = True
+    manager, names = make()
+    manager.process_started(sleeper)
+    assert manager.wait(10)
+    assert maps.puts == [len(names)]
+    assert len(names) > 2
+
+
 def test_a_library_that_comes_later(make, tmp_path):
     manager, names = make()
     code = f"import ctypes, time; time.sleep(0.1); ctypes.CDLL({str(tmp_path / 'own.so')!r})"
@@ -142,7 +164,7 @@ def test_many_short_processes_do_not_keep_it_busy(make, monkeypatch, sleeper):
 
 
 def test_the_least_used_make_room(make, maps, monkeypatch, sleeper):
-    monkeypatch.setattr(module, "TOGETHER_S", 60)  # else a slow machine makes room in steps,
+    maps.busy = True  # else it makes room in steps,
     monkeypatch.setattr(module, "AGAIN_S", ())  # and again for the sleeper meanwhile
     manager, names = make(budget=100 * 100)
     manager.process_started(sleeper)
@@ -212,12 +234,15 @@ def test_a_table_that_is_read_when_it_ends_is_not_loaded(make, maps, sleeper):
         return ROWS
 
     manager, _ = make(load)
+    assert manager.idle.is_set()
     manager.process_started(sleeper)
     assert begun.wait(20)
+    assert not manager.idle.is_set()
     manager.close(0)
     assert manager._thread.is_alive()
     maps.fail = AssertionError("used after the end")
     go.set()
     manager._thread.join(20)
+    assert manager.idle.is_set()
     assert not maps.loaded
     assert not manager.stats.failures

@@ -10,7 +10,10 @@ import ctypes as c
 import errno
 import mmap
 import os
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from workbench.probe.clib import errno_text, last_errno, lib, not_permitted
 from workbench.probe.map_access import ARRAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 # include/uapi/linux/bpf.h
 MMAPABLE = 1 << 10
 INNER_MAP = 1 << 12
+
+MAX_WAITS = 8
+"""Changes of an array of maps that are waited for at the same time."""
+_T = TypeVar("_T")
 
 
 class _CreateOpts(c.Structure):
@@ -78,7 +85,9 @@ def create_array(data: NDArray[np.uint64]) -> int:
 def set_inner_maps(outer: Map, inner: Mapping[int, int]) -> None:
     """Put maps into an array of maps, all in one system call.
 
-    The kernel waits for its programs once for each call, some milliseconds.
+    Programs find them at once. Then the kernel waits for those that may still use what was there
+    before, once for each call: 15 to 40 ms (maybe_wait_bpf_programs(), kernel/bpf/syscall.c of
+    Linux 6.18). :class:`InnerMaps` goes on meanwhile.
 
     Parameters
     ----------
@@ -98,6 +107,74 @@ def set_inner_maps(outer: Map, inner: Mapping[int, int]) -> None:
     batch = (keys.ctypes.data, values.ctypes.data, c.byref(count), None)
     if lib().bpf_map_update_batch(outer.fd, *batch):
         raise _error(f"Maps cannot be put into {outer.name}.", last_errno())
+
+
+class InnerMaps:
+    """Changes an array of maps without waiting for the kernel to wait for its programs.
+
+    Threads of its own wait instead; there are none before the first change.
+
+    Parameters
+    ----------
+    outer : Map
+    """
+
+    def __init__(self, outer: Map) -> None:
+        self._outer = outer
+        self._threads = ThreadPoolExecutor(MAX_WAITS, "inner-maps")
+        self._waits: list[Future[None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a change would be made only after an earlier one has been waited for."""
+        return sum(not wait.done() for wait in self._waits) >= MAX_WAITS
+
+    def set(self, inner: Mapping[int, int]) -> None:
+        """Put maps in.
+
+        Parameters
+        ----------
+        inner : mapping of int to int
+            Index to descriptor, which is taken over.
+        """
+        if inner:
+            self._begin(self._set, inner)
+
+    def delete(self, indices: Iterable[int]) -> None:
+        """Take maps out; an empty place stays so."""
+        for index in indices:
+            self._begin(self._delete, index)
+
+    def finish(self) -> None:
+        """Wait until all changes are made, and no program uses what they have replaced.
+
+        Raises
+        ------
+        MapError, NotPermittedError
+            Of the first change that was not made.
+        """
+        waits, self._waits = self._waits, []
+        for error in [wait.exception() for wait in waits]:
+            if error is not None:
+                raise error
+
+    def close(self) -> None:
+        """Wait until all changes are made, and end the threads. Safe to call twice."""
+        self._threads.shutdown()
+
+    def _begin(self, what: Callable[[_T], None], value: _T) -> None:
+        self._waits = [wait for wait in self._waits if not wait.done() or wait.exception()]
+        self._waits.append(self._threads.submit(what, value))
+
+    def _set(self, inner: Mapping[int, int]) -> None:
+        try:
+            set_inner_maps(self._outer, inner)
+        finally:
+            for descriptor in inner.values():
+                os.close(descriptor)
+
+    def _delete(self, index: int) -> None:
+        self._outer.delete(index.to_bytes(4, sys.byteorder))
 
 
 def _error(what: str, number: int) -> Exception:

@@ -120,6 +120,11 @@ def find_interpreter(pid: int, proc: Path = Path("/proc")) -> Interpreter:
     return Interpreter(pid, PythonStatus.NONE)
 
 
+def is_interpreter(path: str) -> bool:
+    """Whether a file has a name as interpreters and their libraries have."""
+    return bool(_NAME.search(path) and not _EXTENSION.search(path))
+
+
 def _executable(pid: int, proc: Path) -> tuple[int, str]:
     """Inode and path of the executable."""
     link = proc / str(pid) / "exe"
@@ -137,8 +142,7 @@ def _candidates(mappings: Iterable[Mapping], executable: tuple[int, str]) -> lis
             continue
         # Overlays show one inode here and another one there.
         own = mapping.path == executable[1] or mapping.inode == executable[0]
-        named = _NAME.search(mapping.path) and not _EXTENSION.search(mapping.path)
-        if own or named:
+        if own or is_interpreter(mapping.path):
             first.setdefault((mapping.device, mapping.inode), mapping)
     ordered = sorted(first.values(), key=lambda mapping: ".so" not in mapping.path)
     return ordered[:MAX_CANDIDATES]

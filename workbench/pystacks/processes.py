@@ -74,6 +74,11 @@ class PythonProcesses:
         self._drop(pid)
         self._later(pid, 0)
 
+    def again(self, pid: int) -> None:
+        """Look at a process again that runs code of Python, which was not found: it came late."""
+        if pid not in self._found and pid not in self._waiting and pid not in self._told:
+            self._later(pid, 0)
+
     def fork(self, parent: int, child: int) -> None:
         """Tell that a process was forked: it has its parent's memory, thus its interpreter."""
         found = self._found.get(parent)

@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.probe.ringbuf import RingBuffer
 from workbench.pystacks import CodeTable, PythonFrames, PythonProcesses, merge, native_class
+from workbench.pystacks.interpreter import is_interpreter
 from workbench.pystacks.processes import DELAYS
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class PythonService:
     """Finds interpreters and names their frames.
 
     Finding runs in a thread of its own, as it reads ELF files. :meth:`drain` belongs to the
-    recorder's loop; :meth:`add_codes`, :meth:`learn` and :meth:`merge` to the naming thread.
+    recorder's loop; :meth:`add_codes`, :meth:`look_again`, :meth:`learn` and :meth:`merge` to the
+    naming thread.
 
     Parameters
     ----------
@@ -50,6 +52,7 @@ class PythonService:
         self._codes = CodeTable(code, self._processes.of)
         self._frames = PythonFrames(self._codes, table)
         self._classes = np.zeros(1 << 10, np.int8)
+        self._interpreters = np.zeros(1 << 15, np.bool_)  # by image number: WB_MAX_IMAGES
         codes = object_.maps["wb_python_codes"]
         self._ring = RingBuffer(codes.fd, codes.max_entries)
         self._in: queue.SimpleQueue[tuple[Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
@@ -60,6 +63,27 @@ class PythonService:
     def process_started(self, pid: int) -> None:
         """Look whether a process runs Python."""
         self._in.put((self._processes.watch, pid))
+
+    def image_met(self, number: int, path: str) -> None:
+        """Take the number of an image: it may be an interpreter's."""
+        self._interpreters[number] = is_interpreter(path)
+
+    def look_again(self, parts: Parts, pids: NDArray[np.uint32]) -> None:
+        """Look again for the interpreters of processes whose stacks have frames of one.
+
+        A program may load Python at any time, long after its start.
+
+        Parameters
+        ----------
+        parts : Parts
+        pids : uint32 array
+            Process of each stack.
+        """
+        inside = self._interpreters[parts.images]
+        if inside.any():
+            for pid in np.unique(np.repeat(pids, parts.depths)[inside]).tolist():
+                if self._processes.of(pid) is None:
+                    self._in.put((self._processes.again, pid))
 
     def process_ended(self, pid: int) -> None:
         """Forget the interpreter of a process that has ended."""

@@ -77,6 +77,8 @@ class StackService:
         if walks:
             maps = TableMaps(object_.maps["wb_rows"], object_.maps["wb_images"])
             self.unwind = UnwindManager(maps, _rows, self._announce)
+            # Both want the interpreter's lock, and a stack that lacks a table stays as it is.
+            self._namer.gives_way = self.unwind.idle
 
     def prepare(self, target: Target | None) -> None:
         """Load what is going to run, or runs; wait for it, but not long."""
@@ -162,6 +164,8 @@ class StackService:
 
     def _announce(self, number: int, found: FoundImage) -> None:
         self._met.append(found.mapping.path)
+        if self.python is not None:
+            self.python.image_met(number, found.mapping.path)
         source = found.source if isinstance(found.source, bytes) else os.dup(found.source)
         self._namer.add_image(number, found.pid, found.mapping.path, source)
 

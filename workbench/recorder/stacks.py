@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import traceback
 from collections import defaultdict
 from functools import partial
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from workbench.symbols.first_look import Look
     from workbench.symbols.frame_table import FrameTable
 
+WAIT_SHARE, WAIT_S = 0.3, 1.0
+"""Most of the time that the thread gives way: a share of it, after a first second."""
 MAX_CPUS = 1 << 10  # WB_MAX_CPUS
 WHOLE = [STACK_STATUSES.index(status) for status in WHOLE_STACKS]
 
@@ -41,9 +44,17 @@ def _no_samples() -> NDArray[np.int64]:
 
 
 class StackWorker:
-    """The thread."""
+    """The thread.
+
+    Attributes
+    ----------
+    gives_way : threading.Event, optional
+        Names wait until it is set, but not for long: what is done before that is wanted sooner.
+    """
 
     def __init__(self) -> None:
+        self.gives_way: threading.Event | None = None
+        self._allowance, self._allowed = WAIT_S, time.monotonic()
         self.failure = ""
         self._done: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._submitted: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
@@ -117,6 +128,7 @@ class StackWorker:
 
     def finish(self, timeout: float = 60.0) -> list[tuple[str, Any]]:
         """Process all that was handed over, and return the last batches; the thread goes on."""
+        self.gives_way = None
         idle = threading.Event()
         self._in.put((self._finish, idle))
         idle.wait(timeout)
@@ -146,9 +158,21 @@ class StackWorker:
         self._give_frames()
         idle.set()
 
+    def _wait(self) -> None:
+        """Give way, for a share of the time."""
+        event, now = self.gives_way, time.monotonic()
+        earned = WAIT_SHARE * (now - self._allowed)
+        self._allowance, self._allowed = min(WAIT_S, self._allowance + earned), now
+        if event is not None and not event.is_set() and self._allowance > 0:
+            event.wait(self._allowance)
+            self._allowance -= time.monotonic() - now
+
     def _symbolise(self, samples: Samples) -> None:
+        self._wait()
         parts, records = split(samples), samples.records
         frames, depths = self.frames(parts, records["pid"]), parts.depths
+        if self.python is not None:
+            self.python.look_again(parts, records["pid"])
         if self.python is not None and len(parts.python):
             self._give_frames()  # from which it learns what they are
             complete = np.isin(records["stack_status"], WHOLE)

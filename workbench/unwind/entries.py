@@ -26,6 +26,10 @@ MAX_CIES = 1 << 16
 """Linkers leave a handful in ``.eh_frame``; ``.debug_frame`` has one for each source file."""
 _LONG = 0xFFFFFFFF
 """The length of a record whose length has 64 bits."""
+_SDATA4 = 0x0B
+_USUAL = struct.Struct("<IIiIB")
+"""An FDE that begins its code by DW_EH_PE_pcrel | DW_EH_PE_sdata4: its length, how far before this
+word its CIE is, where its code begins, how long it is, and how much augmentation data follow."""
 _WORD, _LONG_WORD = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -92,6 +96,7 @@ class _Reader:
         self._data = section.data
         self._entries = Entries()
         self._cies: dict[int, Cie | None] = {}
+        self._usual_cies: dict[int, Cie] = {}
         self._known: dict[tuple[int, bytes], int] = {}
 
     def read(self) -> Entries:
@@ -99,6 +104,10 @@ class _Reader:
         limit = self._section.limit
         at = 0
         while at + 4 <= size and count != limit:
+            if at + _USUAL.size <= size and (end := self._usual(at)):
+                at = end
+                count += 1
+                continue
             (length,) = _WORD.unpack_from(data, at)
             if not length:
                 # A terminator. The linker leaves those of its input in the midst of a section.
@@ -112,6 +121,30 @@ class _Reader:
                 count += 1
             at = end
         return self._entries
+
+    def _usual(self, at: int) -> int:
+        """Take an FDE of the form that nearly all have, and return its end; 0 if it has another.
+
+        It is for speed, and tells nothing that :meth:`_record` does not.
+        """
+        length, back, start, code_length, more = _USUAL.unpack_from(self._data, at)
+        end: int = at + 4 + length
+        cie_at = at + 4 - back
+        cie = self._usual_cies.get(cie_at)
+        start = start + self._section.address + at + 8 & ADDRESS_MASK
+        if (
+            cie is None
+            or more
+            or not code_length
+            or not at + _USUAL.size <= end <= len(self._data)
+            or not 0 < start < MAX_ADDRESS
+        ):
+            return 0
+        code, entries = self._data[at + _USUAL.size : end], self._entries
+        entries.starts.append(start)
+        entries.lengths.append(code_length)
+        entries.programs.append(self._program(cie_at, cie, code))
+        return end
 
     def _bounds(self, at: int, length: int) -> tuple[int, int]:
         content = at + 4
@@ -135,7 +168,9 @@ class _Reader:
         if identity == (0 if eh else ADDRESS_MASK if wide else _LONG):
             if len(self._cies) >= MAX_CIES:
                 raise malformed(f"it has more than {MAX_CIES} CIEs")
-            self._cies[at] = read_cie(data[body:end], self._section.address + body)
+            cie = self._cies[at] = read_cie(data[body:end], self._section.address + body)
+            if cie is not None and eh and cie.augmented and cie.pointers == PE_PCREL | _SDATA4:
+                self._usual_cies[at] = cie
             return False
         # Only CIEs that were met are known: each is read once, whatever FDEs point to.
         cie_at = content - identity if eh else identity

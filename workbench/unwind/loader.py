@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import KernelError
-from workbench.probe.arrays import create_array, set_inner_maps
+from workbench.probe.arrays import InnerMaps, create_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +50,13 @@ class TableMaps:
     """The maps ``wb_rows`` and ``wb_images`` of a loaded object."""
 
     def __init__(self, rows: Map, images: Map) -> None:
-        self._rows = rows
+        self._rows = InnerMaps(rows)
         self._images = images
+
+    @property
+    def busy(self) -> bool:
+        """Whether a table would have to wait for its place: better to load several together."""
+        return self._rows.busy
 
     def name(self, number: int, key: ImageKey) -> None:
         """Have frames of an image named by its number, before its table is loaded.
@@ -65,12 +69,13 @@ class TableMaps:
         self._image(number, key, PENDING)
 
     def put(self, tables: Sequence[Table]) -> None:
-        """Load tables, all together; their images are known to the BPF side afterwards.
+        """Load tables, all together; the BPF side uses them a moment later.
 
         Raises
         ------
         KernelError
-            There is no memory for a table, for instance. None of them is loaded then.
+            There is no memory for a table, for instance. None of them is loaded then. What fails
+            later, :meth:`finish` tells.
         """
         arrays: dict[int, int] = {}
         counts: list[int] = []
@@ -80,14 +85,14 @@ class TableMaps:
                 counts.append(len(made))
                 if len(made):
                     arrays[table.number] = create_array(made)
-            # Before the tables: setting these waits for all programs that run, but they are in
-            # use meanwhile. An image whose table is not there yet counts as missing.
+            # Before the tables: an image whose table is not there yet counts as missing.
             for table, count in zip(tables, counts, strict=True):
                 self._image(table.number, table.key, count)
-            set_inner_maps(self._rows, arrays)
-        finally:
+        except BaseException:
             for fd in arrays.values():
                 os.close(fd)
+            raise
+        self._rows.set(arrays)
 
     def _image(self, number: int, key: ImageKey, count: int) -> None:
         # As if it had just been met: what was loaded last is not to be the first to go again.
@@ -96,12 +101,25 @@ class TableMaps:
 
     def remove(self, tables: Sequence[tuple[int, ImageKey]]) -> None:
         """Take out tables by number and key; walks that use one right now end with it."""
-        for number, key in tables:
-            try:
-                self._images.delete(key.packed())
-                self._rows.delete(struct.pack("<I", number))
-            except KernelError:  # an empty slot: a file without a table
-                continue
+        self.finish()
+        for _, key in tables:
+            self._images.delete(key.packed())
+        self._rows.delete(number for number, _ in tables)
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait until all that was asked for is done.
+
+        Raises
+        ------
+        KernelError
+            Of what failed first.
+        """
+        self._rows.finish()
+
+    def close(self) -> None:
+        """Wait for what is under way, and change nothing any more. Safe to call twice."""
+        self._rows.close()
 
     def used(self) -> dict[int, int]:
         """Return when each loaded image was last met or loaded, by its number.

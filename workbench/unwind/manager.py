@@ -41,9 +41,6 @@ MISSING_S = 0.02
 """Least time between two readings of a process's mappings because of stacks that lacked a table;
 doubled each time that this finds nothing, up to :data:`MAX_MISSING_S`."""
 MAX_MISSING_S = 5.0
-TOGETHER_S = 0.02
-"""How long tables wait for others, to be loaded with them: the kernel takes as long for one as
-for many (see :func:`workbench.probe.arrays.set_inner_maps`)."""
 MAX_PROCESSES = 1 << 16
 
 LoadTable = Callable[[Elf], "NDArray[np.uint64]"]
@@ -99,12 +96,19 @@ class UnwindManager:
         the image's file is open until the call returns.
     budget : int
         Rows loaded at most; one image alone may have more.
+
+    Attributes
+    ----------
+    idle : threading.Event
+        Set while nothing waits to be loaded.
     """
 
     def __init__(
         self, maps: TableMaps, load: LoadTable, announce: Announce, budget: int = ROWS_BUDGET
     ) -> None:
         self.stats = UnwindStats()
+        self.idle = threading.Event()
+        self.idle.set()
         self._maps = maps
         self._load = load
         self._announce = announce
@@ -145,7 +149,7 @@ class UnwindManager:
     def wait(self, timeout: float) -> bool:
         """Wait until all that was asked for so far is loaded; False when that takes longer."""
         idle = threading.Event()
-        self._ask(_LAST, lambda _: idle.set(), None)
+        self._ask(_LAST, self._finish, idle)
         return idle.wait(timeout)
 
     def close(self, timeout: float = 1.0) -> None:
@@ -156,6 +160,7 @@ class UnwindManager:
         """
         with self._maps_in_use:
             self._closed = True
+            self._maps.close()
         self._in.put((_NEEDED, -next(self._order), None))
         self._thread.join(timeout)
 
@@ -171,12 +176,16 @@ class UnwindManager:
                 _, _, pid = heapq.heappop(self._later)
                 task = (self._look_ahead, pid)
             if task is None:
+                self.idle.set()
                 return
             what, value = task
+            self.idle.clear()
             try:
                 what(value)
             except Exception as error:
                 self._failed(error)
+            if self._in.empty():
+                self.idle.set()
 
     def _started(self, pid: int) -> None:
         self._look_ahead(pid)
@@ -227,15 +236,15 @@ class UnwindManager:
             self._load_all(images_of(os.getpid(), lambda m: m.inode in inodes or m.path == VDSO))
 
     def _load_all(self, images: Iterable[FoundImage]) -> int:
-        count, tables, started = 0, [], time.monotonic()
+        count, tables = 0, []
         for found in images:
             table = self._take(found)
             if table is not None:
                 tables.append(table)
                 count += 1
-            if tables and time.monotonic() - started > TOGETHER_S:
+            if tables and not self._maps.busy:
                 self._put(tables)
-                tables, started = [], time.monotonic()
+                tables = []
         if tables:
             self._put(tables)
         return count
@@ -280,6 +289,14 @@ class UnwindManager:
         for table in tables:
             self._images[table.key].loaded = True
         self._count()
+
+    def _finish(self, idle: threading.Event) -> None:
+        try:
+            with self._maps_in_use:
+                if not self._closed:
+                    self._maps.finish()
+        finally:
+            idle.set()
 
     def _make_room(self, wanted: int) -> None:
         """Take out the images that were not met for the longest time."""

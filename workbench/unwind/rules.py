@@ -8,10 +8,25 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workbench.errors import ObjectFormatError
 from workbench.unwind.cfi import RBP, RBX, RSP, State, Undefined, Where
 from workbench.unwind.encodings import sleb
-from workbench.unwind.rows import MAX_CFA, MAX_RBP, MAX_RBX, RBX_LOST, UNIT, Rule, pack
+from workbench.unwind.rows import (
+    CFA_SHIFT,
+    MAX_CFA,
+    MAX_RBP,
+    MAX_RBX,
+    RBP_SHIFT,
+    RBX_LOST,
+    RBX_SHIFT,
+    RULE_SHIFT,
+    UNIT,
+    Rule,
+    pack,
+)
 
 _DEREF = 0x06  # DW_OP_deref
 _BREG = 0x70  # DW_OP_breg0: the register's value and a signed offset
@@ -21,6 +36,8 @@ _PLT = re.compile(rb"\x77\x08\x80\x00\x3f\x1a([\x30-\x40])\x2a\x33\x24\x22", re.
 # uc_mcontext, then struct sigcontext_64, arch/x86/include/uapi/asm/sigcontext.h.
 _SIGNAL_RSP, _SIGNAL_RIP, _SIGNAL_RBP = 160, 168, 120
 _RETURN_BELOW_CFA = -8
+NOWHERE = -(1 << 62)
+"""Stands for None among numbers."""
 _RULES = {RSP: Rule.RSP, RBP: Rule.RBP, RBX: Rule.RBX}
 
 
@@ -38,6 +55,40 @@ def rule_bits(state: State) -> int:
     else:
         found = None
     return pack(0, Rule.BAD) if found is None else found
+
+
+def usual_bits(
+    registers: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    rbp: NDArray[np.int64],
+    rbx: NDArray[np.int64],
+    returns: NDArray[np.int64],
+) -> NDArray[np.uint64]:
+    """Return what :func:`rule_bits` does, of states that are nothing but numbers.
+
+    Parameters
+    ----------
+    registers, offsets : int64 arrays
+        Of the CFA.
+    rbp, rbx, returns : int64 arrays
+        Bytes from the CFA; :data:`NOWHERE` where a state has None.
+    """
+    rules = np.full(len(registers), Rule.BAD, np.int64)
+    for register, rule in _RULES.items():
+        rules[registers == register] = rule
+    below, saved = np.where(rbp == NOWHERE, 0, -rbp), np.where(rbx == NOWHERE, 0, -rbx)
+    right = (rules != Rule.BAD) & (returns == _RETURN_BELOW_CFA)
+    right &= (offsets % UNIT == 0) & (offsets >= 0) & (offsets // UNIT <= MAX_CFA)
+    right &= (rbp == NOWHERE) | ((below % UNIT == 0) & (below > 0) & (below // UNIT <= MAX_RBP))
+    told = (saved % UNIT == 0) & (saved // UNIT > RBX_LOST) & (saved // UNIT <= MAX_RBX)
+    slot = np.where(rbx == NOWHERE, 0, np.where(told, saved // UNIT, RBX_LOST))
+    bits = (
+        rules << RULE_SHIFT
+        | offsets // UNIT << CFA_SHIFT
+        | below // UNIT << RBP_SHIFT
+        | slot << RBX_SHIFT
+    )
+    return np.where(right, bits, pack(0, Rule.BAD)).astype(np.uint64)
 
 
 def _packed(rule: Rule, cfa: int, below: int | None, rbx: int) -> int | None:

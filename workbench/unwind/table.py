@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from workbench.elf_format import PF_X, Segment
 from workbench.unwind.cfi import run
+from workbench.unwind.cfi_bulk import Rows, run_many
 from workbench.unwind.cie import Cie
 from workbench.unwind.encodings import malformed
 from workbench.unwind.entries import Entries
@@ -183,19 +185,29 @@ def _run_all(
     """Run each program once: deltas and rules of all of them, and where each begins."""
     if sum(len(code) for _, code in distinct) > MAX_INSTRUCTION_BYTES:
         raise malformed(f"it has more than {MAX_INSTRUCTION_BYTES} bytes of instructions")
+    many, others = run_many(distinct)
+    single = _run_each(distinct, others.tolist())
+    programs = np.concatenate([many.programs, single.programs])
+    order = np.argsort(programs, kind="stable")
+    firsts = np.searchsorted(programs[order], np.arange(len(distinct) + 1))
+    deltas, bits = (np.concatenate(pair)[order] for pair in zip(many[1:], single[1:], strict=True))
+    return deltas, bits, firsts
+
+
+def _run_each(distinct: list[tuple[Cie, bytes]], programs: list[int]) -> Rows:
+    """Run programs one by one."""
     known: dict[Any, int] = {}
-    deltas: list[int] = []
-    bits: list[int] = []
-    firsts = [0]
-    for cie, code in distinct:
+    whose, deltas, bits = array("i"), array("q"), array("Q")
+    for program in programs:
+        cie, code = distinct[program]
         last = -1
         for delta, state in run(code, cie.factors):
             rule = known.get(state)
             if rule is None:
                 rule = known[state] = rule_bits(state)
             if rule != last:
+                whose.append(program)
                 deltas.append(delta)
                 bits.append(rule)
                 last = rule
-        firsts.append(len(deltas))
-    return np.array(deltas, np.int64), np.array(bits, np.uint64), np.array(firsts, np.int64)
+    return Rows(np.array(whose), np.array(deltas), np.array(bits))
