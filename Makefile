@@ -30,7 +30,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_$(BPF_AR
 
 # What is preloaded into commands. It may meet any C library, so it is linked with none, and calls its
 # probes by jumps (-foptimize-sibling-calls).
-PRELOADS := workbench/objects/memory.so
+PRELOADS := workbench/objects/libworkbench-memory.so
 PRELOAD_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -fPIC -shared -nostdlib -ffreestanding \
 	-fno-stack-protector -fno-tree-loop-distribute-patterns -fomit-frame-pointer \
 	-foptimize-sibling-calls -fvisibility=hidden -Wl,-z,now -Wl,--build-id \
@@ -113,7 +113,7 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 workbench/objects/%_stacks.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	$(COMPILE_BPF)
 
-workbench/objects/%.so: preload/%.c Makefile
+workbench/objects/libworkbench-%.so: preload/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(PRELOAD_CFLAGS) $< -o $@
 

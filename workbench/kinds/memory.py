@@ -62,7 +62,7 @@ KIND = CaptureKind(
     "or not (three traps). Without the part heap: a stack for each mapping and each page fault",
     probes=(
         "uprobe/uretprobe: malloc, calloc, realloc, reallocarray, memalign, aligned_alloc, "
-        "posix_memalign, free of each allocator; or the library memory.so, preloaded",
+        "posix_memalign, free of each allocator; or a preloaded library",
         "tp_btf/sys_enter",
         "tp_btf/sys_exit",
         "tp_btf/page_fault_user",

@@ -187,7 +187,7 @@ class MemorySource(StackSource):
             self._attach_file(EVERYWHERE, path, needed=path in self._given)
 
     def _attach_file(self, pid: int, path: str, *, needed: bool) -> None:
-        found = allocator_in(path)
+        found = None if Path(path).name == LIBRARY.name else allocator_in(path)
         if found is None:
             if needed:
                 raise AttachError(
@@ -203,6 +203,8 @@ class MemorySource(StackSource):
 
     def _attach_image(self, pid: int, key: ImageKey, source: int | bytes, path: str) -> None:
         if isinstance(source, bytes) or (pid, key) in self._attached:
+            return
+        if Path(path).name == LIBRARY.name:  # of an earlier capture: the next allocator counts
             return
         if key not in self._known:
             try:

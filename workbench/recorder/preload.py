@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.recorder.spec import Spec
 
 KIND = "memory"
-LIBRARY = OBJECTS / "memory.so"
+LIBRARY = OBJECTS / "libworkbench-memory.so"
 PRELOAD, SAMPLE_BYTES = "LD_PRELOAD", "WORKBENCH_SAMPLE_BYTES"
 """Environment variables: what ld.so loads first, and what the library reads."""
 _C_LIBRARY = re.compile(r"(libc|ld)[.-]")
@@ -68,7 +68,9 @@ def obstacle(program: str, more: Iterable[str] = ()) -> str:
     if _secure(files[0]):
         return "it runs with privileges of its own, and the dynamic linker ignores LD_PRELOAD"
     for path in dict.fromkeys([*files, *more]):
-        if not _C_LIBRARY.match(Path(path).name) and allocator_in(path):
+        name = Path(path).name
+        # What an earlier capture of the command has seen may be the library itself.
+        if name != LIBRARY.name and not _C_LIBRARY.match(name) and allocator_in(path):
             return f"{path} is an allocator, whose functions may call each other"
     return ""
 
