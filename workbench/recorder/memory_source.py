@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.elf import Elf
-from workbench.errors import AttachError, KernelError, ObjectFormatError, ParameterError
+from workbench.errors import (
+    AttachError,
+    KernelError,
+    ObjectFormatError,
+    ParameterError,
+    WorkbenchError,
+)
 from workbench.probe import attach
 from workbench.probe.tracepoints import argument_count
 from workbench.recorder.preload import LIBRARY, has_variables, inherited
@@ -74,7 +80,7 @@ class MemorySource(StackSource):
         self._sample_bytes = int(parameters["sample_bytes"])
         self._known: dict[ImageKey, Allocator | None] = {}
         self._attached: dict[tuple[int, ImageKey], list[Link]] = {}
-        self._failure = ""
+        self._failures: dict[int, str] = {}
         self._preload = bool(parameters["preload"])
         self._by_library: set[int] = set()
         super().__init__(kind, setup, settings, ring_bytes, parameters)
@@ -147,7 +153,7 @@ class MemorySource(StackSource):
         return False
 
     def _attach_needed(self, pid: int) -> None:
-        """A program that has just begun: its allocator may not be mapped yet."""
+        """Put probes on what a program is going to map that has just begun."""
         with suppress(OSError, AttachError, KernelError):
             for path in files_of(str(Path(f"/proc/{pid}/exe").readlink())):
                 self._attach_file(pid, path, needed=False)
@@ -170,8 +176,8 @@ class MemorySource(StackSource):
 
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture."""
-        own = [f"memory: a process was not probed: {self._failure}"] if self._failure else []
-        return [*super().problems(), *own]
+        own = [f"memory: a process was not probed: {why}" for why in self._failures.values()]
+        return [*super().problems(), *own[:1]]
 
     def _attach_library(self, pid: int) -> None:
         """Only programs of such captures map the file, and the target's are told by their ids."""
@@ -218,21 +224,27 @@ class MemorySource(StackSource):
             try:
                 self._put(pid, key, f"/proc/{os.getpid()}/fd/{source}", found)
             except KernelError as error:
-                self._failure = f"{error.what} {error.why}"
+                self._failures[pid] = f"{error.what} {error.why}"
 
     def _put(self, pid: int, key: ImageKey, path: str, found: Allocator) -> None:
         """Attach; what is called at its return first, so that no entry is without its return."""
         if (pid, key) in self._attached:
             return
-        links = self._attached[pid, key] = []
+        links: list[Link] = []
         probes = [(RETURN, offset) for offset in found.allocate]
         probes += [(name, offset) for offset, name in found.allocate.items()]
         probes += [("free_enter", offset) for offset in found.release]
-        for name, offset in probes:
-            program, returns = self.object.programs[name], name == RETURN
-            link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
-            links.append(link)
-            self.object.hold(link)
+        try:
+            for name, offset in probes:
+                program, returns = self.object.programs[name], name == RETURN
+                link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
+                links.append(self.object.hold(link))
+        except WorkbenchError:
+            for link in links:  # a part of them would only cost
+                link.close()
+            raise
+        self._attached[pid, key] = links
+        self._failures.pop(pid, None)
 
 
 def weights(records: NDArray[Any], sample_bytes: int) -> NDArray[np.uint32]:
