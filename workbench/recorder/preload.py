@@ -4,6 +4,10 @@ The library makes the part ``heap`` of the kind ``memory`` affordable: a sampled
 the other ones do not. The dynamic linker loads it, told by ``LD_PRELOAD`` (ld.so(8)), into the
 command and into what that starts. Some programs do not let it, or would not use it: these have
 probes on their allocators instead.
+
+What it does not see: calls that a library binds to the C library past it (``RTLD_DEEPBIND``), and a
+C++ library's own operators that do not call ``malloc``. A child of another kind of machine, such as
+a 32-bit one, is told by its dynamic linker that it cannot load the library, and goes on.
 """
 
 from __future__ import annotations
