@@ -16,6 +16,7 @@ import os
 import platform
 import re
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,14 @@ def inherited(pid: int, proc: Path = Path("/proc")) -> bool:
     if not has_variables(pid, proc):
         return False
     try:
-        return not obstacle(str((proc / str(pid) / "exe").readlink()))
+        program = (proc / str(pid) / "exe").readlink()
+        status = program.stat()
     except OSError:
         return False
+    return not _known_obstacle(str(program), status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _known_obstacle(program: str, _inode: int, _changed_ns: int) -> str:
+    """Programs are started over and over."""
+    return obstacle(program)
