@@ -140,6 +140,7 @@ pytest: $(VENV_DEV) bpf workload ## Run the tests alone (PYTEST_ARGS='-k word')
 
 vmtest: packages-vm ## Run the tests of tests/vm/guest on stock Debian kernels, under QEMU
 	@$(MAKE) --no-print-directory venv-dev bpf workload
+	@WORKBENCH_REQUIRE_VM=1 $(BIN)/python -m pytest -q tests/vm/test_trees.py
 	@$(BIN)/python -m tests.vm $(VMTEST_ARGS)
 
 bench: packages-bench ## Measure against BCC and bpftrace; print a table, write build/bench/*.json

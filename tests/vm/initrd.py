@@ -9,7 +9,8 @@ from pathlib import Path
 from vm.kernels import Kernel, NoKernelError
 
 BUSYBOX = Path("/bin/busybox")
-WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "veth", "sch_netem")
+"""The last two for networks with a known delay and loss."""
 DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 """In a module's section .modinfo."""
 INIT = """#!/bin/busybox sh

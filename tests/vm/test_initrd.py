@@ -36,6 +36,7 @@ def kernel(tmp_path):
     folder = made.modules / "kernel" / "drivers"
     folder.mkdir(parents=True)
     needs = {"9p": "9pnet,netfs", "9pnet": "", "netfs": "", "9pnet_virtio": "9pnet,virtio-ring"}
+    needs |= {"veth": "", "sch_netem": ""}
     for name, needed in needs.items():
         text = b"\0license=GPL\0depends=" + needed.encode() + b"\0"
         (folder / f"{name}.ko.xz").write_bytes(lzma.compress(text))
@@ -47,7 +48,8 @@ def kernel(tmp_path):
 
 def test_modules_come_behind_those_they_need(kernel):
     found = initrd._modules(kernel)
-    assert list(found) == ["9pnet.ko", "9pnet_virtio.ko", "netfs.ko", "9p.ko", "overlay.ko"]
+    needed = ["9pnet.ko", "9pnet_virtio.ko", "netfs.ko", "9p.ko", "overlay.ko"]
+    assert list(found) == [*needed, "veth.ko", "sch_netem.ko"]
     assert found["9p.ko"].endswith(b"depends=9pnet,netfs\0")
 
 

@@ -26,6 +26,8 @@ FORMAT = 1
 """Part of the key of a kept tree: to be raised when trees are made in another way."""
 KEPT = 4
 """Trees of other kernels that stay, about 5 MB each."""
+ROUNDS = 4
+"""How often structs at whose members a fault begins are packed: those around them may follow."""
 MARK = "checked"
 """File of a tree that says that its layouts were compared with BTF."""
 
@@ -45,10 +47,13 @@ class Headers:
         What BCC takes as ``BCC_KERNEL_SOURCE``.
     made : bool
         Whether it is a tree made from BTF.
+    installed : bool
+        Whether they are where the running kernel's belong, below ``/lib/modules``.
     """
 
     path: Path
     made: bool
+    installed: bool = False
 
     def prepare(self, text: str) -> list[str]:
         """Make a tree ready for a program; return the compiler flags that it needs.
@@ -109,7 +114,7 @@ def find(directory: Path | None = None) -> Headers:
     modules = Path("/lib/modules", platform.release())
     for real in (modules / "build", modules / "source"):
         if not misfit(real):
-            return Headers(real, made=False)
+            return Headers(real, made=False, installed=True)
     return Headers(made_tree(directory or cache_home() / "workbench" / "bcc"), made=True)
 
 
@@ -196,6 +201,10 @@ def _make(place: Path, data: bytes, source: Path) -> None:
     tree.make(place, btf, source=source)
     places = layout_check.places(btf)
     wrong = layout_check.wrong_places(place, places)
+    for _ in range(ROUNDS):
+        if wrong:
+            tree.pack(place, layout_check.innermost(btf, {struct for struct, _, _ in wrong}))
+            wrong = layout_check.wrong_places(place, places)
     if wrong:
         struct, member, offset = wrong[0]
         raise UnsupportedKernelError(

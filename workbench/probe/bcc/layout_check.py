@@ -25,6 +25,8 @@ from workbench.probe import btf as b
 from workbench.probe.bcc.tree import KCONFIG, TYPES, run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workbench.probe.btf import Btf, Type
 
 DATA_LAYOUT = "e-m:e-p:64:64-i64:64-i128:128-n32:64-S128"
@@ -44,9 +46,8 @@ def places(btf: Btf) -> list[Place]:
     found: list[Place] = []
     for each in btf.types:
         if each.kind in (b.STRUCT, b.UNION) and tags[each.name] == 1:
-            word = "struct" if each.kind == b.STRUCT else "union"
             members = _members(btf, each, 0)
-            found += [(f"{word} {each.name}", name, offset) for name, offset in members]
+            found += [(_word(each), name, offset) for name, offset in members]
     return found
 
 
@@ -61,6 +62,35 @@ def _members(btf: Btf, found: Type, base: int) -> list[tuple[str, int]]:
         elif not member.bits:  # a bit field has no address
             members.append((member.name, offset // 8))
     return members
+
+
+def innermost(btf: Btf, structs: set[str]) -> set[str]:
+    """Return where a fault begins.
+
+    Those of the structs that hold none of the others, and the named unions that these hold.
+    """
+    found = set()
+    for each in btf.types:
+        if each.kind in (b.STRUCT, b.UNION) and _word(each) in structs:
+            held = {_word(inner) for inner in _held(btf, each)}
+            if not held & structs:
+                unions = {word for word in held if re.fullmatch(r"union \w+", word)}
+                found |= {_word(each), *unions}
+    return found
+
+
+def _held(btf: Btf, found: Type) -> Iterator[Type]:
+    for member in found.members:
+        inner, _ = btf.resolve(member.type_id)
+        while inner.kind == b.ARRAY:
+            inner, _ = btf.resolve(inner.type_id)
+        if inner.kind in (b.STRUCT, b.UNION):
+            yield inner
+            yield from _held(btf, inner)
+
+
+def _word(found: Type) -> str:
+    return f"{'struct' if found.kind == b.STRUCT else 'union'} {found.name}"
 
 
 def wrong_places(tree: Path, wanted: list[Place]) -> list[Place]:

@@ -385,13 +385,17 @@ def _usdt_text(usdt: Sequence[Usdt]) -> str:
 
 @contextmanager
 def _environment(found: headers.Headers) -> Iterator[None]:
-    """Tell libbcc where the headers are."""
-    before = os.environ.get("BCC_KERNEL_SOURCE")
-    os.environ["BCC_KERNEL_SOURCE"] = str(found.path)
+    """Tell libbcc where the headers are.
+
+    Installed ones it has to find itself: Debian's are two trees, one for all machines and one for
+    this, and the variable can name one only (bcc, src/cc/frontends/clang/kbuild_helper.cc).
+    """
+    before = os.environ.pop("BCC_KERNEL_SOURCE", None)
+    if not found.installed:
+        os.environ["BCC_KERNEL_SOURCE"] = str(found.path)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["BCC_KERNEL_SOURCE"]
-        else:
+        os.environ.pop("BCC_KERNEL_SOURCE", None)
+        if before is not None:
             os.environ["BCC_KERNEL_SOURCE"] = before

@@ -5,13 +5,15 @@ its programs load and read garbage. BTF has every type of the running kernel, ex
 has not, macros, comes from the C library's kernel headers (user ABI: fixed values), from the
 kernel's configuration, and from ``kernel_macros.h``.
 
-Two things have to be mended in what bpftool writes, both found by comparing every member's place
+Three things have to be mended in what bpftool writes, all found by comparing every member's place
 with BTF (:mod:`workbench.probe.bcc.layout_check`):
 
 - It leaves out the size of one-byte enums (bpftool 7.1), which then take four.
 - It pads with unnamed bit fields. BCC compiles for the host and then swaps the data layout
   for BPF's, in which integers wider than 64 bits are aligned otherwise; LLVM keeps a run of unnamed
   ``long: 64`` in one such integer. Members of their own stay where they are.
+- It never writes that a union is packed, yet takes it for such where it looks for members at odd
+  places: of a struct that is packed because of a union in it, it does not say so (:func:`pack`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from workbench.errors import UnsupportedKernelError
 from workbench.probe import btf as b
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workbench.probe.btf import Btf
 
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -132,6 +136,16 @@ def mended(types: str, btf: Btf) -> str:
         types,
         flags=re.MULTILINE,
     )
+
+
+def pack(directory: Path, structs: Iterable[str]) -> None:
+    """Say of structs and unions (``struct NAME``) in a tree that they are packed."""
+    path = directory / TYPES
+    text = path.read_text()
+    for each in structs:
+        body = rf"(^{re.escape(each)} \{{\n(?:[^}}].*\n|\n)*?\}});"
+        text = re.sub(body, r"\1 __attribute__((packed));", text, flags=re.MULTILINE)
+    path.write_text(text)
 
 
 def guarded(types: str) -> str:
