@@ -38,12 +38,12 @@ BPFTRACE = "bpftrace, bytes by stack"
 FAST, SLOW = 2_000_000, 50_000
 """Pairs of calls, where most of them do not trap, and where all do."""
 SAMPLED = 1 << 19
-ATTACH_S = 1.0
-"""How long BCC and bpftrace get to attach, once they say that they begin."""
+ATTACH_S = 1.5
+"""Without another probe for so long, BCC and bpftrace have attached all."""
 END_S = 60.0
 COLUMNS = {
     "ns_per_pair": "ns for malloc + free",
-    "slowed": "times slower",
+    "times": "times bare",
     "events": "events",
     "dropped": "lost",
     "note": "",
@@ -84,7 +84,7 @@ def run(plan: Plan) -> Result:
     bare = rows[BARE].get("ns_per_pair")
     for name, row in rows.items():
         if bare and "ns_per_pair" in row:
-            row["slowed"] = row["ns_per_pair"] / bare
+            row["times"] = row["ns_per_pair"] / bare
         result.rows.append({"name": name, "note": failed.get(name) or todo[name][1], **row})
     return result
 
@@ -163,8 +163,8 @@ def _attached(sample_bytes: int) -> Run:
     return measure
 
 
-def _beside(words: list[str], begins: str, environment: dict[str, str]) -> Run:
-    """Run the program beside a tool, once that has printed a line; ``PID`` is the program's."""
+def _beside(words: list[str], environment: dict[str, str]) -> Run:
+    """Run the program beside a tool, once that is attached; ``PID`` is the program's."""
 
     def measure(program: str, folder: Path) -> dict[str, Any]:
         if shutil.which(words[0]) is None:
@@ -175,7 +175,7 @@ def _beside(words: list[str], begins: str, environment: dict[str, str]) -> Run:
                 command, stdout=log, stderr=log, env={**os.environ, **environment}
             )
             try:
-                _wait_for(tool, folder / "log", begins)
+                _wait_for(tool, folder / "log")
                 process.communicate("go\n", timeout=END_S)
             finally:
                 tool.send_signal(signal.SIGINT)
@@ -189,22 +189,41 @@ def _beside(words: list[str], begins: str, environment: dict[str, str]) -> Run:
     return measure
 
 
-def _wait_for(tool: subprocess.Popen[bytes], log: Path, begins: str) -> None:
-    until = time.monotonic() + END_S
-    while begins not in log.read_text():
+def _wait_for(tool: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until it has probes, and no more are added."""
+    until, count, since = time.monotonic() + END_S, 0, time.monotonic()
+    while not count or time.monotonic() - since < ATTACH_S:
         if tool.poll() is not None or time.monotonic() > until:
-            raise BenchError(f"it does not begin: {log.read_text()[-200:].strip()}")
+            raise BenchError(f"it does not begin: {log.read_text()[-800:].strip()}")
         time.sleep(0.05)
-    time.sleep(ATTACH_S)
+        found = _perf_events(tool.pid)
+        if found != count:
+            count, since = found, time.monotonic()
+
+
+def _perf_events(pid: int) -> int:
+    folder = f"/proc/{pid}/fd"
+    count = 0
+    try:
+        for name in os.listdir(folder):
+            count += str(Path(folder, name).readlink()) == "anon_inode:[perf_event]"
+    except OSError:  # it has just closed one, or has ended
+        return 0
+    return count
 
 
 def _memleak(*options: str) -> Run:
     def measure(program: str, folder: Path) -> dict[str, Any]:
         from workbench.probe.bcc import headers
 
-        words = ["memleak-bpfcc", "-p", "PID", *options, "3600"]
-        environment = {"BCC_KERNEL_SOURCE": str(headers.find().path), "PYTHONUNBUFFERED": "1"}
-        return _beside(words, "Attaching", environment)(program, folder)
+        tool = shutil.which("memleak-bpfcc")
+        if tool is None:
+            raise BenchError("memleak-bpfcc is not installed")
+        words = [tool, "-p", "PID", *options, "3600"]
+        found = headers.find()
+        found.prepare(Path(tool).read_text())
+        environment = {"BCC_KERNEL_SOURCE": str(found.path), "PYTHONUNBUFFERED": "1"}
+        return _beside(words, environment)(program, folder)
 
     return measure
 
@@ -214,4 +233,4 @@ def _bpftrace(program: str, folder: Path) -> dict[str, Any]:
     maps = Path("/proc/self/maps").read_text().split()
     libc = next((word for word in maps if word.endswith(f"/{name}")), "libc")
     words = ["bpftrace", "-p", "PID", "-e", _SCRIPT.replace("LIBC", libc)]
-    return _beside(words, "Attaching", {})(program, folder)
+    return _beside(words, {})(program, folder)

@@ -47,9 +47,9 @@ def test_events_are_those_of_the_pairs(program, tmp_path, way):
 
 def test_a_tool_that_does_not_begin(program, tmp_path):
     with pytest.raises(BenchError, match="does not begin"):
-        memory_cost._beside(["false"], "Attaching", {})(program, tmp_path)
+        memory_cost._beside(["false"], {})(program, tmp_path)
     with pytest.raises(BenchError, match="not installed"):
-        memory_cost._beside(["no-such-tool"], "Attaching", {})(program, tmp_path)
+        memory_cost._beside(["no-such-tool"], {})(program, tmp_path)
 
 
 def test_a_round_without_tools_has_a_row_for_each(monkeypatch):
@@ -65,5 +65,5 @@ def test_a_round_without_tools_has_a_row_for_each(monkeypatch):
     monkeypatch.setattr(memory_cost, "FAST", 1000)
     result = memory_cost.run(Plan(rounds=1))
     assert result.rows[0]["name"] == memory_cost.BARE
-    assert result.rows[0]["slowed"] == 1
+    assert result.rows[0]["times"] == 1
     assert {row["note"] for row in result.rows[1:]} == {"not here"}
