@@ -28,6 +28,14 @@ BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(MACHINE)))
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
 	-idirafter /usr/include/$(MACHINE)-linux-gnu
 
+# What is preloaded into commands. It may meet any C library, so it is linked with none, and calls its
+# probes by jumps (-foptimize-sibling-calls).
+PRELOADS := workbench/objects/libworkbench-memory.so
+PRELOAD_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -fPIC -shared -nostdlib -ffreestanding \
+	-fno-stack-protector -fno-tree-loop-distribute-patterns -fomit-frame-pointer \
+	-foptimize-sibling-calls -fvisibility=hidden -Wl,-z,now -Wl,--build-id \
+	$(if $(filter aarch64,$(MACHINE)),-mno-outline-atomics,) -ffile-prefix-map=$(CURDIR)=.
+
 WORKLOAD := workbench/demo/slow-api
 WORKLOAD_SOURCES := $(wildcard workbench/demo/*.c)
 # Frame pointers everywhere (shrink-wrapping would spare leaf functions theirs) and no tail calls:
@@ -87,7 +95,7 @@ venv-demo: $(VENV_DEMO)
 venv-dev: $(VENV_DEV)
 	@:
 
-bpf: $(OBJECTS) ## Compile the BPF programs (needs clang, no kernel headers)
+bpf: $(OBJECTS) $(PRELOADS) ## Compile the BPF programs (needs clang, no kernel headers)
 	@:
 
 # The debug information that remains is BTF: what CO-RE and the event layouts need.
@@ -104,6 +112,10 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 %_stacks.bpf.o: BPF_CFLAGS += -DWB_STACKS
 workbench/objects/%_stacks.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	$(COMPILE_BPF)
+
+workbench/objects/libworkbench-%.so: preload/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(PRELOAD_CFLAGS) $< -o $@
 
 workload: $(WORKLOAD) ## Compile the bundled workload slow-api
 	@:
@@ -144,7 +156,7 @@ wheel: $(VENV_DEV) bpf workload ## Build dist/*.whl with the compiled objects, f
 	@$(BIN)/python -m wheel tags --remove --platform-tag linux_$(MACHINE) dist/*.whl
 
 clean: ## Remove what was built
-	rm -rf build dist workbench/objects/*.bpf.o* $(WORKLOAD) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist workbench/objects/*.bpf.o* $(PRELOADS) $(WORKLOAD) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the virtual environment too

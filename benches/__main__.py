@@ -14,6 +14,7 @@ from benches import (
     decode,
     drain,
     first_event,
+    memory_cost,
     report,
     stacks_complete,
     stacks_cost,
@@ -32,6 +33,7 @@ BENCHES = {
     "stacks-start": stacks_start.run,
     "stacks-cost": stacks_cost.run,
     "stacks-complete": stacks_complete.run,
+    "memory-cost": memory_cost.run,
 }
 NEEDS_NO_KERNEL = {"decode"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"

@@ -6,10 +6,12 @@
  * out, one in `sample_bytes` on average, so that large ones are seen more often than small ones.
  * An allocation of n bytes is seen with probability 1 - exp(-n / sample_bytes); user space derives
  * its weight from that. Only a sampled one costs a stack and an event, and only its end is told.
+ *
+ * Sampling is done here, at probes on the allocator, which trap at each call; or in the program
+ * itself, by the library of preload/memory.c: then the programs told_... run for what is sampled.
  */
-#include <linux/ptrace.h>
-
 #include "stack.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -122,7 +124,10 @@ static __always_inline bool sampled(__u64 size)
 	return rest <= 0;
 }
 
-static __always_inline void send(void *ctx, struct memory_event *e, bool stack)
+#define NO_STACK ~0U
+
+/* `more`: flags of wb_stack() besides those that the settings ask for, or NO_STACK. */
+static __always_inline void send(void *ctx, struct memory_event *e, __u32 more)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 flags = (kernel_stacks ? WB_STACK_KERNEL : 0) | (user_stacks ? WB_STACK_USER : 0) |
@@ -133,8 +138,9 @@ static __always_inline void send(void *ctx, struct memory_event *e, bool stack)
 	e->tid = id;
 	e->cpu = bpf_get_smp_processor_id();
 	*WB_STACK_HEAD(e) = (struct wb_stack_head){ .stack_status = WB_STACK_KERNEL_ONLY };
-	if (stack)
-		bytes = wb_stack(ctx, bpf_get_current_task_btf(), WB_STACK_HEAD(e), e->words, flags);
+	if (more != NO_STACK)
+		bytes = wb_stack(ctx, bpf_get_current_task_btf(), WB_STACK_HEAD(e), e->words,
+				 flags | more);
 	wb_output(ctx, e, sizeof(*e) + bytes);
 }
 
@@ -145,14 +151,13 @@ static __always_inline struct block block_at(__u64 address)
 	return (struct block){ .mm = (__u64)task->mm, .address = address };
 }
 
-static __always_inline void allocated(void *ctx, __u64 address, __u64 size)
+/* An allocation that is sampled. */
+static __always_inline void allocated(void *ctx, __u64 address, __u64 size, __u32 more)
 {
 	struct allocation made = { .born = bpf_ktime_get_boot_ns(), .size = size };
 	struct block block = block_at(address);
 	struct memory_event *e;
 
-	if (!address || !sampled(size))
-		return;
 	/* Without its entry its end would not be seen: then it is lost as a whole. */
 	if (bpf_map_update_elem(&live, &block, &made, BPF_ANY)) {
 		wb_lose(WB_DROP_MAP_FULL);
@@ -165,21 +170,14 @@ static __always_inline void allocated(void *ctx, __u64 address, __u64 size)
 	e->address = address;
 	e->size = size;
 	e->op = WB_MEMORY_ALLOC;
-	send(ctx, e, true);
+	send(ctx, e, more);
 }
 
-static __always_inline void freed(void *ctx, __u64 address)
+/* The end of an allocation. */
+static __always_inline void ended(void *ctx, __u64 address, struct allocation *known)
 {
-	struct block block = block_at(address);
-	struct allocation *known;
-	struct memory_event *e;
+	struct memory_event *e = wb_stack_record();
 
-	if (!address)
-		return;
-	known = bpf_map_lookup_elem(&live, &block);
-	if (!known)
-		return;
-	e = wb_stack_record();
 	if (!e)
 		return;
 	e->ts = bpf_ktime_get_boot_ns();
@@ -187,8 +185,22 @@ static __always_inline void freed(void *ctx, __u64 address)
 	e->address = address;
 	e->size = known->size;
 	e->op = WB_MEMORY_FREE;
+	send(ctx, e, NO_STACK);
+}
+
+static __always_inline void freed(void *ctx, __u64 address)
+{
+	struct block block = block_at(address);
+	struct allocation *found, known;
+
+	if (!address)
+		return;
+	found = bpf_map_lookup_elem(&live, &block);
+	if (!found)
+		return;
+	known = *found;
 	bpf_map_delete_elem(&live, &block);
-	send(ctx, e, false);
+	ended(ctx, address, &known);
 }
 
 static __always_inline int enter(__u64 size, __u64 replaced, __u64 where)
@@ -262,7 +274,8 @@ int alloc_return(struct pt_regs *ctx)
 	/* realloc() with a size of 0 frees; one that fails leaves what it got. */
 	if (call.replaced && (address || !call.size))
 		freed(ctx, call.replaced);
-	allocated(ctx, address, call.size);
+	if (address && sampled(call.size))
+		allocated(ctx, address, call.size, 0);
 	return 0;
 }
 
@@ -271,6 +284,79 @@ int free_enter(struct pt_regs *ctx)
 {
 	if (selected())
 		freed(ctx, PT_REGS_PARM1(ctx));
+	return 0;
+}
+
+/* ---- the library of preload/memory.c has sampled ---- */
+
+/* What realloc() is about to end: until it has, another thread may be given the address. */
+struct move {
+	__u64 address;
+	struct allocation known;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* thread id */
+	__type(value, struct move);
+} moves SEC(".maps");
+
+SEC("uprobe")
+int told_allocated(struct pt_regs *ctx)
+{
+	if (selected())
+		allocated(ctx, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), WB_STACK_CALLER);
+	return 0;
+}
+
+SEC("uprobe")
+int told_freed(struct pt_regs *ctx)
+{
+	if (selected())
+		freed(ctx, PT_REGS_PARM1(ctx));
+	return 0;
+}
+
+SEC("uprobe")
+int told_moving(struct pt_regs *ctx)
+{
+	struct move move = { .address = PT_REGS_PARM1(ctx) };
+	struct block block = block_at(move.address);
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct allocation *found;
+
+	if (!selected())
+		return 0;
+	found = bpf_map_lookup_elem(&live, &block);
+	if (!found)
+		return 0;
+	move.known = *found;
+	/* Where there is no room it stays, and seems to be live: a loss. */
+	if (bpf_map_update_elem(&moves, &tid, &move, BPF_ANY))
+		wb_lose(WB_DROP_MAP_FULL);
+	else
+		bpf_map_delete_elem(&live, &block);
+	return 0;
+}
+
+SEC("uprobe")
+int told_moved(struct pt_regs *ctx)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct move *found = bpf_map_lookup_elem(&moves, &tid), move;
+	struct block block;
+
+	if (!found)
+		return 0;
+	move = *found;
+	bpf_map_delete_elem(&moves, &tid);
+	block = block_at(move.address);
+	if ((__u32)PT_REGS_PARM1(ctx))
+		ended(ctx, move.address, &move.known);
+	else if (bpf_map_update_elem(&live, &block, &move.known, BPF_ANY))
+		wb_lose(WB_DROP_MAP_FULL);
 	return 0;
 }
 
@@ -306,31 +392,7 @@ static __always_inline void happened(void *ctx, __u64 address, __u64 size, __u16
 	e->address = address;
 	e->size = size;
 	e->op = op;
-	send(ctx, e, true);
-}
-
-/* Arguments of a system call, as in syscalls.bpf.c. */
-struct pt_regs___x86 {
-	unsigned long di, si;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-} __attribute__((preserve_access_index));
-
-static __always_inline void read_arguments(struct mapping_call *call, void *regs)
-{
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->di)) {
-		call->address = x86->di;
-		call->size = x86->si;
-	} else {
-		call->address = arm64->orig_x0;
-		call->size = arm64->regs[1];
-	}
+	send(ctx, e, 0);
 }
 
 static __always_inline __u64 program_break(void)
@@ -344,14 +406,14 @@ SEC("tp_btf/sys_enter")
 int BPF_PROG(mapping_enter, struct pt_regs *regs, long nr)
 {
 	struct mapping_call call = { .nr = nr };
+	__u64 args[6] = {};
 	__u32 tid = bpf_get_current_pid_tgid();
 
 	if ((nr != nr_mmap && nr != nr_munmap && nr != nr_brk) || !selected())
 		return 0;
-	if (nr == nr_brk)
-		call.address = program_break();
-	else
-		read_arguments(&call, regs);
+	read_arguments(args, regs, 2);
+	call.address = nr == nr_brk ? program_break() : args[0];
+	call.size = args[1];
 	bpf_map_update_elem(&mapping_calls, &tid, &call, BPF_ANY);
 	return 0;
 }

@@ -7,6 +7,8 @@
 #ifndef WORKBENCH_STACK_H
 #define WORKBENCH_STACK_H
 
+#include <linux/ptrace.h>
+
 #include "unwind.bpf.h"
 
 /* Kernel addresses, and user ones by frame pointers: what bpf_get_stack() gives by default,
@@ -21,6 +23,7 @@
 #define WB_STACK_KERNEL 1
 #define WB_STACK_USER 2
 #define WB_STACK_PYTHON 4
+#define WB_STACK_CALLER 8 /* a uprobe at a function's entry: its caller comes first */
 
 typedef __u16 wb_stack_status; /* a column: its text */
 
@@ -76,8 +79,23 @@ static __always_inline void wb_tell_missing(void)
 	wb_cpu_stats()->unannounced = wb_watermark;
 }
 
-/* By frame pointers, in the kernel's own helper. */
-static __always_inline long wb_user_frame_pointers(void *ctx, __u64 *words, __u16 *status)
+/* The return address at a function's entry. */
+static __always_inline __u64 wb_caller(void *ctx)
+{
+	__u64 address = 0;
+
+#ifdef __TARGET_ARCH_arm64
+	address = ((struct user_pt_regs *)ctx)->regs[30];
+#else
+	wb_read_user(PT_REGS_SP((struct pt_regs *)ctx), &address, sizeof(address));
+#endif
+	return address;
+}
+
+/* By frame pointers, in the kernel's own helper. At a function's entry they lead from it to its
+ * caller's caller. */
+static __always_inline long wb_user_frame_pointers(void *ctx, __u64 *words, __u16 *status,
+						   bool caller)
 {
 	long bytes = bpf_get_stack(ctx, words, WB_PART_BYTES, BPF_F_USER_STACK);
 
@@ -85,7 +103,7 @@ static __always_inline long wb_user_frame_pointers(void *ctx, __u64 *words, __u1
 		*status = WB_STACK_KERNEL_ONLY;
 		return 0;
 	}
-	words[0] |= WB_WORD_EXACT;
+	words[0] = caller ? wb_caller(ctx) & WB_WORD_OFFSET : words[0] | WB_WORD_EXACT;
 	*status = WB_STACK_FRAME_POINTER_END;
 	return bytes;
 }
@@ -104,9 +122,11 @@ static __always_inline long wb_stack(void *ctx, struct task_struct *task,
 	if (kernel < 0 || kernel > WB_PART_BYTES) /* -EFAULT: the sample hit user code */
 		kernel = 0;
 	if (flags & WB_STACK_USER && wb_can_walk())
-		user = wb_walk(task, (void *)words + kernel, &status) * sizeof(__u64);
+		user = wb_walk(task, (void *)words + kernel, &status, flags & WB_STACK_CALLER) *
+		       sizeof(__u64);
 	else if (flags & WB_STACK_USER)
-		user = wb_user_frame_pointers(ctx, (void *)words + kernel, &status);
+		user = wb_user_frame_pointers(ctx, (void *)words + kernel, &status,
+					      flags & WB_STACK_CALLER);
 	if (status == WB_STACK_IMAGE_MISSING)
 		wb_tell_missing();
 	barrier_var(user); /* clang knows its bounds and the verifier has to see them */

@@ -386,8 +386,20 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 	return wb_step(w, wb_find_row(w->map.number, w->map.blocks, offset, &w->map.missing));
 }
 
+/* At the entry of a function, which has pushed nothing yet: begin with who called it. */
+static __always_inline int wb_walk_caller(struct wb_walk *w)
+{
+	if (wb_read_user(w->sp, &w->pc, sizeof(w->pc))) {
+		w->status = WB_STACK_READ_FAULT;
+		return -1;
+	}
+	w->sp += 8;
+	w->returned = 1;
+	return 0;
+}
+
 /* Registers of the task when it left user space; 0 if it can be walked. */
-static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *task)
+static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *task, bool caller)
 {
 	struct mm_struct___wb *mm = (void *)BPF_CORE_READ(task, mm);
 	struct pt_regs___wb *registers;
@@ -409,7 +421,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 		return -1;
 	wb_map_start(&w->map, mm);
 	w->status = WB_STACK_TRUNCATED;
-	return 0;
+	return caller ? wb_walk_caller(w) : 0;
 }
 
 static __always_inline struct wb_walk *wb_walk_take(void)
@@ -436,7 +448,8 @@ static __always_inline bool wb_can_walk(void)
 }
 
 /* Walk the user's part of the stack of the current task; return how many words there are. */
-static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u16 *status)
+static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u16 *status,
+				    bool caller)
 {
 	struct wb_walk *w = wb_walk_take();
 	struct wb_walk_context context = {.walk = w, .words = words};
@@ -445,7 +458,7 @@ static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u1
 	*status = WB_STACK_UNSUPPORTED;
 	if (!w)
 		return 0;
-	if (!wb_walk_start(w, task))
+	if (!wb_walk_start(w, task, caller))
 		bpf_loop(WB_USER_DEPTH, wb_walk_step, &context, 0);
 	depth = w->depth;
 	*status = w->map.missing ? WB_STACK_IMAGE_MISSING : w->status;

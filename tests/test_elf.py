@@ -337,3 +337,12 @@ def test_reads_the_interpreter_that_runs_this_test():
     with Elf.open(path) as elf:
         assert elf.machine == os_machine()
         assert len(elf.symbols(SHT_DYNSYM)) > 0
+
+
+def test_bytes_at_an_address_are_those_that_are_loaded(files):
+    with Elf.open(files["pie"]) as elf:
+        text = elf.sections[".text"]
+        assert elf.bytes_at(text.addr, text.size) == elf.section_bytes(".text")
+        last = max(s.vaddr + s.filesz for s in elf.loads)
+        assert len(elf.bytes_at(last - 3, 100)) == 3
+        assert elf.bytes_at(last + (1 << 32), 8) == b""

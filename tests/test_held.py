@@ -37,6 +37,16 @@ def test_does_nothing_before_release(hold, tmp_path):
     assert mark.exists()
 
 
+def test_further_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_TEST_OLD", "1")
+    script = f"echo $WORKBENCH_TEST_OLD $WORKBENCH_TEST_NEW > {tmp_path / 'told'}"
+    one = HeldCommand(["sh", "-c", script], {"WORKBENCH_TEST_NEW": "2"})
+    one.release()
+    assert one.wait(5) == 0
+    assert (tmp_path / "told").read_text() == "1 2\n"
+    assert "WORKBENCH_TEST_NEW" not in os.environ
+
+
 def test_keeps_its_process_id_and_arguments(hold, tmp_path):
     out = tmp_path / "out"
     words = (

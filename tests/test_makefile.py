@@ -48,7 +48,7 @@ def test_make_explains_every_target():
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Only what the compiled parts depend on; the compilers are replaced by touch and copy."""
-    for folder in ("bpf", "workbench/demo"):
+    for folder in ("bpf", "preload", "workbench/demo"):
         (tmp_path / folder).mkdir(parents=True)
         for path in (ROOT / folder).glob("*.[ch]"):
             shutil.copy(path, tmp_path / folder)
@@ -82,6 +82,7 @@ def test_second_build_does_nothing(copy):
     assert sorted(twice) == sorted({p for p in programs(copy) if programs(copy).count(p) == 2})
     assert {"syscalls", "files", "locks", "probe"} <= set(twice)
     assert (copy / "workbench/demo/slow-api").exists()
+    assert (copy / "workbench/objects/libworkbench-memory.so").exists()
     assert "fake-compiler" not in build(copy)
 
 
@@ -100,6 +101,15 @@ def test_changed_program_rebuilds_only_its_objects(copy, name, times):
     later = os.stat(copy / "workbench/demo/slow-api").st_mtime + 10
     os.utime(copy / f"bpf/{name}.bpf.c", (later, later))
     assert compiled(build(copy)) == [name] * times
+
+
+def test_changed_library_rebuilds_it(copy):
+    build(copy)
+    later = os.stat(copy / "workbench/demo/slow-api").st_mtime + 10
+    os.utime(copy / "preload/memory.c", (later, later))
+    again = build(copy)
+    assert compiled(again) == []
+    assert "libworkbench-memory.so" in again
 
 
 def test_failed_compilation_leaves_no_object(copy):

@@ -84,7 +84,8 @@ class Capture:
     def _begin(self) -> None:
         spec = self.spec
         if self._command:
-            self._held = HeldCommand(self._command)
+            spec, variables = self._preload(spec)
+            self._held = HeldCommand(self._command, variables)
             target = Target(**{**spec.target.__dict__, "pid": self._held.pid, "held": True})
             spec = Spec(**{**spec.__dict__, "target": target})
         check_room(Path(spec.output), self._overwrite)  # again: time has passed since it was made
@@ -96,6 +97,15 @@ class Capture:
         self._old.remove()
         if self._held:
             self._held.release()
+
+    @staticmethod
+    def _preload(spec: Spec) -> tuple[Spec, dict[str, str]]:
+        """Have a library loaded into the command, where a kind works better so."""
+        if not any(kind_registry.find(name, given).preloads for name, given in spec.kinds.items()):
+            return spec, {}
+        from workbench.recorder.preload import prepared
+
+        return prepared(spec, os.environ)
 
     def _give_up(self) -> None:
         """Leave nothing running and no empty directory."""

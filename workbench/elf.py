@@ -193,6 +193,27 @@ class Elf:
             return b""
         return self._read(section.offset, section.size, f"section {section.name!r}")
 
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """Return what is loaded at an address, as far as its segment's part of the file reaches.
+
+        Parameters
+        ----------
+        address : int
+            In the file's own virtual address space.
+        size : int
+            Bytes at most.
+
+        Raises
+        ------
+        ObjectFormatError
+        """
+        for segment in self.loads:
+            if segment.vaddr <= address < segment.vaddr + segment.filesz:
+                skipped = address - segment.vaddr
+                rest = min(size, segment.filesz - skipped)
+                return self._read(segment.offset + skipped, rest, "code")
+        return b""
+
     def symbols(self, kind: int = SHT_SYMTAB) -> Symbols:
         """Return the first symbol table of a kind.
 

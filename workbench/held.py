@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.errors import TargetError
@@ -28,6 +28,8 @@ class HeldCommand:
     ----------
     command : sequence of str
         Program and arguments; the program is looked up in PATH.
+    variables : mapping of str to str
+        Environment variables besides those of this process.
 
     Raises
     ------
@@ -35,7 +37,7 @@ class HeldCommand:
         No such program, or arguments that no program can be given.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
         program = shutil.which(command[0]) if command else None
         if program is None:
             raise TargetError(
@@ -49,7 +51,8 @@ class HeldCommand:
         try:
             arguments = [_SHELL, "-c", _SCRIPT, "sh", str(Path(program).absolute()), *command[1:]]
             actions = [(os.POSIX_SPAWN_DUP2, gate, _GATE)]
-            self.pid = os.posix_spawn(_SHELL, arguments, os.environ, file_actions=actions)
+            environment = {**os.environ, **(variables or {})}
+            self.pid = os.posix_spawn(_SHELL, arguments, environment, file_actions=actions)
         except (OSError, ValueError) as error:  # too long, or a NUL in it
             os.close(self._gate)
             raise TargetError(f"{command[0]!r} cannot be started.", why=str(error)) from error

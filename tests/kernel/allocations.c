@@ -1,4 +1,5 @@
-/* Memory work that is known to the byte: allocations [threads [forks]], prints what it did.
+/* Memory work that is known to the byte: allocations [threads [forks [seconds]]]. Children wait so
+ * long before they begin.
  *
  * Each round of work() leaks 100 bytes from leak(), and allocates and frees 103 times by all
  * functions there are. */
@@ -78,6 +79,7 @@ static void *work(void *unused)
 int main(int argc, char **argv)
 {
 	int threads = argc > 1 ? atoi(argv[1]) : 0, forks = argc > 2 ? atoi(argv[2]) : 0;
+	int seconds = argc > 3 ? atoi(argv[3]) : 3;
 	static pthread_t thread[64];
 
 	for (int i = 0; i < threads; i++)
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
 		pthread_join(thread[i], 0);
 	for (int i = 0; i < forks; i++) {
 		if (!fork()) {
-			sleep(3); /* until it is probed */
+			sleep(seconds);
 			work(0);
 			_exit(0);
 		}

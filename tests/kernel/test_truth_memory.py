@@ -3,10 +3,23 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
+from memory_captures import (
+    ALLOCATIONS,
+    BYTES,
+    CHURN_BYTES,
+    FREED,
+    LEAKED,
+    ROUNDS,
+    by_function,
+    capture,
+    compiled_allocations,
+    complete,
+    counts,
+    stack_of,
+)
 from programs import compiled
 
 import workbench as wb
@@ -15,58 +28,19 @@ from workbench.frames import heap
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 
-ROUNDS = 300
-LEAKED = 100 * ROUNDS
-ALLOCATIONS = 104 * ROUNDS + 2
-FREED = 103 * ROUNDS + 2
-CHURN_BYTES = ROUNDS * sum(64 + i + 500 + i for i in range(50))
-BYTES = LEAKED + CHURN_BYTES + ROUNDS * (777 + 640 + 77) + 3_000_000 + 5_000_000
-
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    source = Path(__file__).with_name("allocations.c").read_text()
-    folder = tmp_path_factory.mktemp("allocations")
-    flags = ("-O1", "-fno-builtin", "-fno-optimize-sibling-calls", "-pthread")
-    return str(compiled(folder, "allocations", source, "gcc", *flags))
+    return compiled_allocations(tmp_path_factory.mktemp("allocations"))
 
 
-def capture(tmp_path, command, sample_bytes=0, **options):
-    kinds = {"memory": {"sample_bytes": sample_bytes, **options}}
-    return wb.capture(kinds, command=command, output=tmp_path / "s.wb", ring_bytes=1 << 24)
-
-
-def stack_of(session, stack_id):
-    frames = dict(session["frames"].polars().select("frame_id", "function").iter_rows())
-    (ids,) = session["stacks"].polars().filter(stack_id=stack_id)["frame_ids"]
-    return [frames[number] for number in ids]
-
-
-def by_function(session):
-    """Sums of the stacks that begin with a function: it allocates at several places."""
-    found = heap.by_stack(session).drop("lifetime")
-    names = [stack_of(session, number)[0] for number in found["stack_id"]]
-    sums = found.with_columns(pl.Series("function", names)).group_by("function").sum()
-    return {row["function"]: row for row in sums.iter_rows(named=True)}
-
-
-def counts(session):
-    ops = session["memory"].polars().select(pl.col("op").cast(pl.String))["op"]
-    return dict(ops.value_counts().iter_rows())
-
-
-def complete(session):
-    losses = session.losses.filter(kind="memory")
-    assert losses["dropped"].sum() == 0
-    assert losses["produced"].sum() == session["memory"].num_rows
-    return session
-
-
+@pytest.mark.parametrize("preload", [True, False], ids=["preload", "probes"])
 @pytest.mark.parametrize("transport", ["ring", "perf"])
-def test_every_allocation_and_the_leak(tmp_path, program, transport):
-    kinds = {"memory": {"sample_bytes": 0}}
+def test_every_allocation_and_the_leak(tmp_path, program, transport, preload):
+    kinds = {"memory": {"sample_bytes": 0, "preload": preload}}
     session = wb.capture(kinds, command=[program], output=tmp_path / "s.wb", transport=transport)
     complete(session)
+    assert session.manifest.kinds["memory"]["preload"] is preload
     assert counts(session) == {"alloc": ALLOCATIONS, "free": FREED}
     (process,) = heap.by_process(session).iter_rows(named=True)
     assert (process["allocations"], process["bytes"]) == (ALLOCATIONS, BYTES)
@@ -81,8 +55,9 @@ def test_every_allocation_and_the_leak(tmp_path, program, transport):
     assert stacks["churn"]["bytes"] == CHURN_BYTES
 
 
-def test_threads_allocate_at_once(tmp_path, program):
-    session = complete(capture(tmp_path, [program, "4"]))
+@pytest.mark.parametrize("preload", [True, False], ids=["preload", "probes"])
+def test_threads_allocate_at_once(tmp_path, program, preload):
+    session = complete(capture(tmp_path, [program, "4"], preload=preload))
     allocated = session["memory"].polars().filter(pl.col("op").cast(pl.String) == "alloc")
     by_thread = allocated.group_by("tid").len().sort("len")
     workers = by_thread.filter(pl.col("len") >= ALLOCATIONS)
@@ -91,18 +66,22 @@ def test_threads_allocate_at_once(tmp_path, program):
     assert leak["live_bytes"] == 4 * LEAKED
 
 
-def test_children_are_probed_as_well(tmp_path, program):
-    session = complete(capture(tmp_path, [program, "0", "1"]))
+@pytest.mark.parametrize("preload", [True, False], ids=["preload", "probes"])
+def test_children_are_probed_as_well(tmp_path, program, preload):
+    """With probes when the recorder has heard of them, with the library from the beginning."""
+    words = [program, "0", "1", "0" if preload else "3"]
+    session = complete(capture(tmp_path, words, preload=preload))
     (child,) = heap.by_process(session).filter(allocations=ALLOCATIONS).iter_rows(named=True)
     assert child["live_bytes"] == LEAKED
     forked = session["processes"].polars().filter(pl.col("event").cast(pl.String) == "fork")
     assert child["pid"] in forked["pid"]
 
 
+@pytest.mark.parametrize("preload", [True, False], ids=["preload", "probes"])
 @pytest.mark.parametrize("sample_bytes", [2000, 20_000])
-def test_estimates_from_samples_are_right_on_average(tmp_path, program, sample_bytes):
+def test_estimates_from_samples_are_right_on_average(tmp_path, program, sample_bytes, preload):
     """Poisson: the relative error of n sampled bytes is about sqrt(sample_bytes / n)."""
-    session = complete(capture(tmp_path, [program], sample_bytes))
+    session = complete(capture(tmp_path, [program], sample_bytes, preload=preload))
     assert session["memory"].num_rows < 0.6 * (ALLOCATIONS + FREED)
     stacks = by_function(session)
     spread = (sample_bytes / CHURN_BYTES) ** 0.5
@@ -181,6 +160,7 @@ def test_a_program_that_is_its_own_allocator(tmp_path):
     """
     made = compiled(tmp_path, "own", code, "gcc", "-O0", "-static", "-fno-builtin")
     session = complete(capture(tmp_path, [str(made)]))
+    assert session.manifest.kinds["memory"]["preload"] is False
     assert heap.live(session).filter(size=1000).height == 40
 
 

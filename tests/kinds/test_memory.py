@@ -17,6 +17,8 @@ def settings(machine="x86_64", **given):
 def test_defaults():
     made = settings()
     assert made["sample_bytes"] == 1 << 19
+    assert KIND.check({})["preload"] is True
+    assert KIND.preloads
     assert (made["user_stacks"], made["kernel_stacks"]) == (1, 0)
     assert made["waits"].tolist() == waits().tolist()
 

@@ -123,6 +123,8 @@ class CaptureKind:
         Parameters that are off or on, and the programs that are left out where they are off.
     object : str
         Path of its compiled object, where that is not among the workbench's own.
+    preloads : bool
+        A command may be started with a library (:mod:`workbench.recorder.preload`).
     """
 
     name: str
@@ -141,6 +143,7 @@ class CaptureKind:
     optional: tuple[str, ...] = ()
     switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object: str = ""
+    preloads: bool = False
 
     @property
     def path(self) -> Path:

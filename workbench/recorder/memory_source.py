@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.elf import Elf
-from workbench.errors import AttachError, KernelError, ObjectFormatError, ParameterError
+from workbench.errors import (
+    AttachError,
+    KernelError,
+    ObjectFormatError,
+    ParameterError,
+    WorkbenchError,
+)
 from workbench.probe import attach
 from workbench.probe.tracepoints import argument_count
+from workbench.recorder.preload import LIBRARY, has_variables, inherited
 from workbench.recorder.stack_source import StackSource, status_column
 from workbench.schema import MEMORY_OPS
 from workbench.symbols.allocators import Allocator, allocator_in, allocator_of
+from workbench.symbols.places import find
 from workbench.unwind.images import ImageKey, images_of
 from workbench.unwind.learned import recall
 from workbench.unwind.needed import files_of
@@ -32,6 +40,14 @@ if TYPE_CHECKING:
 
 EVERYWHERE = -1
 RETURN = "alloc_return"
+TOLD = {
+    "workbench_allocated": "told_allocated",
+    "workbench_allocated_0": "told_allocated",
+    "workbench_freed": "told_freed",
+    "workbench_moving": "told_moving",
+    "workbench_moved": "told_moved",
+}
+"""Functions of preload/memory.c to the programs on them."""
 PARTS = {
     "mappings": ("mapping_enter", "mapping_exit"),
     "faults": ("page_fault",),
@@ -46,6 +62,9 @@ class MemorySource(StackSource):
 
     Probes on an allocator are put into the processes of the target only: they slow down whoever
     meets them. A process that is forked gets its own when the recorder hears of it.
+
+    A command that was started with the library of preload/memory.c needs none of them, nor do its
+    children that inherit it: the probes on that file are in all of them from the beginning.
     """
 
     def __init__(
@@ -61,7 +80,9 @@ class MemorySource(StackSource):
         self._sample_bytes = int(parameters["sample_bytes"])
         self._known: dict[ImageKey, Allocator | None] = {}
         self._attached: dict[tuple[int, ImageKey], list[Link]] = {}
-        self._failure = ""
+        self._failures: dict[int, str] = {}
+        self._preload = bool(parameters["preload"])
+        self._by_library: set[int] = set()
         super().__init__(kind, setup, settings, ring_bytes, parameters)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
@@ -90,6 +111,9 @@ class MemorySource(StackSource):
         target = self._target
         if target is None or target.pid is None:
             self._attach_everywhere()
+        elif target.held and self._preload and has_variables(target.pid):
+            self._attach_library(target.pid)
+            return
         elif target.held:
             files = [*files_of(target.command[0]), *recall(target.command)]
             for path in dict.fromkeys([*files, *self._given]):
@@ -106,6 +130,8 @@ class MemorySource(StackSource):
         super().process_started(pid, parent)
         if "heap" not in self._parts or (EVERYWHERE in {p for p, _ in self._attached}):
             return
+        if self._has_library(pid, parent):
+            return
         for path in self._given:
             self._attach_file(pid, path, needed=False)
         for image in images_of(pid):
@@ -113,10 +139,29 @@ class MemorySource(StackSource):
                 self._attach_image(pid, image.key, image.source, image.mapping.path)
             finally:
                 image.close()
+        if not parent:
+            self._attach_needed(pid)
+
+    def _has_library(self, pid: int, parent: int) -> bool:
+        """Whether the library samples in a process that was forked, or has begun a program."""
+        if not self._by_library:
+            return False
+        if parent in self._by_library or (not parent and inherited(pid)):
+            self._by_library.add(pid)
+            return True
+        self._by_library.discard(pid)
+        return False
+
+    def _attach_needed(self, pid: int) -> None:
+        """Put probes on what a program is going to map that has just begun."""
+        with suppress(OSError, AttachError, KernelError):
+            for path in files_of(str(Path(f"/proc/{pid}/exe").readlink())):
+                self._attach_file(pid, path, needed=False)
 
     def process_ended(self, pid: int) -> None:
         """Let go of the probes that it had."""
         super().process_ended(pid)
+        self._by_library.discard(pid)
         for key in [key for key in self._attached if key[0] == pid]:
             for link in self._attached.pop(key):
                 link.close()
@@ -131,8 +176,16 @@ class MemorySource(StackSource):
 
     def problems(self) -> list[str]:
         """Return what went wrong without ending the capture."""
-        own = [f"memory: a process was not probed: {self._failure}"] if self._failure else []
-        return [*super().problems(), *own]
+        own = [f"memory: a process was not probed: {why}" for why in self._failures.values()]
+        return [*super().problems(), *own[:1]]
+
+    def _attach_library(self, pid: int) -> None:
+        """Only programs of such captures map the file, and the target's are told by their ids."""
+        for function, name in TOLD.items():
+            place = find(str(LIBRARY), function)
+            link = attach.uprobe(self.object.programs[name], place.path, place.offset)
+            self.object.hold(link)
+        self._by_library.add(pid)
 
     def _attach_everywhere(self) -> None:
         """Without a process there is no telling who will use what: every user of the files."""
@@ -140,7 +193,7 @@ class MemorySource(StackSource):
             self._attach_file(EVERYWHERE, path, needed=path in self._given)
 
     def _attach_file(self, pid: int, path: str, *, needed: bool) -> None:
-        found = allocator_in(path)
+        found = None if Path(path).name == LIBRARY.name else allocator_in(path)
         if found is None:
             if needed:
                 raise AttachError(
@@ -157,6 +210,8 @@ class MemorySource(StackSource):
     def _attach_image(self, pid: int, key: ImageKey, source: int | bytes, path: str) -> None:
         if isinstance(source, bytes) or (pid, key) in self._attached:
             return
+        if Path(path).name == LIBRARY.name:  # of an earlier capture: the next allocator counts
+            return
         if key not in self._known:
             try:
                 with Elf(os.dup(source), path) as elf:
@@ -169,21 +224,27 @@ class MemorySource(StackSource):
             try:
                 self._put(pid, key, f"/proc/{os.getpid()}/fd/{source}", found)
             except KernelError as error:
-                self._failure = f"{error.what} {error.why}"
+                self._failures[pid] = f"{error.what} {error.why}"
 
     def _put(self, pid: int, key: ImageKey, path: str, found: Allocator) -> None:
         """Attach; what is called at its return first, so that no entry is without its return."""
         if (pid, key) in self._attached:
             return
-        links = self._attached[pid, key] = []
+        links: list[Link] = []
         probes = [(RETURN, offset) for offset in found.allocate]
         probes += [(name, offset) for offset, name in found.allocate.items()]
         probes += [("free_enter", offset) for offset in found.release]
-        for name, offset in probes:
-            program, returns = self.object.programs[name], name == RETURN
-            link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
-            links.append(link)
-            self.object.hold(link)
+        try:
+            for name, offset in probes:
+                program, returns = self.object.programs[name], name == RETURN
+                link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
+                links.append(self.object.hold(link))
+        except WorkbenchError:
+            for link in links:  # a part of them would only cost
+                link.close()
+            raise
+        self._attached[pid, key] = links
+        self._failures.pop(pid, None)
 
 
 def weights(records: NDArray[Any], sample_bytes: int) -> NDArray[np.uint32]:

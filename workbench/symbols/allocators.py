@@ -9,6 +9,7 @@ import numpy as np
 from workbench.elf import Elf
 from workbench.elf_format import PF_X, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, Symbols
 from workbench.errors import ObjectFormatError
+from workbench.symbols.cheap_places import LOOKED_AT, cheap_place
 
 # ISO C23, 7.24.3; POSIX.1-2024, posix_memalign(); malloc(3)
 ALLOCATE = {
@@ -36,7 +37,8 @@ class Allocator:
     Parameters
     ----------
     allocate : dict of int to str
-        File offset to the name of the program at the entry of what hands memory out.
+        File offset to the name of the program at the entry of what hands memory out. The entry,
+        or where a probe costs less (:mod:`workbench.symbols.cheap_places`).
     release : tuple of int
         File offsets of what takes it back.
     """
@@ -89,8 +91,10 @@ def _functions(elf: Elf, symbols: Symbols) -> dict[str, int]:
     rows = table[chosen & np.isin(table["name"], np.array(list(places), np.uint32))]
     found: dict[str, int] = {}
     for row in rows:
-        offset = _file_offset(elf, int(row["value"]))
+        address = int(row["value"])
+        offset = _file_offset(elf, address)
         if offset:
+            offset += cheap_place(elf.bytes_at(address, LOOKED_AT), elf.machine)
             found.setdefault(places[int(row["name"])], offset)
     return found
 
