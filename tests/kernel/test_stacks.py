@@ -8,6 +8,7 @@ import time
 
 import polars as pl
 import pytest
+from programs import let_run
 from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
@@ -34,8 +35,7 @@ ABOVE = {
 }
 BUSY = """
 import json, re, time
-end = time.monotonic() + 3
-while time.monotonic() < end:
+while time.process_time() < 1.5:
     json.dumps(sorted(str(i) for i in range(2000))); re.findall("[0-9]+", "12 34 " * 500)
 """
 
@@ -59,25 +59,26 @@ def holds(names, wanted):
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deeper"])
 def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
     session = wb.capture(
-        {"cpu": {"hz": 499}}, command=[chains(tmp_path_factory), mode, "2"],
+        {"cpu": {"hz": 999}}, command=[chains(tmp_path_factory), mode, "2"],
         output=tmp_path / "s.wb",
     )  # fmt: skip
     samples = settled(stacks_of(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
-    # (0.2 % of the loop that throws) its table is of no use, whoever reads it.
+    # (0.3 % of the loop that throws) its table is of no use, whoever reads it.
     lost = samples.filter(~pl.col("stack_status").is_in(WHOLE))["names"].to_list()
     jumping = sum("_Unwind_RaiseException" in names[:2] for names in lost)
-    assert jumping <= (max(5, 0.02 * len(samples)) if mode == "exceptions" else 0)
-    assert len(samples) > 40  # of 1000 where the CPUs are free
-    assert len(samples) - len(whole) - jumping <= max(2, 0.005 * len(samples))
+    assert len(samples) > 500  # of the 2000 in 2 s of CPU time
+    assert jumping <= (0.01 * len(samples) if mode == "exceptions" else 0)
+    assert len(samples) - len(whole) - jumping <= 0.005 * len(samples)
     root = ["start_thread", "thread_main"] if mode == "threads" else ROOT
     known = [names for names in whole["names"].to_list() if names and "one" in names]
     assert len(known) >= 0.95 * len(samples)  # the others load the program
     assert all(holds(names, [*root, *CHAIN]) for names in known)
     if mode != "threads":
         assert all(names[:7] == [*ROOT, *CHAIN] for names in known)
-    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 5
+    # It takes 12 % of the time or more, beside the way to it and the loop's look at the clock.
+    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 0.05 * len(samples)
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
@@ -100,7 +101,7 @@ def test_python_of_the_system(tmp_path):
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
     samples = stacks_of(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
-    assert len(whole) >= 0.995 * len(samples) > 100
+    assert len(whole) >= 0.995 * len(samples) > 500  # of 1500 in 1.5 s of CPU time
     complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit
     assert len(complete) >= 0.99 * len(samples)
     assert {names[0] for names in complete["names"].to_list()} == {"_start"}
@@ -108,18 +109,18 @@ def test_python_of_the_system(tmp_path):
 
 def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_path_factory):
     with subprocess.Popen([chains(tmp_path_factory), "threads", "60"]) as running:
-        session = wb.capture(
-            {"cpu": {"hz": 499}, "offcpu": {}}, pid=running.pid, duration=1.5,
-            output=tmp_path / "s.wb",
-        )  # fmt: skip
+        with wb.capture(
+            {"cpu": {"hz": 499}, "offcpu": {}}, pid=running.pid, output=tmp_path / "s.wb"
+        ) as session:
+            let_run(running.pid, 2.5)
         running.kill()
-    assert stack_summary(session)["stacks"].min() > 50
+    assert stack_summary(session)["stacks"].min() > 200
     for kind in ("cpu", "offcpu"):
         statuses = session[kind].polars().with_columns(pl.col("stack_status").cast(pl.String))
         stacks = settled(statuses)
         whole = stacks.filter(pl.col("stack_status").is_in(WHOLE))
-        assert len(stacks) > 20
-        assert len(stacks) - len(whole) <= max(2, 0.005 * len(stacks)), kind
+        assert len(stacks) > 100
+        assert len(stacks) - len(whole) <= 0.005 * len(stacks), kind
 
 
 def test_nothing_is_left_of_a_recorder_that_is_killed(tmp_path, tmp_path_factory):

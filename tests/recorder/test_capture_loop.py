@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from compile_bpf import bpf_descriptors
+from programs import let_run
 from synthetic import make_session
 
 import workbench as wb
@@ -143,10 +144,15 @@ def test_the_end_of_the_target(tmp_path, control):
 
 @KERNEL
 def test_all_kinds_at_once(tmp_path, control, busy):
-    wanted = spec(tmp_path, ("cpu", "syscalls"), target=Target(pid=busy.pid), duration=0.3)
-    _, session = control.run(wanted)
+    wanted = spec(tmp_path, ("cpu", "syscalls"), target=Target(pid=busy.pid))
+
+    def stop():
+        let_run(busy.pid, 0.3)  # 30 samples
+        os.write(control.client[1], b"stop\n")
+
+    _, session = control.run(wanted, 0.1, stop)
     assert set(session.tables) == {"cpu", "syscalls", "processes", "stacks", "frames"}
-    assert session["cpu"].num_rows > 0  # how many, the other programs of this machine decide
+    assert session["cpu"].num_rows > 5
     assert session.flamegraph()._repr_html_()
 
 
