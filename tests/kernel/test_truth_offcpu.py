@@ -306,17 +306,30 @@ def test_short_periods_can_be_left_out(tmp_path, capfd):
     assert (found["blocked"] + found["runnable"]).min() >= 4_500_000
 
 
+def until_state(pid, state):
+    """Wait until a process is in a state (proc_pid_stat(5), the third figure)."""
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != state:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 @pytest.mark.parametrize("least", [0, 60_000_000])
 def test_threads_that_do_not_come_back(tmp_path, least):
-    with subprocess.Popen([sys.executable, "-c", "input(); import time; time.sleep(60)"],
-                          stdin=subprocess.PIPE, text=True) as child:  # fmt: skip
+    code = "import time\ninput(); print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:  # fmt: skip
         try:
             time.sleep(0.2)
             with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb", min_us=least):
                 began = time.monotonic_ns()
                 child.stdin.write("\n")
                 child.stdin.flush()
-                time.sleep(0.6)
+                child.stdout.readline()
+                until_state(child.pid, "S")
+                asleep = time.monotonic_ns()
+                time.sleep(0.4)
+                least_time = time.monotonic_ns() - asleep
             took = time.monotonic_ns() - began
             session = wb.open(tmp_path / "s.wb")
         finally:
@@ -327,7 +340,7 @@ def test_threads_that_do_not_come_back(tmp_path, least):
         assert last.is_empty()
         return
     assert last.select("pid", "state").rows() == [(child.pid, "sleeping")]
-    assert 0.2e9 < last["blocked"][0] < took
+    assert least_time <= last["blocked"][0] < took
     assert any("nanosleep" in name for name in stack_names(session)[last["stack_id"][0]])
     assert periods(session, open=0).height == session["offcpu"].num_rows - 1
 
@@ -340,23 +353,18 @@ def test_stopped_by_a_signal(tmp_path):
                 time.sleep(0.1)
                 began = time.monotonic_ns()
                 child.send_signal(signal.SIGSTOP)
-                time.sleep(0.3)
+                until_state(child.pid, "T")
+                stopped = time.monotonic_ns()
+                time.sleep(0.2)
+                least = time.monotonic_ns() - stopped
                 child.send_signal(signal.SIGCONT)
                 took = time.monotonic_ns() - began
                 time.sleep(0.1)
         finally:
             child.kill()
     (stop,) = periods(wb.open(tmp_path / "s.wb"), state="stopped").iter_rows(named=True)
-    assert 0.2e9 < stop["blocked"] < took
+    assert least <= stop["blocked"] < took
     assert (stop["waker_pid"], stop["waker"]) == (os.getpid(), "task")
-
-
-def until_asleep(pid):
-    """Wait until a process sleeps (proc_pid_stat(5), the third figure)."""
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_a_packet_to_this_machine_is_the_senders_wake_up(tmp_path):
@@ -370,12 +378,12 @@ def test_a_packet_to_this_machine_is_the_senders_wake_up(tmp_path):
         with subprocess.Popen([sys.executable, "-c", code], stdin=inbox) as child:
             try:
                 time.sleep(0.3)
-                until_asleep(child.pid)
+                until_state(child.pid, "S")
                 with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb"):
                     for _ in range(50):
                         outbox.sendto(b"x", inbox.getsockname())
                         time.sleep(0.001)
-                        until_asleep(child.pid)
+                        until_state(child.pid, "S")
             finally:
                 child.kill()
     session = wb.open(tmp_path / "s.wb")
