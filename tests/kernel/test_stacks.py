@@ -66,12 +66,12 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
     samples = settled(stacks_of(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
-    # (0.4 % of the loop that throws) its table is of no use, whoever reads it. Of 8000 samples 0.01
-    # is 8 standard deviations away.
+    # (0.6 % of the loop that throws) its table is of no use, whoever reads it: 45 of 8000 samples, so
+    # that 0.01 of them is 5 standard deviations away.
     lost = samples.filter(~pl.col("stack_status").is_in(WHOLE)).select("stack_status", "names")
     others = [(status, n) for status, n in lost.rows() if "_Unwind_RaiseException" not in n[:2]]
     jumping = len(lost) - len(others)
-    assert len(samples) > hz  # of twice as many in 2 s of CPU time
+    assert len(samples) > 0.5 * hz  # of 2 * hz in 2 s of CPU time
     assert jumping <= (0.01 * len(samples) if mode == "exceptions" else 0)
     assert len(others) <= 0.005 * len(samples), others
     root = ["start_thread", "thread_main"] if mode == "threads" else ROOT
