@@ -15,6 +15,7 @@ import pytest
 from programs import compiled
 
 import workbench as wb
+from workbench.demo import program
 from workbench.frames.folded import folded
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
@@ -221,13 +222,14 @@ def test_waits_for_a_lock_end_with_its_owner(tmp_path, capfd):
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_sleeps_take_as_long_as_strace_says(tmp_path):
+def test_sleeps_take_as_long_as_strace_says(tmp_path, capfd):
     """Strace times each call of the very same run: that is time off the CPU, and little more."""
-    python = [sys.executable, "-c", "import time\nfor i in range(50): time.sleep(0.004)"]
+    # Its sleeps are relative: however long strace stops it on the way, each takes 4 ms.
+    sleeps = program("sleep", "--count", "50", "--ns", "4000000")
     trace = tmp_path / "trace"
     options = ["-f", "-ttt", "-T", "-e", "trace=clock_nanosleep", "-o", str(trace)]
     before = stolen_ns()
-    session = capture(tmp_path, ["strace", *options, *python])
+    session = capture(tmp_path, ["strace", *options, *sleeps])
     stolen = stolen_ns() - before
     words = [line.split() for line in trace.read_text().splitlines() if "clock_nanosleep" in line]
     assert len(words) == 50
@@ -242,7 +244,7 @@ def test_sleeps_take_as_long_as_strace_says(tmp_path):
         rest.append(stop - start - found.select(parts.clip(0).sum()).item())
         states.append(found.filter(pl.col("ts").is_between(start, stop))["state"].to_list())
     # It sleeps once in each, unless that is not seen (see test_every_switch_is_an_event), or
-    # another program got the CPU just before, and the time was over when the CPU came back.
+    # another program gets the CPU just before, and the time is over when the CPU comes back.
     unseen = session.losses.filter(kind="offcpu")["dropped"].sum()
     assert {each.count("sleeping") for each in states} <= {0, 1}
     assert sum(not {"sleeping", "preempted"} & set(each) for each in states) <= unseen
