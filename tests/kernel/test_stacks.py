@@ -1,5 +1,6 @@
 """Whole stacks of known programs: every function down to main, and how many are whole."""
 
+import platform
 import shutil
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 
 import polars as pl
 import pytest
-from programs import let_run
+from programs import let_run, lines_of
 from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
@@ -50,16 +51,6 @@ def settled(samples):
     return samples.filter(~(early & (pl.col("stack_status") == "image_missing")))
 
 
-def of_its_own(samples):
-    """Samples but for those of instructions that a uprobe of others has displaced.
-
-    Another capture on this machine that probes a function of a library puts its breakpoint into
-    all programs that map it; the kernel runs what was there elsewhere, in the area [uprobes]
-    (kernel/events/uprobes.c, xol_get_insn_slot()), from which no table leads on.
-    """
-    return samples.filter(~pl.col("names").list.contains("[uprobes]").fill_null(value=False))
-
-
 def holds(names, wanted):
     """Whether the wanted names come in that order among the names."""
     rest = iter(names)
@@ -73,7 +64,7 @@ def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
         {"cpu": {"hz": hz}}, command=[chains(tmp_path_factory), mode, "2"],
         output=tmp_path / "s.wb",
     )  # fmt: skip
-    samples = of_its_own(settled(stacks_of(session)))
+    samples = settled(stacks_of(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
     # its table is of no use, whoever reads it. In the loop that throws that are 0.6 %, 45 of 8000
@@ -112,7 +103,7 @@ def test_python_of_the_system(tmp_path):
     command = ["/usr/bin/python3", "-c", BUSY]
     for name in ("first.wb", "s.wb"):  # the first time, tables are made of what it loads later
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
-    samples = of_its_own(stacks_of(session))
+    samples = stacks_of(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     assert len(whole) >= 0.995 * len(samples) > 500  # of 1500 in 1.5 s of CPU time
     complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit
@@ -134,6 +125,27 @@ def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_pa
         whole = stacks.filter(pl.col("stack_status").is_in(WHOLE))
         assert len(stacks) > 100
         assert len(stacks) - len(whole) <= 0.005 * len(stacks), kind
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the exception of a single step")
+def test_instructions_that_a_probe_has_displaced(tmp_path, tmp_path_factory):
+    """One that a uprobe stands for runs elsewhere, in the area [uprobes], as a step of its own."""
+    program, function = chains(tmp_path_factory), "_Unwind_RaiseException"
+    (library,) = (line.split()[2] for line in lines_of("ldd", program) if "libgcc_s" in line)
+    with subprocess.Popen([program, "exceptions", "60"]) as running:
+        with (
+            wb.probe(f"uprobe:{library}:{function}", pid=running.pid, output=tmp_path / "p.wb"),
+            wb.capture({"cpu": {"hz": 999}}, pid=running.pid, output=tmp_path / "s.wb") as session,
+        ):
+            let_run(running.pid, 0.7)
+        running.kill()
+    samples = settled(stacks_of(session))
+    assert not any("[uprobes]" in names for names in samples["names"].to_list() if names)
+    whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
+    assert len(whole) >= 0.99 * len(samples) > 300
+    stepping = [names for names in whole["names"].to_list() if "exc_debug_user" in names]
+    assert len(stepping) > 0.1 * len(whole)
+    assert all(holds(names, [*ROOT, *CHAIN, "work", "catching", function]) for names in stepping)
 
 
 def test_nothing_is_left_of_a_recorder_that_is_killed(tmp_path, tmp_path_factory):
