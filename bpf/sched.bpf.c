@@ -72,6 +72,7 @@ enum phase {
  * fields wake_* belong to the CPU that wakes it, which may still see the thread running. */
 struct slot {
 	__u64 ready; /* since when it is queued */
+	__u64 left;  /* when it was last switched away from */
 	__u64 wake_ts;
 	__u32 wake_pid, wake_tid;
 	__u16 wake_context;
@@ -194,6 +195,7 @@ static __always_inline void leave(void *ctx, struct slot *slot, __u64 now, __u16
 		 * their init process (Firecracker guest, Linux 6.18), so not its switches either. */
 		wb_lose(WB_DROP_UNSEEN);
 	}
+	slot->left = now;
 	slot->last_cpu = bpf_get_smp_processor_id();
 	slot->ran_before = 1;
 	e->migrations = 0;
@@ -273,13 +275,19 @@ SEC("tp_btf/sched_wakeup")
 int BPF_PROG(task_wakeup, struct task_struct *task)
 {
 	struct slot *slot = slot_of_other(task);
+	__u64 since;
 
 	if (!slot)
 		return 0;
-	if (slot->phase == RUNNING) /* woken before it had left */
+	if (slot->phase == RUNNING) { /* woken before it had left */
 		slot->wake_ts = 0;
-	else if (slot->phase != QUEUED)
-		queued(slot, slot->wake_ts ?: bpf_ktime_get_boot_ns(), WB_RUN_WOKEN);
+	} else if (slot->phase != QUEUED) {
+		since = slot->wake_ts ?: bpf_ktime_get_boot_ns();
+		/* Its waker began when it was on its way off the CPU: it waits from then on. */
+		if (since < slot->left)
+			since = slot->left;
+		queued(slot, since, WB_RUN_WOKEN);
+	}
 	return 0;
 }
 

@@ -44,6 +44,16 @@ struct pt_regs___wb {
 	unsigned long bp, bx, di, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
+struct uprobe_task {
+	unsigned long vaddr, xol_vaddr;
+} __attribute__((preserve_access_index));
+
+struct task_struct___uprobes {
+	struct uprobe_task *utask;
+} __attribute__((preserve_access_index));
+
+#define UPROBE_XOL_SLOT_BYTES 128 /* arch/x86/include/asm/uprobes.h */
+
 struct wb_walk {
 	__u64 pc, sp, bp;
 	__u64 bx_at;     /* where the frame's rbx lies; 0: in the register; or WB_NOWHERE */
@@ -398,6 +408,24 @@ static __always_inline int wb_walk_caller(struct wb_walk *w)
 	return 0;
 }
 
+/* Where an instruction belongs that a uprobe's breakpoint stands for, of this capture or another:
+ * it runs in the area [uprobes], one step at a time (kernel/events/uprobes.c, pre_ssout()). */
+static __always_inline __u64 wb_undisplaced(struct task_struct *task, __u64 pc)
+{
+	struct task_struct___uprobes *t = (void *)task;
+	struct uprobe_task *step;
+	__u64 place;
+
+	if (!bpf_core_field_exists(t->utask) ||
+	    !bpf_core_field_exists(struct uprobe_task, xol_vaddr))
+		return pc;
+	step = BPF_CORE_READ(t, utask);
+	place = step ? BPF_CORE_READ(step, xol_vaddr) : 0;
+	if (!place || pc - place >= UPROBE_XOL_SLOT_BYTES)
+		return pc;
+	return BPF_CORE_READ(step, vaddr) + (pc - place);
+}
+
 /* Registers of the task when it left user space; 0 if it can be walked. */
 static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *task, bool caller)
 {
@@ -409,7 +437,7 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	if (!mm)
 		return -1;
 	registers = (void *)bpf_task_pt_regs(task);
-	w->pc = BPF_CORE_READ(registers, ip);
+	w->pc = wb_undisplaced(task, BPF_CORE_READ(registers, ip));
 	w->sp = BPF_CORE_READ(registers, sp);
 	w->bp = BPF_CORE_READ(registers, bp);
 	w->registers = (__u64)registers;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import lzma
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,20 @@ def compiled(directory: Path, name: str, source: str, *command: str) -> Path:
     text.write_text(source)
     subprocess.run([command[0], "-o", path, text, *command[1:]], check=True)
     return path
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process so far, to 10 ms (proc_pid_stat(5): utime and stime)."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def let_run(pid: int, seconds: float) -> None:
+    """Wait until a process has used so much more CPU time, which a busy machine makes long."""
+    enough, deadline = cpu_seconds(pid) + seconds, time.monotonic() + 120
+    while cpu_seconds(pid) < enough:
+        assert time.monotonic() < deadline, f"{pid} does not get the CPU"
+        time.sleep(0.02)
 
 
 def lines_of(*command: object) -> list[str]:

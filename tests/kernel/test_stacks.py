@@ -1,5 +1,6 @@
 """Whole stacks of known programs: every function down to main, and how many are whole."""
 
+import platform
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import polars as pl
 import pytest
+from programs import let_run, lines_of
 from stack_programs import MODES, chains, stacks_of
 
 import workbench as wb
@@ -34,8 +36,7 @@ ABOVE = {
 }
 BUSY = """
 import json, re, time
-end = time.monotonic() + 3
-while time.monotonic() < end:
+while time.process_time() < 1.5:
     json.dumps(sorted(str(i) for i in range(2000))); re.findall("[0-9]+", "12 34 " * 500)
 """
 
@@ -58,26 +59,30 @@ def holds(names, wanted):
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deeper"])
 def test_every_function_down_to_main(tmp_path, tmp_path_factory, mode):
+    hz = 3999 if mode == "exceptions" else 999
     session = wb.capture(
-        {"cpu": {"hz": 499}}, command=[chains(tmp_path_factory), mode, "2"],
+        {"cpu": {"hz": hz}}, command=[chains(tmp_path_factory), mode, "2"],
         output=tmp_path / "s.wb",
     )  # fmt: skip
     samples = settled(stacks_of(session))
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
     # Before it jumps, libgcc puts the registers of the one that catches into its own frame: there
-    # (0.2 % of the loop that throws) its table is of no use, whoever reads it.
-    lost = samples.filter(~pl.col("stack_status").is_in(WHOLE))["names"].to_list()
-    jumping = sum("_Unwind_RaiseException" in names[:2] for names in lost)
-    assert jumping <= (max(5, 0.02 * len(samples)) if mode == "exceptions" else 0)
-    assert len(samples) > 40  # of 1000 where the CPUs are free
-    assert len(samples) - len(whole) - jumping <= max(2, 0.005 * len(samples))
+    # its table is of no use, whoever reads it. In the loop that throws that are 0.6 %, 45 of 8000
+    # samples: 0.01 of them is 5 standard deviations away.
+    lost = samples.filter(~pl.col("stack_status").is_in(WHOLE)).select("stack_status", "names")
+    others = [(status, n) for status, n in lost.rows() if "_Unwind_RaiseException" not in n[:2]]
+    jumping = len(lost) - len(others)
+    assert len(samples) > 0.5 * hz  # of 2 * hz in 2 s of CPU time
+    assert jumping <= (0.01 * len(samples) if mode == "exceptions" else 0)
+    assert len(others) <= 0.005 * len(samples), others
     root = ["start_thread", "thread_main"] if mode == "threads" else ROOT
     known = [names for names in whole["names"].to_list() if names and "one" in names]
     assert len(known) >= 0.95 * len(samples)  # the others load the program
     assert all(holds(names, [*root, *CHAIN]) for names in known)
     if mode != "threads":
         assert all(names[:7] == [*ROOT, *CHAIN] for names in known)
-    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 5
+    # It takes 4 % of the time or more, beside the way to it and the loop's look at the clock.
+    assert sum(holds(names, [*root, *CHAIN, *ABOVE[mode]]) for names in known) > 0.01 * len(samples)
 
 
 def test_stacks_that_are_too_deep_say_so(tmp_path, tmp_path_factory):
@@ -100,7 +105,7 @@ def test_python_of_the_system(tmp_path):
         session = wb.capture({"cpu": {"hz": 999}}, command=command, output=tmp_path / name)
     samples = stacks_of(session)
     whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
-    assert len(whole) >= 0.995 * len(samples) > 100
+    assert len(whole) >= 0.995 * len(samples) > 500  # of 1500 in 1.5 s of CPU time
     complete = whole.filter(stack_status="complete")  # the others hit execve() and the exit
     assert len(complete) >= 0.99 * len(samples)
     assert {names[0] for names in complete["names"].to_list()} == {"_start"}
@@ -108,18 +113,39 @@ def test_python_of_the_system(tmp_path):
 
 def test_a_running_process_and_two_kinds_with_one_set_of_tables(tmp_path, tmp_path_factory):
     with subprocess.Popen([chains(tmp_path_factory), "threads", "60"]) as running:
-        session = wb.capture(
-            {"cpu": {"hz": 499}, "offcpu": {}}, pid=running.pid, duration=1.5,
-            output=tmp_path / "s.wb",
-        )  # fmt: skip
+        with wb.capture(
+            {"cpu": {"hz": 499}, "offcpu": {}}, pid=running.pid, output=tmp_path / "s.wb"
+        ) as session:
+            let_run(running.pid, 2.5)
         running.kill()
-    assert stack_summary(session)["stacks"].min() > 50
+    assert stack_summary(session)["stacks"].min() > 200
     for kind in ("cpu", "offcpu"):
         statuses = session[kind].polars().with_columns(pl.col("stack_status").cast(pl.String))
         stacks = settled(statuses)
         whole = stacks.filter(pl.col("stack_status").is_in(WHOLE))
-        assert len(stacks) > 20
-        assert len(stacks) - len(whole) <= max(2, 0.005 * len(stacks)), kind
+        assert len(stacks) > 100
+        assert len(stacks) - len(whole) <= 0.005 * len(stacks), kind
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the exception of a single step")
+def test_instructions_that_a_probe_has_displaced(tmp_path, tmp_path_factory):
+    """One that a uprobe stands for runs elsewhere, in the area [uprobes], as a step of its own."""
+    program, function = chains(tmp_path_factory), "_Unwind_RaiseException"
+    (library,) = (line.split()[2] for line in lines_of("ldd", program) if "libgcc_s" in line)
+    with subprocess.Popen([program, "exceptions", "60"]) as running:
+        with (
+            wb.probe(f"uprobe:{library}:{function}", pid=running.pid, output=tmp_path / "p.wb"),
+            wb.capture({"cpu": {"hz": 999}}, pid=running.pid, output=tmp_path / "s.wb") as session,
+        ):
+            let_run(running.pid, 0.7)
+        running.kill()
+    samples = settled(stacks_of(session))
+    assert not any("[uprobes]" in names for names in samples["names"].to_list() if names)
+    whole = samples.filter(pl.col("stack_status").is_in(WHOLE))
+    assert len(whole) >= 0.99 * len(samples) > 300
+    stepping = [names for names in whole["names"].to_list() if "exc_debug_user" in names]
+    assert len(stepping) > 0.1 * len(whole)
+    assert all(holds(names, [*ROOT, *CHAIN, "work", "catching", function]) for names in stepping)
 
 
 def test_nothing_is_left_of_a_recorder_that_is_killed(tmp_path, tmp_path_factory):

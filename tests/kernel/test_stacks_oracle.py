@@ -8,13 +8,16 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import libdw
 import numpy as np
 import pytest
 from compile_bpf import compile_bpf
+from programs import let_run
 from stack_programs import MODES, chains
+from symbol_names import Names
 
 from workbench.elf import Elf
 from workbench.probe.clib import lib
@@ -36,13 +39,18 @@ pytestmark = [
     pytest.mark.skipif(libdw.library() is None, reason="libdw (elfutils) is not installed"),
 ]
 HERE = Path(__file__).parent
-HZ, SECONDS = 299, 2.0
+HZ, SECONDS = 299, 2.0  # of calls and switches; samples are taken by CPU time
 NO_MAPPING = STACK_STATUSES.index("no_mapping")
 FRAME_IS_THE_CALLERS = (b"\xc3", b"\xc2", b"\x55\x48\x89\xe5", b"\x55\x48\x8b\xec",
                         b"\x48\x89\xe5", b"\x48\x8b\xec")  # fmt: skip
 """ret, ret $n, push %rbp; mov %rsp,%rbp, and the mov (two encodings)."""
 BUSY_PYTHON = "import json\nwhile True: json.dumps(sorted(str(i) for i in range(2000)))"
 BUSY_NODE = "for (;;) JSON.parse(JSON.stringify([...Array(999).keys()].map(x => [x].sort())))"
+LAZY = ("lazy", "lazy_signals")
+# What has called _dl_runtime_resolve there, leaf first.
+BINDING = ["binding", "work", "three", "two", "one", "main", "__libc_start_call_main",
+           "__libc_start_main", "_start"]  # fmt: skip
+CALLED = BINDING[2:]
 COMMANDS = {
     "python": ("/usr/bin/python3", "-c", BUSY_PYTHON),
     "node": ("node", "-e", BUSY_NODE),
@@ -107,8 +115,8 @@ def place(snapshot, address, called):
     return place_of(m), address - m.start + (m.offset if m.is_file else 0)
 
 
-def needs_rbx(snapshot, address):
-    """Whether the caller of a return address is told by rbx.
+def needs_rbx(snapshot, pid, address, names):
+    """Whether a return address lies in _dl_runtime_resolve, whose caller is told by rbx.
 
     libdw 0.188 takes rbx for destroyed by functions that say nothing of it (its list of what calls
     preserve has rax, backends/x86_64_cfi.c), so that it may end there.
@@ -119,7 +127,50 @@ def needs_rbx(snapshot, address):
     m = snapshot.mappings[index]
     with Elf.open(m.path) as elf:
         row = row_at(table_of(elf).rows, address - 1 - m.start + m.offset)
-    return unpack(np.array([row], np.uint64)).rule[0] == Rule.RBX
+    if unpack(np.array([row], np.uint64)).rule[0] != Rule.RBX:
+        return False
+    (name,) = names.of(pid, address - 1)
+    return name.startswith("_dl_runtime_resolve")
+
+
+def in_sigreturn(pid, address, names):
+    """Whether a sample lies in the system call of __restore_rt, whose table ends behind it.
+
+    libdw takes such an address for the function that comes next, and what it finds is not so.
+    """
+    return names.of(pid, address - 1) == ["__restore_rt"]
+
+
+def functions(snapshot, pid, places, names):
+    """Names of the functions to which return addresses belong, given as files and offsets."""
+    found = []
+    for key, offset in places:
+        there = (m for m in snapshot.mappings if m.is_file and place_of(m) == key)
+        (m,) = (m for m in there if m.offset < offset <= m.offset + m.end - m.start)
+        found += names.of(pid, offset - m.offset + m.start - 1)
+    return found
+
+
+@dataclass
+class Compared:
+    """Stacks that are equal, equal as far as libdw had memory, and others.
+
+    ``bound`` are those that are equal up to _dl_runtime_resolve, where libdw ended: the functions
+    that the kernel side found beyond it. ``skipping`` are equal but for the caller of a leaf that
+    has no table, which libdw passes over. ``returning`` are those that return from a signal, where
+    libdw goes astray: all functions of the kernel side.
+    """
+
+    whole: int = 0
+    part: int = 0
+    skipping: int = 0
+    bound: list[list[str]] = field(default_factory=list)
+    returning: list[list[str]] = field(default_factory=list)
+    other: list[tuple] = field(default_factory=list)
+
+    def __str__(self):
+        counts = f"{self.whole} equal, {self.part} as far as libdw had memory"
+        return f"{counts}, {len(self.bound)} up to lazy binding, {len(self.other)} not"
 
 
 def skips_caller(snapshot, pid, address):
@@ -143,10 +194,10 @@ def skips_caller(snapshot, pid, address):
 
 
 def compare(dumps, records, pid):
-    """Numbers of stacks that are equal, and equal as far as libdw had memory; and the others."""
+    """Compare the stacks of records with what libdw finds."""
     snapshot = Snapshot.of(read_maps(pid), executable_only=True)
-    unwinder = libdw.Unwinder(pid)
-    whole, part, other = 0, 0, []
+    unwinder, names, result = libdw.Unwinder(pid), Names(), Compared()
+    names.symbolizer.add_process(pid)
     try:
         for dump in records:
             mine, found = dumps.places(dump), unwinder.unwind(dump)
@@ -158,17 +209,21 @@ def compare(dumps, records, pid):
             if lost and dump["stack_status"] == NO_MAPPING:
                 theirs = known
             if mine == theirs:
-                whole += 1
-            elif (
-                mine[: len(known)] == known
-                and (unwinder.cut or lost or needs_rbx(snapshot, found[-1][0]))
-            ) or (mine[:1] + mine[2:] == theirs and skips_caller(snapshot, pid, found[0][0])):
-                part += 1
+                result.whole += 1
+            elif mine[: len(known)] == known and (unwinder.cut or lost):
+                result.part += 1
+            elif mine[: len(known)] == known and needs_rbx(snapshot, pid, found[-1][0], names):
+                result.bound.append(functions(snapshot, pid, mine[len(known) :], names))
+            elif in_sigreturn(pid, found[0][0], names):
+                result.returning.append(functions(snapshot, pid, mine[-len(CALLED) :], names))
+            elif mine[:1] + mine[2:] == theirs and skips_caller(snapshot, pid, found[0][0]):
+                result.skipping += 1
             else:
-                other.append((STACK_STATUSES[dump["stack_status"]], mine, theirs))
+                result.other.append((STACK_STATUSES[dump["stack_status"]], mine, theirs))
     finally:
         unwinder.close()
-    return whole, part, other
+        names.symbolizer.close()
+    return result
 
 
 def until_loaded(pid):
@@ -198,15 +253,14 @@ def dumped(path, command):
             running.kill()
 
 
-def on_clocks(dumps):
+def on_clocks(dumps, hz=HZ):
     program = dumps.object.programs["on_clock"]
-    clocks = [open_cpu_clock(cpu, HZ) for cpu in online_cpus()]
+    clocks = [open_cpu_clock(cpu, hz) for cpu in online_cpus()]
     return [dumps.object.attach_perf_event(program, fd) for fd in clocks]
 
 
 def compared(running, dumps, links):
-    """Record for a while; return what :func:`compare` does."""
-    time.sleep(SECONDS)
+    """Stop recording, and return what :func:`compare` does."""
     for link in links:
         link.close()
     running.send_signal(signal.SIGSTOP)
@@ -219,11 +273,22 @@ def test_samples_are_those_of_libdw(dumper, tmp_path_factory, what):
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     with dumped(dumper, command) as (running, dumps):
-        whole, part, other = compared(running, dumps, on_clocks(dumps))
-    print(f"{what}: {whole} equal, {part} equal as far as libdw had memory, {len(other)} not")
-    assert not other, other[:3]
+        links = on_clocks(dumps, 4 * HZ if what in LAZY else HZ)
+        let_run(running.pid, 1)
+        found = compared(running, dumps, links)
+    print(f"{what}: {found}")
+    assert not found.other, found.other[:3]
+    # At the ends of functions of JITs, which have no tables.
+    assert found.skipping <= (0.05 * found.whole if what == "node" else 0)
     # A handler's caller lies in the stack that was left.
-    assert (part if what == "alternate" else whole) > 50
+    assert (found.part if what == "alternate" else found.whole) > 200  # of 300 in 1 s of CPU time
+    # libdw ends at _dl_runtime_resolve in 0.2 % of the samples, those in which the function above
+    # has not saved rbx yet or does not use it. The chain of the program is known.
+    assert all(names == BINDING for names in found.bound)
+    assert len(found.bound) <= (0.02 * found.whole if what in LAZY else 0)
+    # Once in 10,000 samples it returns from a handler; what that interrupted is in the chain.
+    assert all(names == CALLED for names in found.returning)
+    assert len(found.returning) <= (0.01 * found.whole if "signals" in what else 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -238,11 +303,14 @@ def test_programs_on_overlayfs(dumper, tmp_path, tmp_path_factory):
     try:
         command = [tmp_path / "merged" / program.name, "plain", "60"]
         with dumped(dumper, command) as (running, dumps):
-            whole, part, other = compared(running, dumps, on_clocks(dumps))
+            links = on_clocks(dumps)
+            let_run(running.pid, 1)
+            found = compared(running, dumps, links)
     finally:
         subprocess.run(["umount", "-l", tmp_path / "merged"], check=True)
-    assert (part, other) == (0, [])
-    assert whole > 50
+    assert (found.part, found.skipping, found.bound) == (0, 0, [])
+    assert (found.returning, found.other) == ([], [])
+    assert found.whole > 200
 
 
 CALLS = "import time\ndef f(n): time.sleep(0.001) if n == 0 else f(n - 1)\nwhile True: f(5)"
@@ -258,10 +326,11 @@ def test_stacks_at_other_hooks_are_those_of_libdw(dumper, tmp_path_factory, prog
             link = attach_uprobe(attached, running.pid, busy, "catching")
         else:
             link = dumps.object.attach(attached)
-        whole, part, other = compared(running, dumps, [link])
-    print(f"{program}: {whole} equal, {part} equal as far as libdw had memory, {len(other)} not")
-    assert not other, other[:3]
-    assert whole > 50
+        time.sleep(SECONDS)
+        found = compared(running, dumps, [link])
+    print(f"{program}: {found}")
+    assert (found.bound, found.returning, found.other[:3]) == ([], [], [])
+    assert found.whole > 50
 
 
 def attach_uprobe(program, pid, path, function):

@@ -1,12 +1,15 @@
 """CPU samples of programs whose use of the CPU is known."""
 
 import json
-import re
+import os
 import resource
-from datetime import timedelta
+import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import polars as pl
 import pytest
+from stack_programs import stacks_of
 
 import workbench as wb
 from workbench.demo import program
@@ -22,22 +25,30 @@ def share(frame, function):
     return mine["weight"].sum() / frame["weight"].sum()
 
 
+def stolen():
+    """Seconds that the hypervisor gave to others, of all CPUs (proc_stat(5), the eighth figure)."""
+    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_a_burner_with_a_known_split(tmp_path, capfd, transport):
     session = wb.capture(
         "cpu",
-        command=program("burn", "--seconds", "3"),
-        hz=499,
+        command=program("burn", "--seconds", "2"),
+        hz=1999,
         transport=transport,
         output=tmp_path / "s.wb",
     )
     told = json.loads(capfd.readouterr().out)
-    three, one = told["burn_three"], told["burn_one"]
+    # A tick is lost where the CPU does something else until the next one; the program measures it.
+    three, one = (told[f"burn_{name}"] - told[f"{name}_held_up"] for name in ("three", "one"))
     stacks = folded(session)
-    assert stacks["weight"].sum() > 500
-    # Of 1500 samples that hit slices of random lengths: a standard deviation of 0.011.
-    assert share(stacks, "burn_three") == pytest.approx(three / (three + one), abs=0.06)
-    assert share(stacks, "burn_one") == pytest.approx(one / (three + one), abs=0.06)
+    # 2 s of CPU time, however long that takes: 4000 samples in some 670 slices of three lengths and
+    # 670 of one. The count of each slice is off by the place of the first tick in it, a variance
+    # of at most 1/4: a standard deviation of 13 samples, 0.0032 of them.
+    assert stacks["weight"].sum() > 0.9 * 1999 * (three + one)
+    assert share(stacks, "burn_three") == pytest.approx(three / (three + one), abs=0.015)
+    assert share(stacks, "burn_one") == pytest.approx(one / (three + one), abs=0.015)
     assert share(stacks, "main") > 0.97
     assert session.losses["dropped"].sum() == 0
     assert session.losses.filter(kind="cpu")["delivered"].sum() == session["cpu"].num_rows
@@ -46,37 +57,59 @@ def test_a_burner_with_a_known_split(tmp_path, capfd, transport):
 
 
 def test_samples_are_cpu_time(tmp_path, capfd):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, stolen_before = resource.getrusage(resource.RUSAGE_CHILDREN), stolen()
     session = wb.capture(
         "cpu", command=program("burn", "--seconds", "2"), hz=999, output=tmp_path / "s.wb"
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    after, lost = resource.getrusage(resource.RUSAGE_CHILDREN), stolen() - stolen_before
     pid = session["processes"].polars()["pid"][0]
     samples = session["cpu"].polars().filter(pl.col("pid") == pid).height
     told = json.loads(capfd.readouterr().out)
-    # Ticks that a hypervisor delays to the next one are lost.
-    assert 0.8 < samples / 999 / (told["burn_three"] + told["burn_one"]) < 1.05
+    used = told["burn_three"] + told["burn_one"]
+    # The kernel takes from the CPU time what the hypervisor says that it gave to others (steal
+    # time; kernel/sched/core.c, update_rq_clock_task()); a tick within it comes late, once. What
+    # the hypervisor does not tell is in the CPU time, and ticks are lost: the program sees that.
+    held_up = told["three_held_up"] + told["one_held_up"]
+    assert 0.95 * (used - held_up) <= samples / 999 <= 1.05 * used + lost
     # The recorder, which the children's usage counts too, was not sampled.
     assert samples / 999 < (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
 
 
+@contextmanager
+def kernel_names():
+    """Names and addresses of /proc/kallsyms; of BPF programs, all that came within the block."""
+    names, over = {}, threading.Event()
+
+    def collect():
+        while not over.wait(0.1):
+            with open("/proc/kallsyms") as file:
+                names.update((line.split()[2], int(line.split()[0], 16)) for line in file)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield names
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_kernel_frames_have_names(tmp_path, capfd):
     command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64k", "count=600000"]
-    session = wb.capture("cpu", command=command, hz=999, output=tmp_path / "s.wb")
+    with kernel_names() as known:
+        session = wb.capture("cpu", command=command, hz=999, output=tmp_path / "s.wb")
     stacks = folded(session)
     assert share(stacks, "vfs_read") > 0.3
     frames = session["frames"].polars().with_columns(pl.col("kind").cast(pl.String))
     kernel = frames.filter(pl.col("kind") == "kernel")
-    known = {line.split()[2] for line in open_kallsyms()}
     assert kernel.height > 5
-    # A sample may lie in a BPF program, of this capture or another, whose name has gone with it.
-    unknown = set(kernel["function"].to_list()) - known
-    assert all(re.fullmatch(r"bpf_prog_[0-9a-f]{16}(_\w+)?", name) for name in unknown)
-
-
-def open_kallsyms():
-    with open("/proc/kallsyms") as file:
-        return file.readlines()
+    # A sample may lie in a BPF program, of this capture or of another one that watches dd's calls:
+    # they have names as well, unless one is gone before the names are read. That is not the
+    # kernel's own code, and not of this capture.
+    unknown = kernel.filter(~pl.col("function").is_in(list(known)))
+    assert set(unknown["function"]) <= {"[kernel]"}
+    assert not unknown["offset"].is_between(known["_stext"], known["_etext"]).any()
+    assert share(stacks, r"\[kernel\]") < 0.05
 
 
 def test_stacks_can_be_left_out(tmp_path, capfd):
@@ -92,14 +125,17 @@ def test_stacks_can_be_left_out(tmp_path, capfd):
 
 def test_two_kinds_share_one_clock(tmp_path, capfd):
     command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=400000"]
-    session = wb.capture(["cpu", "syscalls"], command=command, hz=999, output=tmp_path / "s.wb")
-    calls, samples = (session[name].polars() for name in ("syscalls", "cpu"))
-    # Between what held the command and its execve, and in the last call, which does not return.
-    before, after = timedelta(milliseconds=20), timedelta(milliseconds=500)
-    assert calls["ts"].min() - before <= samples["ts"].min()
-    assert samples["ts"].max() <= calls["ts"].max() + after
-    within = samples.filter(pl.col("ts").is_between(calls["ts"].min(), calls["ts"].max()))
-    assert within.height >= 0.9 * samples.height
+    session = wb.capture(["cpu", "syscalls"], command=command, hz=1999, output=tmp_path / "s.wb")
+    calls, samples = session["syscalls"].polars(), stacks_of(session)
+    # The first call is the execve, from its beginning on; the last one does not return, so that
+    # samples of the process that is taken down come later. They, and no others, lie outside.
+    first, last = calls.sort("ts").with_columns(pl.col("name").cast(pl.String))[[0, -1]].to_dicts()
+    assert (first["name"], last["name"]) == ("execve", "exit_group")
+    assert first["ts"] <= samples["ts"].min()
+    outside = samples.filter(pl.col("ts") > last["ts"])
+    assert all("do_exit" in names for names in outside["names"].to_list())
+    # Of about 700 that the calls took.
+    assert samples.height - outside.height > 0.95 * samples.height > 200
     start, stop = session.manifest.start_ns, session.manifest.stop_ns
     for table in (calls, samples):
         assert start - 5_000_000 <= table["ts"].dt.timestamp("ns").min()

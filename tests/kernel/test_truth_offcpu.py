@@ -15,19 +15,24 @@ import pytest
 from programs import compiled
 
 import workbench as wb
+from workbench.demo import program
 from workbench.frames.folded import folded
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 
 TEXTS = pl.col("state", "waker", "stack_status", "waker_stack_status").cast(pl.String)
 NS = pl.col("blocked", "runnable").cast(pl.Int64)
+# Tells of each sleep, before and after: boot clock, CPU time, voluntary and involuntary switches.
 SLEEPER = """
-import time
-def now(): return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+import resource, time
+def read():
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            time.clock_gettime_ns(time.CLOCK_THREAD_CPUTIME_ID), used.ru_nvcsw, used.ru_nivcsw)
 for i in range(40):
-    start = now()
+    before = read()
     time.sleep(0.001 * (i % 5) + 0.002)
-    print(start, now())
+    print(*before, *read())
 """
 BUSY = """
 import json, os, time
@@ -63,27 +68,71 @@ def off_between(found, start, end):
     return mine["blocked"].sum() + mine["runnable"].sum()
 
 
+def stolen_ns():
+    """Time that the hypervisor gave to others, of all CPUs (proc_stat(5), the eighth figure)."""
+    return (
+        int(Path("/proc/stat").read_text().split()[8]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    )
+
+
+def check_waits(found, waits, unseen, stolen):
+    """Compare what a thread knows of its waits with its periods off the CPU: they are all of it.
+
+    A wait is boot clock, CPU time, voluntary and involuntary switches before it, and after it. It
+    is made of time off the CPU and of CPU time, which overlap by what switching takes. What the
+    hypervisor says that it took is in neither; it says so to 10 ms.
+    """
+    extra, late = [], []
+    for (
+        start,
+        cpu,
+        voluntary,
+        involuntary,
+        end,
+        cpu_then,
+        voluntary_then,
+        involuntary_then,
+    ) in waits:
+        rows = found.filter(pl.col("ts").is_between(start, end)).height
+        switches = voluntary_then + involuntary_then - voluntary - involuntary
+        extra.append(end - start - off_between(found, start, end))
+        if extra[-1] > cpu_then - cpu + 50_000:
+            late.append((extra[-1], rows < switches))
+    assert min(extra) >= 0
+    assert sorted(extra)[len(extra) // 2] < 100_000  # 20 to 50 us
+    assert sum(missed for _, missed in late) <= unseen
+    others = [ns for ns, missed in late if not missed]
+    assert len(others) <= 2
+    assert sum(others) <= stolen + 10_000_000
+
+
+def slept(found, waits):
+    """Periods of sleep within what a thread tells of its waits, and how many there have to be."""
+    within = pl.any_horizontal(pl.col("ts").is_between(row[0], row[4]) for row in waits)
+    return found.filter(within, state="sleeping"), sum(row[6] - row[2] for row in waits)
+
+
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_sleeps_take_as_long_as_the_program_says(tmp_path, capfd, transport):
+    before = stolen_ns()
     session = capture(tmp_path, [sys.executable, "-c", SLEEPER], transport=transport)
+    stolen = stolen_ns() - before
     told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    assert len(told) == 40
     stacks = folded(session, "offcpu", by=())["stack"].to_list()
     assert any("clock_nanosleep" in stack for stack in stacks)
     found = boot_clock(session)
-    extra = [end - start - off_between(found, start, end) for start, end in told]
     losses = session.losses.filter(kind="offcpu")
     assert losses["delivered"].sum() == session["offcpu"].num_rows
     unseen = losses["dropped"].sum()  # see test_every_switch_is_an_event
     assert unseen < 8
-    # What the program measures has the way into and out of the kernel on top, and at times the
-    # hypervisor's other guests.
-    assert min(extra) >= 0
-    assert sorted(extra)[20] < 200_000
-    usual = sorted(extra)[: 40 - unseen - 4]
-    assert sum(usual) < 0.05 * sum(end - start for start, end in told)
-    sleeps = found.filter(state="sleeping", waker="interrupt")
-    # At times another program gets the CPU just before the sleep.
-    assert sleeps.height > 30 - unseen
+    check_waits(found, told, unseen, stolen)
+    # At times another program gets the CPU just before the sleep, and it is none then.
+    sleeps, voluntary = slept(found, told)
+    assert voluntary - unseen <= sleeps.height <= voluntary
+    # A timer's interrupt on top of init is not seen.
+    assert set(sleeps["waker"]) <= {"interrupt", "none"}
+    assert sleeps.filter(waker="interrupt").height >= sleeps.height - 4
     assert set(sleeps["waker_tid"]) == {0}
 
 
@@ -129,6 +178,7 @@ def test_wakers_and_their_stacks(tmp_path, capfd, pingpong):
     whole = waits.filter(stack_status="complete", waker_stack_status="complete")
     # The first ones come before the tables of unwinding: on a busy machine, part of a second.
     assert whole.height > 0.5 * waits.height
+    assert whole.height > 0.9 * waits.filter(pl.col("ts") >= whole["ts"].min()).height
     steps = {main: ("wait_for_pong", "send_pong"), other: ("wait_for_ping", "send_ping")}
     right = [
         steps[tid][0] in names[one] and steps[tid][1] in names[two]
@@ -150,48 +200,60 @@ def stack_names(session):
 def test_waits_for_a_lock_end_with_its_owner(tmp_path, capfd):
     source = Path(__file__).with_name("convoy.c").read_text()
     program = compiled(tmp_path, "convoy", source, "gcc", "-O1", "-pthread")
+    before = stolen_ns()
     session = capture(tmp_path, [str(program), "30"], waker_stacks=True)
-    told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    stolen = stolen_ns() - before
+    owner, *told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
     assert len(told) == 30
-    names = stack_names(session)
-    wanting = [number for number, stack in names.items() if "want" in stack]
-    inside = boot_clock(session).filter(pl.col("stack_id").is_in(wanting))
-    waits = inside.filter(state="sleeping")
+    found = boot_clock(session).filter(pl.col("tid") == pl.col("pid"))
+    unseen = session.losses.filter(kind="offcpu")["dropped"].sum()
+    check_waits(found, told, unseen, stolen)
     # The holder may be done before it is wanted, or while another program has the CPU of the one
-    # who wants.
-    assert 20 <= waits.height <= 32
-    waited = sum(off_between(inside, start, end) for start, end, _ in told)
-    assert waited == pytest.approx(sum(end - start for start, end, _ in told), rel=0.1)
-    assert set(waits["waker_tid"]) == {told[-1][2]}
+    # who wants: the thread counts how often it waited.
+    waits, voluntary = slept(found, told)
+    assert voluntary - unseen <= waits.height <= voluntary
+    assert set(waits["waker_tid"]) == set(owner)
+    names = stack_names(session)
+    whole = waits.filter(stack_status="complete")["stack_id"]
+    assert all("want" in names[number] for number in whole)
+    assert len(whole) > 0.5 * len(waits)  # the first ones may come before the tables of unwinding
     wakes = [names[n] for n in waits["waker_stack_id"].drop_nulls()]
     assert sum("give_back" in stack for stack in wakes) >= waits.height - 4
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_sleeps_take_as_long_as_strace_says(tmp_path):
-    """Strace sees the call, this the time off the CPU within it: a little less."""
-    command = [sys.executable, "-c", "import time\nfor i in range(50): time.sleep(0.004)"]
-    counted = subprocess.run(
-        ["strace", "-f", "-w", "-c", "-e", "clock_nanosleep", *command],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (row,) = [line.split() for line in counted.stderr.splitlines() if "clock_nanosleep" in line]
-    session = capture(tmp_path, command)
-    stacks = stack_names(session).items()
-    asleep = [n for n, stack in stacks if any("clock_nanosleep" in name for name in stack)]
-    within = periods(session).filter(pl.col("stack_id").is_in(asleep))
-    found = within.filter(state="sleeping")
-    # Not seen (see test_every_switch_is_an_event), or another program got the CPU just before the
-    # sleep, and it was over when the CPU came back.
-    missing = session.losses.filter(kind="offcpu")["dropped"].sum()
-    missing += within.filter(state="preempted").height
-    assert found.height <= int(row[3]) == 50 <= found.height + missing
-    assert missing < 5
-    # Up to the wake-up by the timer; strace counts the wait for a CPU behind it, too. A few sleeps
-    # began late: another program got the CPU when the timer ran already.
-    asked = 0.004 * found.height
-    assert found["blocked"].median() >= 4_000_000
-    assert 0.8 * asked <= found["blocked"].sum() / 1e9 <= 1.15 * max(asked, float(row[1]))
+def test_sleeps_take_as_long_as_strace_says(tmp_path, capfd):
+    """Strace times each call of the very same run: that is time off the CPU, and little more."""
+    # Its sleeps are relative: however long strace stops it on the way, each takes 4 ms.
+    sleeps = program("sleep", "--count", "50", "--ns", "4000000")
+    trace = tmp_path / "trace"
+    options = ["-f", "-ttt", "-T", "-e", "trace=clock_nanosleep", "-o", str(trace)]
+    before = stolen_ns()
+    session = capture(tmp_path, ["strace", *options, *sleeps])
+    stolen = stolen_ns() - before
+    words = [line.split() for line in trace.read_text().splitlines() if "clock_nanosleep" in line]
+    assert len(words) == 50
+    found = periods(session, pid=int(words[0][0])).with_columns(pl.col("ts").dt.timestamp("ns"))
+    end = pl.col("ts") + pl.col("blocked") + pl.col("runnable")
+    rest, states = [], []
+    for _, time_us, *_, took in words:  # UTC, and "<0.004123>"
+        start = int(time_us.replace(".", "")) * 1000
+        stop = start + round(float(took.strip("<>")) * 1e9)
+        # It is stopped while strace looks at the clock: periods that lie in the call in part.
+        parts = pl.min_horizontal(end, stop) - pl.max_horizontal("ts", start)
+        rest.append(stop - start - found.select(parts.clip(0).sum()).item())
+        states.append(found.filter(pl.col("ts").is_between(start, stop))["state"].to_list())
+    # It sleeps once in each, unless that is not seen (see test_every_switch_is_an_event), or
+    # another program gets the CPU just before, and the time is over when the CPU comes back.
+    unseen = session.losses.filter(kind="offcpu")["dropped"].sum()
+    assert {each.count("sleeping") for each in states} <= {0, 1}
+    assert sum(not {"sleeping", "preempted"} & set(each) for each in states) <= unseen
+    assert sum("sleeping" in each for each in states) >= 45 - unseen
+    # The rest is its CPU time, some 15 us each, and what the hypervisor takes, who says so to
+    # 10 ms: that are 5 % of the whole.
+    assert min(rest) >= 0
+    assert sorted(rest)[25] < 100_000
+    assert sum(sorted(rest)[: 50 - unseen]) <= 10_000_000 + stolen
 
 
 def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):
@@ -203,13 +265,6 @@ def test_what_is_lost_is_counted(tmp_path, capfd, pingpong):
     assert losses["produced"].sum() == losses["delivered"].sum() + losses["dropped"].sum()
     assert told <= losses["produced"].sum() <= told + 100
     assert losses.columns.count("unaccounted") == 0
-
-
-def stolen_ns():
-    """Time that the hypervisor gave to others, of all CPUs (proc_stat(5), the eighth figure)."""
-    return (
-        int(Path("/proc/stat").read_text().split()[8]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    )
 
 
 def test_threads_that_share_a_cpu_wait_for_it(tmp_path, capfd):
@@ -236,28 +291,47 @@ def test_threads_that_share_a_cpu_wait_for_it(tmp_path, capfd):
 
 def test_short_periods_can_be_left_out(tmp_path, capfd):
     session = capture(tmp_path, [sys.executable, "-c", SLEEPER], min_us=4500)
-    lines = capfd.readouterr().out.splitlines()
-    took = [end - start for start, end in (map(int, line.split()) for line in lines)]
-    found = periods(session)
-    sleeps = found.filter(state="sleeping", waker="interrupt").height
-    # Of 40, of which 16 sleep for 5 or 6 ms; others wait as long where the CPUs are busy. Some
-    # begin when another program gets the CPU, or are not seen.
-    assert sum(ns >= 5_500_000 for ns in took) - 8 <= sleeps <= sum(ns >= 4_500_000 for ns in took)
-    assert sleeps > 5
+    told = [tuple(map(int, line.split())) for line in capfd.readouterr().out.splitlines()]
+    found = boot_clock(session)
+    unseen = session.losses.filter(kind="offcpu")["dropped"].sum()
+    # Of 40 sleeps, 16 take 5 or 6 ms; others do where the CPUs are busy. The program knows how long
+    # it was off the CPU where that was once, to some microseconds, and how long it was at most.
+    rows, missing = [], 0
+    for start, cpu, *before, end, cpu_then, voluntary, involuntary in told:
+        rows.append(found.filter(pl.col("ts").is_between(start, end)).height)
+        if end - start < 4_500_000:
+            assert not rows[-1]
+        elif voluntary + involuntary - sum(before) == 1:
+            missing += end - start - (cpu_then - cpu) > 4_500_000 and not rows[-1]
+    assert missing <= unseen + 1  # one on the edge
+    assert sum(rows) >= 12 - unseen
     assert (found["blocked"] + found["runnable"]).min() >= 4_500_000
+
+
+def until_state(pid, state):
+    """Wait until a process is in a state (proc_pid_stat(5), the third figure)."""
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != state:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("least", [0, 60_000_000])
 def test_threads_that_do_not_come_back(tmp_path, least):
-    with subprocess.Popen([sys.executable, "-c", "input(); import time; time.sleep(60)"],
-                          stdin=subprocess.PIPE, text=True) as child:  # fmt: skip
+    code = "import time\ninput(); print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:  # fmt: skip
         try:
             time.sleep(0.2)
             with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb", min_us=least):
                 began = time.monotonic_ns()
                 child.stdin.write("\n")
                 child.stdin.flush()
-                time.sleep(0.6)
+                child.stdout.readline()
+                until_state(child.pid, "S")
+                asleep = time.monotonic_ns()
+                time.sleep(0.4)
+                least_time = time.monotonic_ns() - asleep
             took = time.monotonic_ns() - began
             session = wb.open(tmp_path / "s.wb")
         finally:
@@ -268,7 +342,7 @@ def test_threads_that_do_not_come_back(tmp_path, least):
         assert last.is_empty()
         return
     assert last.select("pid", "state").rows() == [(child.pid, "sleeping")]
-    assert 0.2e9 < last["blocked"][0] < took
+    assert least_time <= last["blocked"][0] < took
     assert any("nanosleep" in name for name in stack_names(session)[last["stack_id"][0]])
     assert periods(session, open=0).height == session["offcpu"].num_rows - 1
 
@@ -281,14 +355,17 @@ def test_stopped_by_a_signal(tmp_path):
                 time.sleep(0.1)
                 began = time.monotonic_ns()
                 child.send_signal(signal.SIGSTOP)
-                time.sleep(0.3)
+                until_state(child.pid, "T")
+                stopped = time.monotonic_ns()
+                time.sleep(0.2)
+                least = time.monotonic_ns() - stopped
                 child.send_signal(signal.SIGCONT)
                 took = time.monotonic_ns() - began
                 time.sleep(0.1)
         finally:
             child.kill()
     (stop,) = periods(wb.open(tmp_path / "s.wb"), state="stopped").iter_rows(named=True)
-    assert 0.2e9 < stop["blocked"] < took
+    assert least <= stop["blocked"] < took
     assert (stop["waker_pid"], stop["waker"]) == (os.getpid(), "task")
 
 
@@ -303,15 +380,19 @@ def test_a_packet_to_this_machine_is_the_senders_wake_up(tmp_path):
         with subprocess.Popen([sys.executable, "-c", code], stdin=inbox) as child:
             try:
                 time.sleep(0.3)
+                until_state(child.pid, "S")
                 with wb.capture("offcpu", pid=child.pid, output=tmp_path / "s.wb"):
                     for _ in range(50):
                         outbox.sendto(b"x", inbox.getsockname())
-                        time.sleep(0.005)
+                        time.sleep(0.001)
+                        until_state(child.pid, "S")
             finally:
                 child.kill()
-    found = periods(wb.open(tmp_path / "s.wb"), state="sleeping", open=0)
+    session = wb.open(tmp_path / "s.wb")
+    found = periods(session, state="sleeping", open=0)
     wakes = dict(found.group_by("waker", "waker_tid").len().select("waker", "len").iter_rows())
-    assert wakes["softirq"] >= 25  # of 50: on a busy machine, the next one comes before it sleeps
+    # Of 50; ksoftirqd takes some where softirqs come in quick succession (kernel/softirq.c).
+    assert wakes["softirq"] >= 45 - session.losses.filter(kind="offcpu")["dropped"].sum()
     assert os.getpid() in found.filter(waker="softirq")["waker_pid"]
 
 

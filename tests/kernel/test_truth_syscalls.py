@@ -112,12 +112,18 @@ def test_aggregated_counts_equal_the_events(tmp_path, capfd):
     assert session.losses.filter(kind="syscalls")["delivered"].sum() == rows["calls"].sum()
 
 
+def stolen_ns():
+    """Time that the hypervisor gave to others, of all CPUs (proc_stat(5), the eighth figure)."""
+    ticks = int(Path("/proc/stat").read_text().split()[8])
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def test_sleeps_take_as_long_as_the_program_measured(tmp_path, capfd):
-    # Real-time: a program that is preempted between the return and its own look at the clock
-    # measures its wait for a CPU too.
+    # Real-time: hardly anything preempts it between the return and its own look at the clock.
     sleeps = [workload(), "sleep", "--count", "50", "--ns", "2000000"]
+    before = stolen_ns()
     session = capture(["chrt", "--fifo", "50", *sleeps], tmp_path)
-    measured = json.loads(capfd.readouterr().out)
+    told = json.loads(capfd.readouterr().out)
     latency = (
         session["syscalls"]
         .polars()
@@ -127,13 +133,20 @@ def test_sleeps_take_as_long_as_the_program_measured(tmp_path, capfd):
         .dt.total_nanoseconds()
         .to_list()
     )
-    assert len(latency) == len(measured) == 50
+    assert len(latency) == len(told) == 50
+    assert min(latency) >= 2_000_000
     # The program's own measurement includes the way into and out of the kernel.
-    off = [theirs - ours for ours, theirs in zip(latency, measured, strict=True)]
+    off = [theirs["taken"] - ours for ours, theirs in zip(latency, told, strict=True)]
     assert min(off) >= 0
-    # At times an interrupt, or another guest of the hypervisor, comes between.
-    assert sorted(off)[45] < 100_000
-    assert max(off) < 100_000_000
+    assert sorted(off)[25] < 20_000  # 1 to 3 us on an idle machine and on a busy one
+    # On that way it has the CPU: all of it is CPU time, that of interrupts, too
+    # (CONFIG_IRQ_TIME_ACCOUNTING is off), but for preemption, which its switches tell, and what
+    # the hypervisor takes, which is told to 10 ms and taken off the CPU time.
+    alone = [each["voluntary"] == 1 and not each["involuntary"] for each in told]
+    assert sum(alone) >= 45
+    late = [ns - each["cpu"] for ns, each, true in zip(off, told, alone, strict=True) if true]
+    assert sum(ns > 0 for ns in late) <= 2
+    assert sum(ns for ns in late if ns > 0) <= stolen_ns() - before + 10_000_000
 
 
 def test_only_the_chosen_calls(tmp_path, capfd):

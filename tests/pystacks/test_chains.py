@@ -123,7 +123,7 @@ def test_samples_at_any_instruction(program, workload, python):
     with recorded(program, workload, "tick", hz=1999) as recorder:
         workload.run("busy")
         stacks = [stack for stack in recorder.drain() if stack.frames]
-    assert len(stacks) > 20  # of several hundred where the CPUs are free
+    assert len(stacks) > 100  # of 800 in 0.4 s of CPU time
     callers = {
         **{"busy.<locals>.fib": {"busy.<locals>.fib", "busy.<locals>.<lambda>"}},
         **{"busy.<locals>.<lambda>": {"busy"}, "busy": {"main"}, "main": {"<module>"}},

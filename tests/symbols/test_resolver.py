@@ -219,7 +219,25 @@ def test_kernel_symbols_that_come_later(tmp_path, monkeypatch):
     monkeypatch.setattr(resolver_module, "KERNEL_RELOAD_SECONDS", 0.0)
     frames.take()
     resolver.resolve(np.array([later + 2], np.uint64))
-    assert [row["function"] for row in frames.take().to_pylist()] == ["bpf_prog_1"]
+    # Those that had no name get it, too: the names were read too long ago then.
+    rows = frames.take().to_pylist()
+    assert [row["function"] for row in rows] == ["bpf_prog_1"] * 3
+    assert len({row["frame_id"] for row in rows}) == 3
+    assert resolver.unnamed == 0
+
+
+def test_kernel_symbols_are_looked_for_again_at_the_end(tmp_path):
+    resolver, frames = kernel(tmp_path)
+    later = 0xFFFFFFFFD0000000
+    (number,) = resolver.resolve(np.array([later], np.uint64)).tolist()
+    assert resolver.retry() == 0
+    (tmp_path / "kallsyms").write_bytes(KERNEL + b"ffffffffd0000000 t bpf_prog_1\t[bpf]\n")
+    assert (resolver.unnamed, resolver.retry(), resolver.unnamed) == (1, 1, 0)
+    row = frames.take().to_pylist()[-1]
+    assert (row["frame_id"], row["function"], row["module"]) == (number, "bpf_prog_1", "[bpf]")
+    (tmp_path / "kallsyms").unlink()
+    assert resolver.retry() == 0  # nothing is read where all have names
+    assert resolver.status == "ok"
 
 
 def test_kernel_symbols_that_are_hidden(tmp_path):

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -15,31 +16,44 @@
 
 #define SLICE_NS 1000000LL
 
+/* A round of work takes 30 us. One that took this long was held up on the CPU: by interrupts, or
+ * by a hypervisor that ran something else and did not say so. */
+#define HELD_UP_NS 500000LL
+
 static volatile uint64_t sink;
 
-/* Work until this thread has used so much more CPU time; returns how much it was. */
-static inline __attribute__((always_inline)) long long spend(long long ns)
+struct spent {
+	long long all, held_up; /* CPU time, and what of it went to rounds that were held up */
+};
+
+/* Work until this thread has used so much more CPU time. */
+static inline __attribute__((always_inline)) void spend(long long ns, struct spent *spent)
 {
-	long long begin = now_ns(CLOCK_THREAD_CPUTIME_ID), spent;
+	long long begin = now_ns(CLOCK_THREAD_CPUTIME_ID), before, now = begin;
 	uint64_t x = sink;
 
 	do {
+		before = now;
 		for (int i = 0; i < 20000; i++)
 			x = x * 6364136223846793005ULL + 1442695040888963407ULL;
 		sink = x;
-		spent = now_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
-	} while (spent < ns);
-	return spent;
+		now = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		if (now - before > HELD_UP_NS)
+			spent->held_up += now - before;
+	} while (now - begin < ns);
+	spent->all += now - begin;
 }
 
-FRAME static long long burn_three(long long ns)
+FRAME static void burn_three(long long ns, struct spent *spent)
 {
-	return spend(ns);
+	spend(ns, spent);
+	KEEP_FRAME();
 }
 
-FRAME static long long burn_one(long long ns)
+FRAME static void burn_one(long long ns, struct spent *spent)
 {
-	return spend(ns);
+	spend(ns, spent);
+	KEEP_FRAME();
 }
 
 /*
@@ -48,7 +62,8 @@ FRAME static long long burn_one(long long ns)
  */
 int burn(double seconds)
 {
-	long long total = (long long)(seconds * (double)NS_PER_S), three = 0, one = 0, planned = 0;
+	long long total = (long long)(seconds * (double)NS_PER_S), planned = 0;
+	struct spent three = {0}, one = {0};
 	uint64_t random = 1;
 
 	while (planned < total) {
@@ -57,12 +72,15 @@ int burn(double seconds)
 		planned += 4 * unit;
 		if (planned > total)
 			planned = total;
-		if (three < planned / 4 * 3)
-			three += burn_three(planned / 4 * 3 - three);
-		if (one < planned / 4)
-			one += burn_one(planned / 4 - one);
+		if (three.all < planned / 4 * 3)
+			burn_three(planned / 4 * 3 - three.all, &three);
+		if (one.all < planned / 4)
+			burn_one(planned / 4 - one.all, &one);
 	}
-	printf("{\"burn_three\": %.9f, \"burn_one\": %.9f}\n", (double)three / 1e9, (double)one / 1e9);
+	printf("{\"burn_three\": %.9f, \"burn_one\": %.9f, "
+	       "\"three_held_up\": %.9f, \"one_held_up\": %.9f}\n",
+	       (double)three.all / 1e9, (double)one.all / 1e9, (double)three.held_up / 1e9,
+	       (double)one.held_up / 1e9);
 	return 0;
 }
 
@@ -124,24 +142,47 @@ int known_calls(const struct options *o)
 
 /* ---- sleep: each call measured with a clock that needs no system call (vdso) ---- */
 
+struct timed_sleep {
+	long long begin, taken; /* CLOCK_BOOTTIME */
+	long long cpu;          /* CPU time of the call, and of the clocks around it */
+	long voluntary, involuntary; /* context switches */
+};
+
+static void switches_so_far(struct timed_sleep *sleep, int sign)
+{
+	struct rusage used;
+
+	if (getrusage(RUSAGE_THREAD, &used))
+		die("getrusage");
+	sleep->voluntary += sign * used.ru_nvcsw;
+	sleep->involuntary += sign * used.ru_nivcsw;
+}
+
 int timed_sleeps(long count, long ns)
 {
 	const struct timespec length = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-	long long *taken = calloc((size_t)count + 1, sizeof(*taken));
+	struct timed_sleep *sleeps = calloc((size_t)count + 1, sizeof(*sleeps));
 
-	if (!taken)
+	if (!sleeps)
 		die("memory");
 	for (long i = 0; i < count; i++) {
-		long long begin = now_ns(CLOCK_MONOTONIC);
+		struct timed_sleep *s = &sleeps[i];
 
+		switches_so_far(s, -1);
+		s->cpu = -now_ns(CLOCK_THREAD_CPUTIME_ID);
+		s->begin = now_ns(CLOCK_BOOTTIME);
 		if (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &length, NULL))
 			die("clock_nanosleep");
-		taken[i] = now_ns(CLOCK_MONOTONIC) - begin;
+		s->taken = now_ns(CLOCK_BOOTTIME) - s->begin;
+		s->cpu += now_ns(CLOCK_THREAD_CPUTIME_ID);
+		switches_so_far(s, 1);
 	}
 	printf("[");
 	for (long i = 0; i < count; i++)
-		printf("%s%lld", i ? ", " : "", taken[i]);
+		printf("%s{\"begin\": %lld, \"taken\": %lld, \"cpu\": %lld, \"voluntary\": %ld, "
+		       "\"involuntary\": %ld}", i ? ",\n " : "", sleeps[i].begin, sleeps[i].taken,
+		       sleeps[i].cpu, sleeps[i].voluntary, sleeps[i].involuntary);
 	printf("]\n");
-	free(taken);
+	free(sleeps);
 	return 0;
 }

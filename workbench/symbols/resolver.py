@@ -18,7 +18,8 @@ from workbench.symbols.process import TracedProcess
 
 ANONYMOUS = "[anon]"
 KERNEL_RELOAD_SECONDS = 5.0
-"""Least time between readings of kallsyms; BPF programs and modules come later."""
+"""Least time between readings of kallsyms while a capture runs; BPF programs and modules come
+later, and what had no name is looked for again then."""
 
 UNKNOWN_ID = 0
 """The frame of addresses that nothing is known of."""
@@ -265,6 +266,7 @@ class KernelResolver:
         self._symbols: KernelSymbols | None = None
         self._loaded = 0.0
         self._memo: dict[int, int] = {}
+        self._pending: dict[int, int] = {}
         self.unnamed = 0
 
     @property
@@ -284,18 +286,38 @@ class KernelResolver:
         symbols = self._symbols or self._load()
         index = symbols.lookup(places)
         if (index < 0).any() and time.monotonic() - self._loaded > KERNEL_RELOAD_SECONDS:
-            symbols = self._load()
-            index = symbols.lookup(places)
-        ids = []
-        for address, symbol in zip(addresses, index.tolist(), strict=True):
-            if symbol >= 0:
-                name, module = symbols.name(symbol)
-            else:
-                name, module = bracketed(MODULE_KERNEL), MODULE_KERNEL
-                self.unnamed += 1
-            frame = Frame(name, module, "", address, "kernel")
-            ids.append(self._frames.intern(("kernel", address), frame))
-        return ids
+            self._rename()
+            index = (self._symbols or symbols).lookup(places)
+        return [self._frame(*each) for each in zip(addresses, index.tolist(), strict=True)]
+
+    def _frame(self, address: int, symbol: int) -> int:
+        if symbol >= 0 and self._symbols:
+            frame = Frame(*self._symbols.name(symbol), "", address, "kernel")
+            return self._frames.intern(("kernel", address), frame)
+        frame = Frame(bracketed(MODULE_KERNEL), MODULE_KERNEL, "", address, "kernel")
+        number = self._pending[address] = self._frames.intern(("kernel", address), frame)
+        self.unnamed += 1
+        return number
+
+    def retry(self) -> int:
+        """Read kallsyms anew and look for what had no name: BPF programs that were loaded later.
+
+        Returns
+        -------
+        int
+            How many frames got their name.
+        """
+        return self._rename() if self._pending and self.status == "ok" else 0
+
+    def _rename(self) -> int:
+        symbols, addresses = self._load(), list(self._pending)
+        index = symbols.lookup(np.array(addresses, np.uint64)).tolist()
+        found = [pair for pair in zip(addresses, index, strict=True) if pair[1] >= 0]
+        for address, symbol in found:
+            frame = Frame(*symbols.name(symbol), "", address, "kernel")
+            self._frames.replace(self._pending.pop(address), frame)
+        self.unnamed -= len(found)
+        return len(found)
 
     def _load(self) -> KernelSymbols:
         self._symbols = KernelSymbols.load(self._path)

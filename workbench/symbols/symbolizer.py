@@ -332,9 +332,11 @@ class Symbolizer:
         return self._frames.take()
 
     def retry_unresolved(self, pid: int | None = None) -> int:
-        """Look again for names of JIT code that had none: runtimes write them late.
+        """Look again for names of code that had none.
 
-        To be called when the capture stops; :meth:`process_exited` does it for one process.
+        Runtimes write those of JIT code late, and BPF programs come after the kernel's names were
+        read. To be called when the capture stops, while its own programs are still loaded;
+        :meth:`process_exited` does it for the JIT code of one process.
 
         Returns
         -------
@@ -348,8 +350,17 @@ class Symbolizer:
                 renamed += self._user.retry(process) if process else 0
             except Exception as error:
                 self._failed(error)
+        if pid is None:
+            renamed += self._retry_kernel()
         self._stats.renamed += renamed
         return renamed
+
+    def _retry_kernel(self) -> int:
+        try:
+            return self._kernel.retry()
+        except Exception as error:
+            self._failed(error)
+            return 0
 
     def close(self) -> None:
         """Close all files, and end the process that reads debug information."""
