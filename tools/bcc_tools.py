@@ -114,6 +114,7 @@ class Capture:
 
         bcc = load()
         real, notes = bcc.BPF, self
+        bcc.USDT = _noting_usdt(bcc.USDT)
 
         class Noting(real):  # type: ignore[misc, valid-type]
             def __init__(self, src_file="", hdr_file="", text=None, debug=0, cflags=(), **more):
@@ -121,7 +122,11 @@ class Capture:
                 text = text.decode() if isinstance(text, bytes) else text
                 self.note = {"cflags": [os.fsdecode(f) for f in cflags], "functions": {}}
                 self.note["attach"] = {}
-                self.note["text"] = _usdt(bcc, more.get("usdt_contexts", ())) + text
+                self.note["text"] = text
+                self.note["usdt"] = _usdt(bcc, more.get("usdt_contexts", ()))
+                for place, function in (e for c in more.get("usdt_contexts", ()) for e in c.noted):
+                    self.load_func(function, _KINDS["attach_uprobe"])
+                    self.note["attach"].setdefault(function, []).append(place)
                 notes.programs.append(self.note)
                 self.funcs, self.tables = {}, {}
 
@@ -144,8 +149,10 @@ class Capture:
                 name = os.fsdecode(named.get("fn_name") or (at[0] if at else ""))
                 if not name:
                     return
-                self.load_func(name, kind)
                 place = _place(method, arguments, named)
+                if place.startswith(("uprobe:", "uretprobe:")):
+                    _look_up(real, place)
+                self.load_func(name, kind)
                 if place:
                     self.note["attach"].setdefault(name, []).append(place)
 
@@ -223,6 +230,28 @@ def _place(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> st
     return ""
 
 
+def _look_up(bpf: Any, place: str) -> None:
+    """Fail as BCC does where a library is there and has no such function: tools try several."""
+    library, _, symbol = place.partition(":")[2].rpartition(":")
+    if "/" not in library and not symbol.startswith("0x") and bpf.find_library(library):
+        bpf._check_path_symbol(library.encode(), symbol.encode(), None, -1)
+
+
+def _noting_usdt(real: Any) -> Any:
+    """BCC's class of USDT probes, which notes their places as those of a cell."""
+
+    class Noting(real):  # type: ignore[misc]
+        def __init__(self, pid=None, path=None):
+            super().__init__(pid=pid, path=path)
+            self.file, self.noted = path or os.readlink(f"/proc/{pid}/exe"), []
+
+        def enable_probe(self, probe, fn_name):
+            super().enable_probe(probe, fn_name)
+            self.noted.append((f"usdt:{self.file}:{probe}", fn_name))
+
+    return Noting
+
+
 def _usdt(bcc: Any, contexts: Any) -> str:
     import ctypes as c
 
@@ -263,7 +292,7 @@ def load_all(program: dict[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = {"compiles": False, "loaded": [], "refused": {}, "why": ""}
     try:
-        module = Module(program["text"], cflags=program["cflags"])
+        module = Module(program["usdt"] + program["text"], cflags=program["cflags"])
     except WorkbenchError as error:
         return found | {"why": error.why}
     with module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from workbench.errors import LoadError, NotPermittedError
 from workbench.probe import attach, perf_event, support
 from workbench.probe.layout import Field, Layout, arrow_schema
+from workbench.probe.program_info import missed_runs
 from workbench.probing import plan as planning
 from workbench.probing.columns import arrow_field, dtype_of, values
 from workbench.probing.request import Request
@@ -153,7 +153,7 @@ class OwnProbe(EventSource):
     def problems(self) -> list[str]:
         """Return what the kernel did not run, and which calls it did not see return."""
         found = super().problems()
-        missed = sum(_missed(self.object.programs[name].fd) for name in self.roles)
+        missed = sum(missed_runs(self.object.programs[name].fd) for name in self.roles)
         if missed:
             found.append(
                 f"{self.kind}: the kernel left out {missed:,} runs of the probe, because another "
@@ -214,12 +214,3 @@ def event_layout(head: Layout, plan: Plan, *, stacks: bool) -> Layout:
     )
     tail = ("words", np.dtype("<u8")) if stacks else None
     return replace(head, dtype=dtype, fields=tuple(fields), tail=tail)
-
-
-def _missed(fd: int) -> int:
-    """Runs that the kernel left out (``recursion_misses``, bpf_prog_show_fdinfo, Linux 5.12)."""
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "recursion_misses":
-            return int(value)
-    return 0
