@@ -6,6 +6,7 @@ places of its functions, and ends it before it waits for events. The text then g
 
     .venv/bin/python tools/bcc_tools.py [TOOL ...]      # some tools, printed
     .venv/bin/python tools/bcc_tools.py --write         # all of them, into docs/bcc-tools.md
+    .venv/bin/python tools/bcc_tools.py --write TOOL    # the rest of the page stays
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import platform
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,12 +32,16 @@ sys.path.insert(0, str(ROOT))
 FOLDER = Path("/usr/sbin")
 SUFFIX = "-bpfcc"
 MARK = "CAPTURED "
+DATABASE = "BCC_TOOLS_DATABASE"
+"""Variable with the process id of the program that stands in for a database."""
 
-# What a tool has to be given to run at all. A pid is this process's own.
+# What a tool has to be given to run at all. A pid is this process's own; that of a database is of
+# a program with such USDT probes.
 ARGUMENTS: dict[str, list[str]] = {
     "argdist": ["-C", "p:c:malloc(size_t size):size_t:size"],
     "biolatpcts": ["vda"],
-    "dbslower": ["mysql", "-x", "/usr/sbin/mysqld"],
+    "dbslower": ["mysql", "-p", "DATABASE"],
+    "dbstat": ["mysql", "-p", "DATABASE"],
     "deadlock": ["PID"],
     "dirtop": ["-d", "/var"],
     "funccount": ["c:malloc"],
@@ -43,6 +50,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "funcslower": ["c:malloc"],
     "inject": ["kmalloc", "-P", "0.01"],
     "memleak": ["-p", "PID"],
+    "mysqld_qslower": ["DATABASE"],
     "netqtop": ["-n", "lo"],
     "stackcount": ["c:malloc"],
     "tcpsubnet": ["127.0.0.1/8"],
@@ -69,14 +77,32 @@ DOCUMENT = ROOT / "docs" / "bcc-tools.md"
 RUN = {
     # tool: what of its tables was compared with what; the tests of the same names
     "argdist": "calls of getpgid() by argument",
+    "bashreadline": "lines that a shell was given",
+    "biolatpcts": "requests of a disk by kind",
+    "biopattern": "requests of a disk, sequential and random, and their bytes",
+    "dbslower": "queries of a program with USDT probes, their texts and times",
+    "dbstat": "queries of a program with USDT probes, counted",
+    "deadlock": "locks that two threads took in opposite orders",
     "exitsnoop": "exit code and process",
     "funccount": "calls of getppid()",
+    "funcinterval": "calls of getppid() in the histogram",
     "funclatency": "calls of getppid() in the histogram",
+    "funcslower": "slow calls of usleep(), their arguments and times",
     "gethostlatency": "hosts that were looked up",
+    "memleak": "addresses, sizes and stack of what was not freed",
+    "mysqld_qslower": "queries of a program with USDT probes, their texts and times",
+    "netqtop": "datagrams of a network device by direction and size",
     "profile": "samples are of the one process",
+    "runqlat": "waits of a process that sleeps so often",
+    "runqslower": "waits of a process that sleeps so often",
+    "sslsniff": "bytes both ways through TLS",
     "stackcount": "calls of getppid() by stack",
     "syscount": "system calls of dd",
+    "tcplife": "bytes both ways of a connection",
+    "tcpstates": "states of a connection, in pairs",
+    "threadsnoop": "threads that were started",
     "trace": "one event for each call of getppid()",
+    "wakeuptime": "time that a process slept",
 }
 PAGE = """\
 # Debian's BCC tools as cells
@@ -85,7 +111,7 @@ Made by `tools/bcc_tools.py` ({kernel}; BCC 0.26, against {headers}). Each tool 
 that has a program ran with a class in place of BCC's that took its C text after all substitutions;
 the text then went the way of a `%%bpf` cell. Of {tools} tools {compiled} compile, and {loaded}
 compile with every function loaded. {run} were run on a workload with a known answer
-(`tests/kernel/test_truth_bcc_tools.py`).
+(`tests/kernel/test_truth_bcc_tools*.py`).
 
 Functions that go to kprobes load everywhere; to attach them takes a kernel with kprobes.
 
@@ -168,18 +194,24 @@ class Capture:
                 setattr(Noting, name, lambda *_, **__: None)
             elif name.endswith("_poll") or name.startswith(("trace_", "ring_buffer_")):
                 setattr(Noting, name, ends)
-        with tracefs.events() as folder:
-            known = {f"{e.parent.name}:{e.name}" for e in folder.glob("*/*") if e.is_dir()}
-        symbols = [s.split()[2] for s in Path("/proc/kallsyms").read_bytes().splitlines()]
+
+        @cache
+        def known():
+            with tracefs.events() as folder:
+                return {f"{e.parent.name}:{e.name}" for e in folder.glob("*/*") if e.is_dir()}
+
+        @cache
+        def symbols():
+            return {s.split()[2] for s in Path("/proc/kallsyms").read_bytes().splitlines()}
 
         def functions(pattern):
             import re
 
             pattern = pattern if isinstance(pattern, bytes) else pattern.encode()
-            return [s for s in set(symbols) if re.fullmatch(pattern, s)]
+            return [s for s in symbols() if re.fullmatch(pattern, s)]
 
         Noting.get_kprobe_functions = staticmethod(functions)
-        Noting.tracepoint_exists = staticmethod(lambda c, e: f"{c}:{e}" in known)
+        Noting.tracepoint_exists = staticmethod(lambda c, e: f"{c}:{e}" in known())
         Noting.support_kfunc = staticmethod(lambda: False)  # kprobes are in every tool
         Noting.num_open_kprobes = Noting.num_open_uprobes = lambda _: 1
         Noting.num_open_tracepoints = lambda _: 1
@@ -243,7 +275,7 @@ def _noting_usdt(real: Any) -> Any:
     class Noting(real):  # type: ignore[misc]
         def __init__(self, pid=None, path=None):
             super().__init__(pid=pid, path=path)
-            self.file, self.noted = path or os.readlink(f"/proc/{pid}/exe"), []
+            self.file, self.noted = path or str(Path(f"/proc/{pid}/exe").readlink()), []
 
         def enable_probe(self, probe, fn_name):
             super().enable_probe(probe, fn_name)
@@ -269,9 +301,8 @@ def capture(tool: str, words: Sequence[str] = ()) -> list[dict[str, Any]]:
     notes.install()
     for name in ("initscr", "nocbreak", "cbreak", "noecho", "echo", "endwin", "curs_set"):
         setattr(curses, name, mock.MagicMock())
-    words = words or [
-        str(os.getppid()) if word == "PID" else word for word in ARGUMENTS.get(tool, [])
-    ]
+    pids = {"PID": str(os.getppid()), "DATABASE": os.environ.get(DATABASE, "")}
+    words = words or [pids.get(word, word) for word in ARGUMENTS.get(tool, [])]
     sys.argv = [str(FOLDER / f"{tool}{SUFFIX}"), *words]
     output = io.StringIO()
     try:
@@ -310,13 +341,10 @@ def load_all(program: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def child(tool: str, words: Sequence[str]) -> None:
-    """Capture a tool and load what it has; print the result for the parent.
-
-    With words, which it gets as its arguments, print its programs instead.
-    """
+def child(tool: str, words: Sequence[str], *, only_take: bool) -> None:
+    """Capture a tool and load what it has, or only take its programs; print it for the parent."""
     programs = capture(tool, words)
-    if words:
+    if only_take:
         print(MARK + json.dumps(programs), flush=True)
         os._exit(0)
     import importlib
@@ -341,9 +369,13 @@ def tools() -> list[str]:
     return found
 
 
-def examine(tool: str, *words: str) -> list[dict[str, Any]] | None:
-    """Run :func:`child` in a process of its own; None if nothing came of it."""
-    command = [sys.executable, __file__, "--child", tool, "--", *words]
+def examine(tool: str, *words: str, take: bool = False) -> list[dict[str, Any]] | None:
+    """Run :func:`child` in a process of its own; None if nothing came of it.
+
+    With ``take`` the tool gets these words as its arguments, and its programs are returned.
+    """
+    how = "--take" if take else "--child"
+    command = [sys.executable, __file__, how, tool, "--", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     except subprocess.TimeoutExpired:
@@ -369,11 +401,24 @@ def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> 
     return f"| {tool} | {verdict} | {count} | {', '.join(sorted(ways))} | {run.get(tool, '')} |"
 
 
+def cells_of(line: str) -> list[str]:
+    """The five texts of a line of the table."""
+    return [cell.strip() for cell in line.split("|")[1:6]]
+
+
+def kept(page: str, rows: list[str]) -> list[str]:
+    """Lines of an earlier page for the tools that have none now."""
+    new = {cells_of(each)[0] for each in rows}
+    old = [cells_of(each) for each in page.splitlines() if each.startswith("| ")]
+    lines = [[*each[:4], RUN.get(each[0], "")] for each in old if each[0] not in new | {"tool"}]
+    return [f"| {' | '.join(each)} |" for each in lines]
+
+
 def document(rows: list[str]) -> str:
     """Return the page with the table."""
     from workbench.probe.bcc import headers
 
-    cells = [[cell.strip() for cell in each.strip("| ").split("|")] for each in rows]
+    cells = [cells_of(each) for each in rows]
     compiled = [each for each in cells if each[1] == "yes"]
     loaded = [each for each in compiled if len(set(each[2].split(" of "))) == 1]
     return PAGE.format(
@@ -387,20 +432,41 @@ def document(rows: list[str]) -> str:
     )
 
 
+@contextlib.contextmanager
+def database() -> Iterator[None]:
+    """Let a program with the USDT probes of a database wait meanwhile."""
+    tests = ROOT / "tests"
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["gcc", "-O1", "-include", str(tests / "sdt.h"), "-o", f"{folder}/queries"]
+        subprocess.run([*command, str(tests / "queries.c")], check=True)
+        with subprocess.Popen([f"{folder}/queries"]) as process:
+            os.environ[DATABASE] = str(process.pid)
+            try:
+                yield
+            finally:
+                del os.environ[DATABASE]
+                process.kill()
+
+
 def main() -> int:
     """Run as a script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tools", nargs="*")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--child")
+    parser.add_argument("--take")
     arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments.child, arguments.tools)
+    if arguments.child or arguments.take:
+        tool = arguments.take or arguments.child
+        child(tool, arguments.tools, only_take=bool(arguments.take))
     rows = []
-    for tool in arguments.tools or tools():
-        rows.append(row(tool, examine(tool), RUN))
-        print(rows[-1], flush=True)
+    with database():
+        for tool in arguments.tools or tools():
+            rows.append(row(tool, examine(tool), RUN))
+            print(rows[-1], flush=True)
     if arguments.write:
+        if arguments.tools:
+            rows += kept(DOCUMENT.read_text(), rows)
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(rows))
     return 0
