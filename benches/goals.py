@@ -114,10 +114,11 @@ def _of_programs(figures: Figures) -> dict[str, dict[str, float | None]]:
                 peer: figures.ratio("attach", peer, own, step) for peer in (made.BCC, made.BPFTRACE)
             }
     for way, text in (("write", "written"), ("read", "read into a dataframe")):
-        found[f"maps: entries {text} per second"] = {
-            peer: figures.ratio("maps", made.WORKBENCH, peer, f"{way}_per_s")
-            for peer in (made.BCC_LOOP, made.BCC_BATCH, made.BPFTOOL)
-        }
+        for key, per in ((f"{way}_per_s", "second"), (f"{way}_per_cpu_s", "second of CPU")):
+            found[f"maps: entries {text} per {per}"] = {
+                peer: figures.ratio("maps", made.WORKBENCH, peer, key)
+                for peer in (made.BCC_LOOP, made.BCC_BATCH, made.BPFTOOL)
+            }
     return found
 
 

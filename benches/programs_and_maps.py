@@ -28,16 +28,22 @@ ATTACH_COLUMNS = {
     "total": "in all",
     "note": "",
 }
-TABLE_COLUMNS = {"write_per_s": "entries written/s", "read_per_s": "read/s", "note": ""}
+TABLE_COLUMNS = {
+    "write_per_s": "entries written/s",
+    "write_per_cpu_s": "per CPU s",
+    "read_per_s": "read/s",
+    "read_per_cpu_s": "per CPU s",
+    "note": "",
+}
 ATTACH_ROWS = {
     WORKBENCH: ("compiled_before", "CO-RE, compiled before"),
     CELL: ("cell", "compiled twice: once in a child, which LLVM may end"),
-    BCC: ("bcc", "compiled; with a tree of few headers"),
+    BCC: ("bcc", "compiled, with the same headers"),
     BPFTRACE: ("bpftrace", "the whole run, compiled"),
 }
 TABLE_ROWS = {
     WORKBENCH: ("workbench", "from numpy, to polars"),
-    BCC_LOOP: ("bcc_loop", "table[key] = leaf; items() to polars"),
+    BCC_LOOP: ("bcc_loop", "entry by entry; items() to polars"),
     BCC_BATCH: ("bcc_batch", "items_update_batch(), items_lookup_batch() to polars"),
     BPFTOOL: ("bpftool", "JSON to polars"),
 }
@@ -70,8 +76,9 @@ def run_maps(plan: Plan, entries: int = ENTRIES) -> Result:
     result = Result("maps", title, TABLE_COLUMNS)
     for row in _measured(result, TABLE_ROWS, "table_access", str(entries), plan.rounds):
         rates = {
-            f"{way}_per_s": entries / row[way] if row.get(way) else None
+            f"{way}_per_{word}s": entries / row[key] if row.get(key) else None
             for way in ("write", "read")
+            for word, key in (("", way), ("cpu_", f"cpu_{way}"))
         }
         result.rows.append(row | rates)
     return result

@@ -21,6 +21,7 @@ from workbench.cells.bcc_engine import BccEngine
 from workbench.cells.engine import Source
 from workbench.errors import WorkbenchError
 from workbench.probe import attach
+from workbench.probe.bcc import headers
 from workbench.probe.bcc.attach import resolved
 from workbench.probe.objects import Object
 
@@ -70,6 +71,7 @@ def compiled_before(pid: int, path: str) -> None:
 
 def cell(pid: int, _: str) -> None:
     """The workbench with a cell in BCC's C."""
+    headers.find()
     source = Source(SOURCE.read_text(), {"hit": [f"uprobe:c:{f}" for f in FUNCTIONS]}, pid)
     steps = Steps()
     engine = BccEngine(source)
@@ -95,13 +97,16 @@ def own_tracefs() -> None:
 def bcc(pid: int, _: str) -> None:
     """BCC."""
     own_tracefs()
+    found = headers.find()
+    flags = found.prepare(SOURCE.read_text())
+    os.environ["BCC_KERNEL_SOURCE"] = str(found.path)
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as directory:
         try:
             module: Any = bcc_tree.load(Path(directory))
         except ImportError as error:
             fail(str(error))
         steps = Steps()
-        program = module.BPF(text=SOURCE.read_text())
+        program = module.BPF(text=SOURCE.read_text(), cflags=["-Wno-everything", *flags])
         program.load_func("hit", module.BPF.KPROBE)
         steps.done("load")
     for name in FUNCTIONS:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ctypes
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
+import pyarrow  # noqa: F401 - the workbench imports it when it is needed
 
 from benches import bcc_tree
 from benches.consumers import fail, say
@@ -26,6 +28,7 @@ from workbench.probe.open_map import OpenMap
 from workbench.probe.typed_map import TypedMap, of_object
 
 SOURCE = Path(__file__).parent.parent / "bpf" / "table.bcc.c"
+T = TypeVar("T")
 Frame = Callable[[], pl.DataFrame]
 
 
@@ -35,17 +38,31 @@ def numbers(count: int) -> np.ndarray:
 
 
 def told(count: int, write: Callable[[], object] | None, read: Frame) -> None:
-    """Time both, check what was read, and say it."""
-    start = time.perf_counter()
+    """Time both, check what was read, and say it: wall time and CPU time, with children."""
     if write is not None:
-        write()
-    written = time.perf_counter()
-    frame = read()
-    done = time.perf_counter()
+        read()  # of the empty table: what is imported where it is first used is, by now
+        written, cpu_written = timed(write)[1:]
+    frame, took, cpu = timed(read)
     sums = [int(frame[name].sum()) for name in ("key", "calls", "ns")]
     if frame.height != count or sums != [int(n) for n in numbers(count).sum(axis=0)]:
         fail(f"what was read is wrong: {frame.height} entries, sums {sums}")
-    say({"write": written - start if write else None, "read": done - written})
+    found = {"read": took, "cpu_read": cpu}
+    if write is not None:
+        found |= {"write": written, "cpu_write": cpu_written}
+    say(found)
+
+
+def timed(do: Callable[[], T]) -> tuple[T, float, float]:
+    """Call; return the result, and the wall and CPU time in seconds."""
+    cpu, start = cpu_seconds(), time.perf_counter()
+    result = do()
+    return result, time.perf_counter() - start, cpu_seconds() - cpu
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and its ended children."""
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def batches(table: TypedMap, count: int) -> Callable[[], object]:
