@@ -86,11 +86,11 @@ def cell(pid: int, _: str) -> None:
 
 def own_tracefs() -> None:
     """Mount tracefs for this process alone: BCC cannot detach a uprobe where there is none."""
-    if Path("/sys/kernel/tracing/events").is_dir():
-        return
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
         fail(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    if Path("/sys/kernel/tracing/events").is_dir():  # others may take it away: not here
+        return
     subprocess.run(["mount", "-t", "tracefs", "none", "/sys/kernel/tracing"], check=True)
 
 
