@@ -349,10 +349,6 @@ def child(tool: str, words: Sequence[str], *, only_take: bool) -> None:
         os._exit(0)
     import importlib
 
-    from workbench.probe.bcc import module
-
-    # This process is the tool's own: nothing is lost when the compiler ends it.
-    module.tried = lambda *_: (True, "")
     bcc = importlib.import_module("bcc")
     bcc.BPF = bcc.BPF.__mro__[1]
     print(MARK + json.dumps([load_all(each) for each in programs]), flush=True)
@@ -386,10 +382,10 @@ def examine(tool: str, *words: str, take: bool = False) -> list[dict[str, Any]] 
     return None
 
 
-def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> str:
-    """One line of the table."""
+def row(tool: str, result: list[dict[str, Any]] | None) -> str:
+    """The line of a tool."""
     if not result:
-        return f"| {tool} | no program was taken | | | {run.get(tool, '')} |"
+        return line(tool, "no program was taken", "", "")
     compiles = all(each["compiles"] for each in result)
     loaded = [pair for each in result for pair in each["loaded"]]
     refused = {k: v for each in result for k, v in each["refused"].items()}
@@ -398,7 +394,7 @@ def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> 
     count = f"{len(loaded)} of {len(loaded) + len(refused)}" if compiles else ""
     why = next((each["why"].splitlines()[0] for each in result if each["why"]), "")
     verdict = "yes" if compiles else f"no: {why.replace('|', '/')[:90]}"
-    return f"| {tool} | {verdict} | {count} | {', '.join(sorted(ways))} | {run.get(tool, '')} |"
+    return line(tool, verdict, count, ", ".join(sorted(ways)))
 
 
 def cells_of(line: str) -> list[str]:
@@ -410,8 +406,12 @@ def kept(page: str, rows: list[str]) -> list[str]:
     """Lines of an earlier page for the tools that have none now."""
     new = {cells_of(each)[0] for each in rows}
     old = [cells_of(each) for each in page.splitlines() if each.startswith("| ")]
-    lines = [[*each[:4], RUN.get(each[0], "")] for each in old if each[0] not in new | {"tool"}]
-    return [f"| {' | '.join(each)} |" for each in lines]
+    return [line(*each[:4]) for each in old if each[0] not in new | {"tool"}]
+
+
+def line(tool: str, *cells: str) -> str:
+    """One line of the table."""
+    return f"| {' | '.join((tool, *cells, RUN.get(tool, '')))} |"
 
 
 def document(rows: list[str]) -> str:
@@ -462,7 +462,7 @@ def main() -> int:
     rows = []
     with database():
         for tool in arguments.tools or tools():
-            rows.append(row(tool, examine(tool), RUN))
+            rows.append(row(tool, examine(tool)))
             print(rows[-1], flush=True)
     if arguments.write:
         if arguments.tools:
