@@ -39,6 +39,7 @@ from benches.programs import compiled
 UNTRACED, COUNT = "untraced", "count only"
 WORKBENCH, BCC_DEFAULT, BCC_BEST = "workbench", "BCC perf buffer, default", "BCC perf buffer, best"
 BCC_RING = "BCC ring buffer"
+CELL = "workbench, cell in BCC's C"
 BPFTRACE, BPFTRACE_POLARS = "bpftrace | pandas", "bpftrace | polars"
 
 COLUMNS = {
@@ -157,6 +158,7 @@ def entry_measures(objects: Path) -> dict[str, tuple[Measure, str]]:
         UNTRACED: (untraced, ""),
         COUNT: (consumer("count", count, "count_enter"), "the limit"),
         WORKBENCH: (consumer("own_program", "entry", entry), "recorder, Arrow and disk"),
+        CELL: (consumer("cell", "entry"), "the program of BCC's rows, kept in memory"),
         **_bcc("entry"),
         BPFTRACE: (consumer("bpftrace_csv", "pandas", str(BPFTRACE_PAGES), "entry"), "CSV"),
     }

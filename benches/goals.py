@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benches import decode, drain, first_event, stacks_complete, stacks_cost, stacks_start
+from benches import (
+    decode,
+    drain,
+    first_event,
+    programs_and_maps,
+    stacks_complete,
+    stacks_cost,
+    stacks_start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +94,32 @@ def ratios(results: Mapping[str, Result]) -> dict[str, dict[str, float | None]]:
         peer: figures.ratio("decode", peer, decode.FIXED, "ns_per_event")
         for peer in (decode.CAST, decode.FRAME)
     }
+    cell = {
+        peer: figures.ratio("entry", drain.CELL, peer, "delivered_per_s")
+        for peer in (drain.BCC_DEFAULT, drain.BCC_BEST, drain.BCC_RING, drain.BPFTRACE)
+    }
+    found["entry: events delivered per second by a cell"] = cell
+    found |= _of_programs(figures)
     kept = {k: {p: v for p, v in row.items() if v is not None} for k, row in found.items()}
     return {text: row for text, row in kept.items() if row}
+
+
+def _of_programs(figures: Figures) -> dict[str, dict[str, float | None]]:
+    """Ratios of loading and attaching, and of maps."""
+    made = programs_and_maps
+    found: dict[str, dict[str, float | None]] = {}
+    for own in (made.WORKBENCH, made.CELL):
+        for step in ("load", "attach", "detach", "total"):
+            found[f"attach: time, {step} ({own})"] = {
+                peer: figures.ratio("attach", peer, own, step) for peer in (made.BCC, made.BPFTRACE)
+            }
+    for way, text in (("write", "written"), ("read", "read into a dataframe")):
+        for key, per in ((f"{way}_per_s", "second"), (f"{way}_per_cpu_s", "second of CPU")):
+            found[f"maps: entries {text} per {per}"] = {
+                peer: figures.ratio("maps", made.WORKBENCH, peer, key)
+                for peer in (made.BCC_LOOP, made.BCC_BATCH, made.BPFTOOL)
+            }
+    return found
 
 
 def goals(results: Mapping[str, Result]) -> list[Goal]:

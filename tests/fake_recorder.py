@@ -10,6 +10,7 @@ workbench.recorder``; what it does is said by the environment variable FAKE_RECO
     noise    prints what is no message, and never says that it is ready
     bare     is ready, but makes no session
     problem  as ok, but something went wrong on the way
+    orders   makes no session; answers as the name of the probe in an order says
 """
 
 from __future__ import annotations
@@ -62,7 +63,24 @@ def main() -> None:
     tell(event="ready", start_ns=0)
     if how == "bare":
         time.sleep(60)
+    if how == "orders":
+        answer()
     record(spec, how, watch)
+
+
+def answer() -> None:
+    """Answer orders until the end."""
+    for line in iter(sys.stdin.readline, ""):
+        order = json.loads(line)
+        if order["probe"] == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if order["probe"] == "late":  # the answer to another one comes first
+            tell(event="switched", number=order["number"] + 100)
+        if order["probe"] == "refused":
+            words = {"type": "AttachError", "what": "No.", "why": "gone", "advice": "Ask."}
+            tell(event="refused", number=order["number"], **words)
+        elif order["probe"] != "silent":
+            tell(event="switched", number=order["number"])
 
 
 def record(spec, how, watch) -> None:

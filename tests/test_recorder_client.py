@@ -8,7 +8,7 @@ import pytest
 from fake_recorder import python_of
 
 from workbench import recorder_client
-from workbench.errors import NotPermittedError, RecorderError
+from workbench.errors import AttachError, NotPermittedError, ParameterError, RecorderError
 from workbench.recorder.spec import Spec, Target
 from workbench.recorder_client import RecorderClient
 
@@ -75,6 +75,24 @@ def test_a_signal_is_named(start):
     os.kill(client.pid, signal.SIGKILL)
     assert client.join(20)
     assert "signal 9" in client.error().why
+
+
+def test_orders_and_their_answers(start, monkeypatch):
+    client = start("orders")
+    client.wait_ready()
+    client.switch("fine", on=True)
+    client.switch("late", on=False)
+    with pytest.raises(AttachError) as caught:
+        client.switch("refused", on=True)
+    assert (caught.value.what, caught.value.why, caught.value.advice) == ("No.", "gone", "Ask.")
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder_client, "ORDER_S", 0.1)
+        with pytest.raises(RecorderError, match="silent cannot be switched") as caught:
+            client.switch("silent", on=True)
+    assert "did not answer" in caught.value.why
+    for name in ("dies", "fine"):
+        with pytest.raises(ParameterError, match=f"{name} cannot be switched: .* has ended"):
+            client.switch(name, on=True)
 
 
 def test_what_is_no_message_is_passed_over_and_silence_ends(start, monkeypatch):

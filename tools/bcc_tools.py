@@ -6,6 +6,7 @@ places of its functions, and ends it before it waits for events. The text then g
 
     .venv/bin/python tools/bcc_tools.py [TOOL ...]      # some tools, printed
     .venv/bin/python tools/bcc_tools.py --write         # all of them, into docs/bcc-tools.md
+    .venv/bin/python tools/bcc_tools.py --write TOOL    # the rest of the page stays
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import platform
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,12 +32,16 @@ sys.path.insert(0, str(ROOT))
 FOLDER = Path("/usr/sbin")
 SUFFIX = "-bpfcc"
 MARK = "CAPTURED "
+DATABASE = "BCC_TOOLS_DATABASE"
+"""Variable with the process id of the program that stands in for a database."""
 
-# What a tool has to be given to run at all. A pid is this process's own.
+# What a tool has to be given to run at all. A pid is this process's own; that of a database is of
+# a program with such USDT probes.
 ARGUMENTS: dict[str, list[str]] = {
     "argdist": ["-C", "p:c:malloc(size_t size):size_t:size"],
     "biolatpcts": ["vda"],
-    "dbslower": ["mysql", "-x", "/usr/sbin/mysqld"],
+    "dbslower": ["mysql", "-p", "DATABASE"],
+    "dbstat": ["mysql", "-p", "DATABASE"],
     "deadlock": ["PID"],
     "dirtop": ["-d", "/var"],
     "funccount": ["c:malloc"],
@@ -43,6 +50,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "funcslower": ["c:malloc"],
     "inject": ["kmalloc", "-P", "0.01"],
     "memleak": ["-p", "PID"],
+    "mysqld_qslower": ["DATABASE"],
     "netqtop": ["-n", "lo"],
     "stackcount": ["c:malloc"],
     "tcpsubnet": ["127.0.0.1/8"],
@@ -69,14 +77,32 @@ DOCUMENT = ROOT / "docs" / "bcc-tools.md"
 RUN = {
     # tool: what of its tables was compared with what; the tests of the same names
     "argdist": "calls of getpgid() by argument",
+    "bashreadline": "lines that a shell was given",
+    "biolatpcts": "requests of a disk by kind",
+    "biopattern": "requests of a disk, sequential and random, and their bytes",
+    "dbslower": "queries of a program with USDT probes, their texts and times",
+    "dbstat": "queries of a program with USDT probes, counted",
+    "deadlock": "locks that two threads took in opposite orders",
     "exitsnoop": "exit code and process",
     "funccount": "calls of getppid()",
+    "funcinterval": "calls of getppid() in the histogram",
     "funclatency": "calls of getppid() in the histogram",
+    "funcslower": "slow calls of usleep(), their arguments and times",
     "gethostlatency": "hosts that were looked up",
+    "memleak": "addresses, sizes and stack of what was not freed",
+    "mysqld_qslower": "queries of a program with USDT probes, their texts and times",
+    "netqtop": "datagrams of a network device by direction and size",
     "profile": "samples are of the one process",
+    "runqlat": "waits of a process that sleeps so often",
+    "runqslower": "waits of a process that sleeps so often",
+    "sslsniff": "bytes both ways through TLS",
     "stackcount": "calls of getppid() by stack",
     "syscount": "system calls of dd",
+    "tcplife": "bytes both ways of a connection",
+    "tcpstates": "states of a connection, in pairs",
+    "threadsnoop": "threads that were started",
     "trace": "one event for each call of getppid()",
+    "wakeuptime": "time that a process slept",
 }
 PAGE = """\
 # Debian's BCC tools as cells
@@ -85,7 +111,7 @@ Made by `tools/bcc_tools.py` ({kernel}; BCC 0.26, against {headers}). Each tool 
 that has a program ran with a class in place of BCC's that took its C text after all substitutions;
 the text then went the way of a `%%bpf` cell. Of {tools} tools {compiled} compile, and {loaded}
 compile with every function loaded. {run} were run on a workload with a known answer
-(`tests/kernel/test_truth_bcc_tools.py`).
+(`tests/kernel/test_truth_bcc_tools*.py`).
 
 Functions that go to kprobes load everywhere; to attach them takes a kernel with kprobes.
 
@@ -114,6 +140,7 @@ class Capture:
 
         bcc = load()
         real, notes = bcc.BPF, self
+        bcc.USDT = _noting_usdt(bcc.USDT)
 
         class Noting(real):  # type: ignore[misc, valid-type]
             def __init__(self, src_file="", hdr_file="", text=None, debug=0, cflags=(), **more):
@@ -121,7 +148,11 @@ class Capture:
                 text = text.decode() if isinstance(text, bytes) else text
                 self.note = {"cflags": [os.fsdecode(f) for f in cflags], "functions": {}}
                 self.note["attach"] = {}
-                self.note["text"] = _usdt(bcc, more.get("usdt_contexts", ())) + text
+                self.note["text"] = text
+                self.note["usdt"] = _usdt(bcc, more.get("usdt_contexts", ()))
+                for place, function in (e for c in more.get("usdt_contexts", ()) for e in c.noted):
+                    self.load_func(function, _KINDS["attach_uprobe"])
+                    self.note["attach"].setdefault(function, []).append(place)
                 notes.programs.append(self.note)
                 self.funcs, self.tables = {}, {}
 
@@ -144,8 +175,10 @@ class Capture:
                 name = os.fsdecode(named.get("fn_name") or (at[0] if at else ""))
                 if not name:
                     return
-                self.load_func(name, kind)
                 place = _place(method, arguments, named)
+                if place.startswith(("uprobe:", "uretprobe:")):
+                    _look_up(real, place)
+                self.load_func(name, kind)
                 if place:
                     self.note["attach"].setdefault(name, []).append(place)
 
@@ -161,18 +194,24 @@ class Capture:
                 setattr(Noting, name, lambda *_, **__: None)
             elif name.endswith("_poll") or name.startswith(("trace_", "ring_buffer_")):
                 setattr(Noting, name, ends)
-        with tracefs.events() as folder:
-            known = {f"{e.parent.name}:{e.name}" for e in folder.glob("*/*") if e.is_dir()}
-        symbols = [s.split()[2] for s in Path("/proc/kallsyms").read_bytes().splitlines()]
+
+        @cache
+        def known():
+            with tracefs.events() as folder:
+                return {f"{e.parent.name}:{e.name}" for e in folder.glob("*/*") if e.is_dir()}
+
+        @cache
+        def symbols():
+            return {s.split()[2] for s in Path("/proc/kallsyms").read_bytes().splitlines()}
 
         def functions(pattern):
             import re
 
             pattern = pattern if isinstance(pattern, bytes) else pattern.encode()
-            return [s for s in set(symbols) if re.fullmatch(pattern, s)]
+            return [s for s in symbols() if re.fullmatch(pattern, s)]
 
         Noting.get_kprobe_functions = staticmethod(functions)
-        Noting.tracepoint_exists = staticmethod(lambda c, e: f"{c}:{e}" in known)
+        Noting.tracepoint_exists = staticmethod(lambda c, e: f"{c}:{e}" in known())
         Noting.support_kfunc = staticmethod(lambda: False)  # kprobes are in every tool
         Noting.num_open_kprobes = Noting.num_open_uprobes = lambda _: 1
         Noting.num_open_tracepoints = lambda _: 1
@@ -223,6 +262,28 @@ def _place(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> st
     return ""
 
 
+def _look_up(bpf: Any, place: str) -> None:
+    """Fail as BCC does where a library is there and has no such function: tools try several."""
+    library, _, symbol = place.partition(":")[2].rpartition(":")
+    if "/" not in library and not symbol.startswith("0x") and bpf.find_library(library):
+        bpf._check_path_symbol(library.encode(), symbol.encode(), None, -1)
+
+
+def _noting_usdt(real: Any) -> Any:
+    """BCC's class of USDT probes, which notes their places as those of a cell."""
+
+    class Noting(real):  # type: ignore[misc]
+        def __init__(self, pid=None, path=None):
+            super().__init__(pid=pid, path=path)
+            self.file, self.noted = path or str(Path(f"/proc/{pid}/exe").readlink()), []
+
+        def enable_probe(self, probe, fn_name):
+            super().enable_probe(probe, fn_name)
+            self.noted.append((f"usdt:{self.file}:{probe}", fn_name))
+
+    return Noting
+
+
 def _usdt(bcc: Any, contexts: Any) -> str:
     import ctypes as c
 
@@ -240,9 +301,8 @@ def capture(tool: str, words: Sequence[str] = ()) -> list[dict[str, Any]]:
     notes.install()
     for name in ("initscr", "nocbreak", "cbreak", "noecho", "echo", "endwin", "curs_set"):
         setattr(curses, name, mock.MagicMock())
-    words = words or [
-        str(os.getppid()) if word == "PID" else word for word in ARGUMENTS.get(tool, [])
-    ]
+    pids = {"PID": str(os.getppid()), "DATABASE": os.environ.get(DATABASE, "")}
+    words = words or [pids.get(word, word) for word in ARGUMENTS.get(tool, [])]
     sys.argv = [str(FOLDER / f"{tool}{SUFFIX}"), *words]
     output = io.StringIO()
     try:
@@ -263,7 +323,7 @@ def load_all(program: dict[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = {"compiles": False, "loaded": [], "refused": {}, "why": ""}
     try:
-        module = Module(program["text"], cflags=program["cflags"])
+        module = Module(program["usdt"] + program["text"], cflags=program["cflags"])
     except WorkbenchError as error:
         return found | {"why": error.why}
     with module:
@@ -281,21 +341,14 @@ def load_all(program: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def child(tool: str, words: Sequence[str]) -> None:
-    """Capture a tool and load what it has; print the result for the parent.
-
-    With words, which it gets as its arguments, print its programs instead.
-    """
+def child(tool: str, words: Sequence[str], *, only_take: bool) -> None:
+    """Capture a tool and load what it has, or only take its programs; print it for the parent."""
     programs = capture(tool, words)
-    if words:
+    if only_take:
         print(MARK + json.dumps(programs), flush=True)
         os._exit(0)
     import importlib
 
-    from workbench.probe.bcc import module
-
-    # This process is the tool's own: nothing is lost when the compiler ends it.
-    module.tried = lambda *_: (True, "")
     bcc = importlib.import_module("bcc")
     bcc.BPF = bcc.BPF.__mro__[1]
     print(MARK + json.dumps([load_all(each) for each in programs]), flush=True)
@@ -312,9 +365,13 @@ def tools() -> list[str]:
     return found
 
 
-def examine(tool: str, *words: str) -> list[dict[str, Any]] | None:
-    """Run :func:`child` in a process of its own; None if nothing came of it."""
-    command = [sys.executable, __file__, "--child", tool, "--", *words]
+def examine(tool: str, *words: str, take: bool = False) -> list[dict[str, Any]] | None:
+    """Run :func:`child` in a process of its own; None if nothing came of it.
+
+    With ``take`` the tool gets these words as its arguments, and its programs are returned.
+    """
+    how = "--take" if take else "--child"
+    command = [sys.executable, __file__, how, tool, "--", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     except subprocess.TimeoutExpired:
@@ -325,10 +382,10 @@ def examine(tool: str, *words: str) -> list[dict[str, Any]] | None:
     return None
 
 
-def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> str:
-    """One line of the table."""
+def row(tool: str, result: list[dict[str, Any]] | None) -> str:
+    """The line of a tool."""
     if not result:
-        return f"| {tool} | no program was taken | | | {run.get(tool, '')} |"
+        return line(tool, "no program was taken", "", "")
     compiles = all(each["compiles"] for each in result)
     loaded = [pair for each in result for pair in each["loaded"]]
     refused = {k: v for each in result for k, v in each["refused"].items()}
@@ -337,14 +394,31 @@ def row(tool: str, result: list[dict[str, Any]] | None, run: dict[str, str]) -> 
     count = f"{len(loaded)} of {len(loaded) + len(refused)}" if compiles else ""
     why = next((each["why"].splitlines()[0] for each in result if each["why"]), "")
     verdict = "yes" if compiles else f"no: {why.replace('|', '/')[:90]}"
-    return f"| {tool} | {verdict} | {count} | {', '.join(sorted(ways))} | {run.get(tool, '')} |"
+    return line(tool, verdict, count, ", ".join(sorted(ways)))
+
+
+def cells_of(line: str) -> list[str]:
+    """The five texts of a line of the table."""
+    return [cell.strip() for cell in line.split("|")[1:6]]
+
+
+def kept(page: str, rows: list[str]) -> list[str]:
+    """Lines of an earlier page for the tools that have none now."""
+    new = {cells_of(each)[0] for each in rows}
+    old = [cells_of(each) for each in page.splitlines() if each.startswith("| ")]
+    return [line(*each[:4]) for each in old if each[0] not in new | {"tool"}]
+
+
+def line(tool: str, *cells: str) -> str:
+    """One line of the table."""
+    return f"| {' | '.join((tool, *cells, RUN.get(tool, '')))} |"
 
 
 def document(rows: list[str]) -> str:
     """Return the page with the table."""
     from workbench.probe.bcc import headers
 
-    cells = [[cell.strip() for cell in each.strip("| ").split("|")] for each in rows]
+    cells = [cells_of(each) for each in rows]
     compiled = [each for each in cells if each[1] == "yes"]
     loaded = [each for each in compiled if len(set(each[2].split(" of "))) == 1]
     return PAGE.format(
@@ -358,20 +432,41 @@ def document(rows: list[str]) -> str:
     )
 
 
+@contextlib.contextmanager
+def database() -> Iterator[None]:
+    """Let a program with the USDT probes of a database wait meanwhile."""
+    tests = ROOT / "tests"
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["gcc", "-O1", "-include", str(tests / "sdt.h"), "-o", f"{folder}/queries"]
+        subprocess.run([*command, str(tests / "queries.c")], check=True)
+        with subprocess.Popen([f"{folder}/queries"]) as process:
+            os.environ[DATABASE] = str(process.pid)
+            try:
+                yield
+            finally:
+                del os.environ[DATABASE]
+                process.kill()
+
+
 def main() -> int:
     """Run as a script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tools", nargs="*")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--child")
+    parser.add_argument("--take")
     arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments.child, arguments.tools)
+    if arguments.child or arguments.take:
+        tool = arguments.take or arguments.child
+        child(tool, arguments.tools, only_take=bool(arguments.take))
     rows = []
-    for tool in arguments.tools or tools():
-        rows.append(row(tool, examine(tool), RUN))
-        print(rows[-1], flush=True)
+    with database():
+        for tool in arguments.tools or tools():
+            rows.append(row(tool, examine(tool)))
+            print(rows[-1], flush=True)
     if arguments.write:
+        if arguments.tools:
+            rows += kept(DOCUMENT.read_text(), rows)
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(rows))
     return 0

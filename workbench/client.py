@@ -141,6 +141,52 @@ class Capture:
         """Process id of the recorder."""
         return self._started().pid
 
+    def disable(self, probe: str = "") -> None:
+        """Switch one of the user's own probes off while the capture runs.
+
+        It is detached and costs nothing any more; what it has seen stays, and the others go on.
+        ``session.manifest.switched_off`` tells when it was off.
+
+        Parameters
+        ----------
+        probe : str
+            Name of its table; may be left out where there is one probe only.
+
+        Raises
+        ------
+        ParameterError
+            The capture has no such probe or does not run.
+        """
+        self._switch(probe, on=False)
+
+    def enable(self, probe: str = "") -> None:
+        """Switch a probe on again that was switched off.
+
+        Calls that were under way when it was switched off are not seen to return.
+
+        Parameters
+        ----------
+        probe : str
+            As for :meth:`disable`.
+
+        Raises
+        ------
+        ParameterError
+            The capture has no such probe or does not run.
+        AttachError, NotPermittedError
+            What it was put on has gone meanwhile; it stays off.
+        """
+        self._switch(probe, on=True)
+
+    def _switch(self, probe: str, *, on: bool) -> None:
+        client, known = self._started(), list(self.spec.kinds)
+        if not probe and len(known) > 1:
+            why = f"it has {', '.join(known)}"
+            raise ParameterError("This capture has several probes; name one.", why=why)
+        if self._over:
+            raise ParameterError("This capture has ended.")
+        client.switch(probe or known[0], on=on)
+
     def wait(self) -> Session:
         """Wait until the command, the duration or Ctrl-C ends it; return the session."""
         client = self._started()

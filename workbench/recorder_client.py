@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
 from workbench import errors
-from workbench.errors import RecorderError, WorkbenchError
+from workbench.errors import ParameterError, RecorderError, WorkbenchError
 from workbench.recorder_process import recorder
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 READY_S = 60.0
 STOP_S = 600.0
+ORDER_S = 120.0
+"""Longest wait for a probe to be switched: each place of a uprobe takes up to 0.2 s."""
 
 
 class RecorderClient:
@@ -31,6 +35,9 @@ class RecorderClient:
         self._recorder = recorder()
         self._process, self._errors = self._recorder.process, self._recorder.errors
         self._started = False
+        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._numbers = itertools.count()
+        self._asking = threading.Lock()
         self._thread = threading.Thread(target=self._listen, name="recorder", daemon=True)
         self._thread.start()
         self._send(spec.to_json() + "\n")
@@ -62,9 +69,12 @@ class RecorderClient:
                 self.result = message
             elif what == "ready":
                 self._started = True
+            elif what in ("switched", "refused"):
+                self._answers.put(message)
             if what != "progress":
                 self._ready.set()
         self._ready.set()
+        self._answers.put(None)
 
     def wait_ready(self) -> None:
         """Wait until all probes are attached.
@@ -92,6 +102,31 @@ class RecorderClient:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def switch(self, probe: str, *, on: bool) -> None:
+        """Have a probe switched off or on; return when it is.
+
+        Raises
+        ------
+        WorkbenchError
+            The recorder refuses, or has ended.
+        """
+        with self._asking:
+            number = next(self._numbers)
+            self._send(json.dumps({"number": number, "probe": probe, "on": on}) + "\n")
+            while True:
+                try:
+                    answer = self._answers.get(timeout=ORDER_S)
+                except queue.Empty:
+                    why = f"it did not answer within {ORDER_S:.0f} s"
+                    raise RecorderError(f"{probe} cannot be switched.", why=why) from None
+                if answer is None:
+                    self._answers.put(None)  # for those who ask after this
+                    raise ParameterError(f"{probe} cannot be switched: this capture has ended.")
+                if answer.get("number") == number:
+                    break
+        if answer["event"] == "refused":
+            raise _named(answer)
+
     def stop(self) -> None:
         """Ask it to stop and save."""
         self._send("stop\n")
@@ -118,8 +153,7 @@ class RecorderClient:
         self._thread.join(5.0)
         result = self.result
         if result and result["event"] == "error":
-            kind = getattr(errors, str(result["type"]), RecorderError)
-            return kind(result["what"], why=result["why"], advice=result["advice"])
+            return _named(result)
         code = self._process.wait()
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return RecorderError(
@@ -131,3 +165,9 @@ class RecorderClient:
     def _stderr(self) -> str:
         self._errors.seek(0)
         return self._errors.read()[-2000:].decode("utf-8", "replace").strip()
+
+
+def _named(message: dict[str, Any]) -> WorkbenchError:
+    """Return the error that the recorder told of."""
+    kind: type[WorkbenchError] = getattr(errors, str(message["type"]), RecorderError)
+    return kind(message["what"], why=message["why"], advice=message["advice"])

@@ -28,6 +28,9 @@ class Module:
     def losses(self, outlet):
         return (len(outlet), 0)
 
+    def missed(self):
+        return {self.functions[0]: 2}
+
 
 class Attachments:
     def __init__(self, _, pid):
@@ -61,6 +64,7 @@ def test_functions_go_where_their_names_or_declarations_say():
     ]
     assert engine._attached.pid == 7
     assert engine.losses("abc") == (3, 0)
+    assert engine.missed() == {"kprobe__vfs_read": 2}
     engine.detach()
     assert engine._attached.done == []
     engine.close()

@@ -52,6 +52,9 @@ class Engine:
     def losses(self, _):
         return None
 
+    def missed(self):
+        return {"f": 1200} if "missed" in self.source.defines else {}
+
     def close(self):
         self.steps.append("close")
 
@@ -93,6 +96,13 @@ def test_a_cell_from_start_to_end(made):
     assert caught.value.why == "it has counts, queue"
     with pytest.raises(ParameterError, match="has ended"):
         cell.start()
+
+
+def test_runs_that_the_kernel_left_out(made):
+    cell = bpf("int x;", defines={"missed": 1}, duration=0)
+    assert cell.missed == {"f": 1200}
+    assert "left out runs:</b> f 1,200" in cell._repr_html_()
+    assert bpf("int x;", duration=0).missed == {}
 
 
 def test_what_cannot_be_attached_is_unloaded(made, monkeypatch):

@@ -46,6 +46,15 @@ def test_maps_and_buffers():
 
 
 @pytest.mark.kernel
+def test_runs_that_the_kernel_left_out(monkeypatch):
+    engine = CoreEngine(Source(TEXT, RATE, defines={"SIZE": 5}))
+    assert engine.missed() == {}
+    monkeypatch.setattr(core_engine, "missed_runs", lambda fd: 4 if fd >= 0 else 0)
+    assert set(engine.missed().values()) == {4}
+    engine.close()
+
+
+@pytest.mark.kernel
 def test_events_of_a_type_that_is_named():
     named = Source(TEXT, RATE, defines={"SIZE": 5}, events={"idle": "struct event"})
     engine = CoreEngine(named)

@@ -250,7 +250,3 @@ def test_parameters_and_host_are_plain_values():
     host = module._host()
     assert json.loads(json.dumps(host)) == host
     assert host["cpus"] == os.cpu_count()
-
-
-def test_a_client_that_cannot_be_read_is_gone():
-    assert module._stop_word(10_000) == module.CLIENT_GONE

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from workbench.recorder import overhead as module
-from workbench.recorder.overhead import PERIOD_NS, WINDOW_NS, Overhead, program_info
+from workbench.recorder.overhead import PERIOD_NS, WINDOW_NS, Overhead
 
 
 class Clock:
@@ -99,10 +99,3 @@ def test_the_recorders_own_use():
     assert used["cpu_ns"] > 0
     assert used["wall_ns"] > 0
     assert 10 << 20 < used["max_rss_bytes"] < 64 << 30
-
-
-def test_counters_of_what_is_no_program(tmp_path):
-    with (tmp_path / "x").open("w") as file:
-        counters = program_info(file.fileno())
-    assert counters["pos"] == 0
-    assert "run_cnt" not in counters

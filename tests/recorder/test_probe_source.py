@@ -72,6 +72,38 @@ def test_only_what_is_needed_is_loaded(transport, point, more, programs):
 
 
 @pytest.mark.kernel
+@pytest.mark.usefixtures("nothing_left")
+def test_a_probe_that_cannot_be_attached_again_stays_off(monkeypatch):
+    source = opened("uprobe:libc:malloc", latency=True)
+    try:
+        source.attach()
+        calls = source.object.maps["calls"]
+        source.switch(on=False)
+        calls.update(bytes(calls.key_size), bytes(calls.value_size))
+        with monkeypatch.context() as patch:
+            patch.setattr(source, "_attach", fails_at_the_return(source._attach))
+            with pytest.raises(AttachError):
+                source.switch(on=True)
+        assert source.object._links == []
+        source.switch(on=True)
+        assert len(source.object._links) == 2
+        source.switch(on=False)
+        (problem,) = source.problems()
+        assert "mine: 1 calls had not returned when it was switched off, or at" in problem
+    finally:
+        source.close()
+
+
+def fails_at_the_return(attach):
+    def attached(program, returns):
+        if returns:
+            raise AttachError("It has gone.")
+        attach(program, returns)
+
+    return attached
+
+
+@pytest.mark.kernel
 def test_the_head_is_that_of_the_object():
     source = opened("rawtp:sched_switch", fields=["pid"])
     try:

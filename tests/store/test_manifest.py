@@ -31,6 +31,17 @@ def test_round_trip():
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_periods_in_which_probes_were_off():
+    periods = [
+        {"kind": "one", "from_ns": 5, "to_ns": 9},
+        {"kind": "a", "from_ns": 7, "to_ns": None},
+    ]
+    manifest = Manifest.from_json(json.dumps(GOOD | {"switched_off": periods}))
+    assert [dict(period) for period in manifest.switched_off] == periods
+    assert json.loads(manifest.to_json())["switched_off"] == periods
+    assert Manifest.from_json(json.dumps(GOOD)).switched_off == ()  # of an older workbench
+
+
 def test_unknown_keys_are_left_out():
     assert Manifest.from_json(json.dumps(GOOD | {"later": [1]})) == Manifest.from_json(
         json.dumps(GOOD)
@@ -66,6 +77,8 @@ def test_newer_format_says_upgrade():
         {"target": {"a": "\ud800"}},
         {"host": {"machine": 5}},
         {"reason": "x" * 5000},
+        {"switched_off": [{"kind": "cpu", "from_ns": 1}]},
+        {"switched_off": [{"kind": "cpu", "from_ns": 1, "to_ns": "later"}]},
     ],
     ids=repr,
 )

@@ -93,6 +93,10 @@ class BccEngine:
         """Return events given to a buffer, and those that it did not take."""
         return self.module.losses(outlet)
 
+    def missed(self) -> dict[str, int]:
+        """Return how many runs of its functions the kernel left out, where it did."""
+        return self.module.missed()
+
     def _close_usdt(self) -> None:
         while self._usdt:
             self._usdt.pop().close()

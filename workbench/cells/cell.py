@@ -39,6 +39,10 @@ class Cell:
         ready, running or ended.
     exit_code : int, optional
         Of the command that it ran for.
+    missed : dict of str to int
+        After its end: functions of which the kernel left out runs, and how many. Those on
+        tracepoints and perf events do not run while their CPU does something with a map for
+        anybody (Linux counts them since 5.12).
     """
 
     def __init__(self, source: Source, *, core: bool, max_bytes: int) -> None:
@@ -51,6 +55,7 @@ class Cell:
         self._collector: Collector | None = None
         self._frames: dict[str, Any] = {}
         self._losses: list[dict[str, Any]] = []
+        self.missed: dict[str, int] = {}
 
     def start(self) -> Cell:
         """Compile, load and attach.
@@ -88,6 +93,7 @@ class Cell:
         try:
             self._engine.detach()
             self._collector.stop()
+            self.missed = self._engine.missed()
             for name, table in self._engine.tables.items():
                 if table.raw.type in QUEUES:
                     self._frames[name] = table.drain().to_arrow()
@@ -208,6 +214,9 @@ class Cell:
         lost = self.losses.filter(self.losses["full"] + self.losses["forgotten"] > 0)
         if len(lost):
             shown.append(f"<b>Events were lost</b>{lost._repr_html_()}")
+        if self.missed:
+            each = ", ".join(f"{name} {count:,}" for name, count in self.missed.items())
+            shown.append(f"<b>The kernel left out runs:</b> {each}")
         return "".join(shown) or f"<i>{repr(self).strip('<>')}</i>"
 
 

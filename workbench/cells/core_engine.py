@@ -23,6 +23,7 @@ from workbench.probe.ctype_btf import by_name
 from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF
 from workbench.probe.objects import Object
 from workbench.probe.open_map import OpenMap
+from workbench.probe.program_info import missed_runs
 from workbench.probe.typed_map import TypedMap, of_object
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class CoreEngine:
             return None
         counts = self._counters[self._numbers[outlet]]
         return sum(c["produced"] for c in counts), sum(c["dropped"] for c in counts)
+
+    def missed(self) -> dict[str, int]:
+        """Return how many runs of its functions the kernel left out, where it did."""
+        runs = {name: missed_runs(each.fd) for name, each in self._object.programs.items()}
+        return {name: count for name, count in runs.items() if count}
 
     def close(self) -> None:
         """Unload all. Safe to call twice."""

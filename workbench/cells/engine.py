@@ -90,5 +90,8 @@ class Engine(Protocol):
     def losses(self, outlet: str) -> tuple[int, int] | None:
         """Return events given to a buffer, and those that it did not take; None: not counted."""
 
+    def missed(self) -> dict[str, int]:
+        """Return how many runs of its functions the kernel left out, where it did."""
+
     def close(self) -> None:
         """Unload all. Safe to call twice."""

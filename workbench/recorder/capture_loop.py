@@ -17,6 +17,7 @@ from workbench import kinds
 from workbench.errors import StorageError, WorkbenchError
 from workbench.recorder import targets
 from workbench.recorder.clock import boot_to_utc
+from workbench.recorder.orders import CLIENT_GONE, Orders, Switches
 from workbench.recorder.overhead import Overhead
 from workbench.recorder.processes import EXEC, EXIT, FORK, ProcessTable
 from workbench.recorder.source import PERF, RING, Setup, Source
@@ -36,7 +37,6 @@ FIRST_S, FAST_S, SLOW_S = 1.0, 0.02, 0.2
 show at once, then every 200 ms (the format promises 250) or when a buffer's watermark wakes us."""
 MANIFEST_S = 1.0
 ORPHAN_S = 2.0
-CLIENT_GONE = "the client went away"
 
 
 class CaptureLoop:
@@ -46,8 +46,8 @@ class CaptureLoop:
     ----------
     spec : Spec
     control : (int, int)
-        Descriptors whose readability means stop: the client's (a word, or its end), and one
-        that a signal makes readable.
+        Descriptors: the client's, with its orders (its end, too, means stop), and one that a
+        signal makes readable, which means stop.
     tell : callable
         Takes status messages as dicts.
     """
@@ -60,6 +60,7 @@ class CaptureLoop:
         self._control = control
         self._tell = tell
         self._sources: list[EventSource] = []
+        self._orders, self._switches = Orders(control[0]), Switches(self._sources, tell)
         self.rows = 0
         self._transport = _transport(spec)
 
@@ -175,9 +176,7 @@ class CaptureLoop:
             if signalled in ready:
                 self.reason = "stopped by a signal"
             elif client in ready:
-                self.reason = _stop_word(client)
-                if self.reason == CLIENT_GONE and self.spec.target.held:
-                    self._end_orphan(watch)
+                self._heed(watch)
             elif watch in ready:
                 self.reason = "the target ended"
             elif self.spec.duration is not None and elapsed >= self.spec.duration:
@@ -190,6 +189,16 @@ class CaptureLoop:
             if elapsed - saved >= MANIFEST_S:
                 saved = elapsed
                 self._writer.update(**self._figures(final=False))
+
+    def _heed(self, watch: int) -> None:
+        """Do what the client asks for."""
+        for order in self._orders.read():
+            if isinstance(order, str):
+                self.reason = order
+            else:
+                self._switches.obey(order)
+        if self.reason == CLIENT_GONE and self.spec.target.held:
+            self._end_orphan(watch)
 
     @staticmethod
     def _end_orphan(watch: int) -> None:
@@ -240,6 +249,7 @@ class CaptureLoop:
             "losses": tuple(row for s in sources for row in s.losses(final=final)),
             "overhead": tuple(self._overhead.programs(sources)),
             "recorder": self._overhead.recorder(),
+            "switched_off": tuple(self._switches.periods),
         }
 
     def _progress(self, elapsed: float) -> dict[str, Any]:
@@ -319,15 +329,6 @@ def _transport(spec: Spec) -> int:
 
         return RING if has_ring_buffer() else PERF
     return PERF if spec.transport == "perf" else RING
-
-
-def _stop_word(control: int) -> str:
-    """Why the client wants to stop; nothing to read means that it is gone."""
-    try:
-        word = os.read(control, 64)
-    except OSError:
-        word = b""
-    return "stopped by the user" if word else CLIENT_GONE
 
 
 def _host() -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.probe.clib import lib
+from workbench.probe.program_info import program_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,16 +108,3 @@ class Overhead:
     def close(self) -> None:
         """Turn the statistics off."""
         self._off()
-
-
-def program_info(fd: int) -> dict[str, int]:
-    """Counters of a loaded program: ``run_cnt``, ``run_time_ns``, ``recursion_misses``.
-
-    From its fdinfo (kernel/bpf/syscall.c, ``bpf_prog_show_fdinfo``).
-    """
-    counters = {}
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if value.strip().isdigit():
-            counters[name] = int(value)
-    return counters

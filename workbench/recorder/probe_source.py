@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from workbench.errors import LoadError, NotPermittedError
 from workbench.probe import attach, perf_event, support
 from workbench.probe.layout import Field, Layout, arrow_schema
+from workbench.probe.program_info import missed_runs
 from workbench.probing import plan as planning
 from workbench.probing.columns import arrow_field, dtype_of, values
 from workbench.probing.request import Request
@@ -66,6 +66,7 @@ class OwnProbe(EventSource):
     ) -> None:
         self.plan = planned(parameters)
         self._given = parameters
+        self._unreturned = 0
         # Only where nothing but one process is meant do its breakpoints stay out of others.
         target = setup.target
         alone = target is not None and target.pid is not None and not target.follow
@@ -119,6 +120,33 @@ class OwnProbe(EventSource):
             except NotPermittedError as error:
                 raise self._explained(error) from error
 
+    def switch(self, *, on: bool) -> None:
+        """Attach again, or detach, while it records; what was counted stays.
+
+        Raises
+        ------
+        AttachError, NotPermittedError
+            What it is put on has gone meanwhile; it stays off.
+        """
+        self.object.detach()
+        if not on:
+            return
+        # Of calls that began before it was off, the return may have come in between, and another
+        # call may be in the same place of the stack now.
+        self._unreturned += self._forget_calls()
+        try:
+            self.attach()
+        except BaseException:
+            self.object.detach()
+            raise
+
+    def _forget_calls(self) -> int:
+        if not self.plan.pair:
+            return 0
+        calls = self.object.maps["calls"]
+        keys, _ = calls.items()
+        return calls.delete_batch(keys) if len(keys) else 0
+
     def _attach(self, program: Program, returns: bool) -> None:
         point, hold = self.plan.point, self.object.hold
         if point.path:
@@ -153,17 +181,19 @@ class OwnProbe(EventSource):
     def problems(self) -> list[str]:
         """Return what the kernel did not run, and which calls it did not see return."""
         found = super().problems()
-        missed = sum(_missed(self.object.programs[name].fd) for name in self.roles)
+        missed = sum(missed_runs(self.object.programs[name].fd) for name in self.roles)
         if missed:
             found.append(
                 f"{self.kind}: the kernel left out {missed:,} runs of the probe, because another "
                 "program ran on that CPU; some may have been of the target."
             )
         calls = len(self.object.maps["calls"].items()[0]) if self.plan.pair else 0
+        calls += self._unreturned
         if calls:
+            when = "when it was switched off, or " if self._unreturned else ""
             found.append(
-                f"{self.kind}: {calls:,} calls had not returned at the end, or the kernel did not "
-                "report it (it follows 64 nested returns of a thread)."
+                f"{self.kind}: {calls:,} calls had not returned {when}at the end, or the kernel "
+                "did not report it (it follows 64 nested returns of a thread)."
             )
         return found
 
@@ -214,12 +244,3 @@ def event_layout(head: Layout, plan: Plan, *, stacks: bool) -> Layout:
     )
     tail = ("words", np.dtype("<u8")) if stacks else None
     return replace(head, dtype=dtype, fields=tuple(fields), tail=tail)
-
-
-def _missed(fd: int) -> int:
-    """Runs that the kernel left out (``recursion_misses``, bpf_prog_show_fdinfo, Linux 5.12)."""
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "recursion_misses":
-            return int(value)
-    return 0

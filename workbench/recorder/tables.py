@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.batch import Batcher, column
-from workbench.errors import UnsupportedKernelError
+from workbench.errors import ParameterError, UnsupportedKernelError
 from workbench.probe.layout import arrow_schema, event_layout
 from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
@@ -71,6 +71,20 @@ class EventSource(Source):
     def start(self) -> None:
         """Attach."""
         self.attach(self.hz)
+
+    def switch(self, *, on: bool) -> None:  # noqa: ARG002 - of those that can be
+        """Attach again, or detach, while it records.
+
+        Raises
+        ------
+        ParameterError
+            Only the user's own probes can be switched.
+        """
+        raise ParameterError(
+            f"The kind {self.kind} cannot be switched off while it records.",
+            why="only the user's own probes can",
+            advice="Stop this capture, and start one without it.",
+        )
 
     def batches(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
         """Drain; return (table, record batch) pairs."""

@@ -91,6 +91,9 @@ _CHECKS: dict[str, Check] = {
     "overhead": array(_overhead, limit=4096),
     "recorder": _recorder,
     "problems": array(text(4096), limit=256),
+    "switched_off": array(
+        record({"kind": name, "from_ns": _time, "to_ns": optional(_time)}), limit=4096
+    ),
 }
 
 
@@ -121,6 +124,9 @@ class Manifest:
         Counts per kind and CPU; cost per program.
     problems : tuple of str
         What went wrong without ending the capture, for people.
+    switched_off : tuple of mapping
+        ``kind``, ``from_ns`` and ``to_ns`` (None: to the end), UTC, of periods in which a probe
+        was switched off and certainly saw nothing.
     workbench : str
         Version that wrote the session.
     """
@@ -139,6 +145,7 @@ class Manifest:
     overhead: tuple[Mapping[str, Any], ...] = ()
     recorder: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    switched_off: tuple[Mapping[str, Any], ...] = ()
     workbench: str = __version__
 
     @property
@@ -162,6 +169,7 @@ class Manifest:
         document["losses"] = list(self.losses)
         document["overhead"] = list(self.overhead)
         document["problems"] = list(self.problems)
+        document["switched_off"] = list(self.switched_off)
         _validated(document)
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 

@@ -144,6 +144,14 @@ def test_functions_are_loaded_once():
         made.close()
 
 
+def test_runs_that_the_kernel_left_out(monkeypatch):
+    with Module("int f(void *ctx) { return 0; }") as made:
+        made.load("f", KPROBE)
+        assert made.missed() == {}
+        monkeypatch.setattr(module, "missed_runs", lambda _: 4)
+        assert made.missed() == {"f": 4}
+
+
 def test_tables_that_the_kernel_does_not_make():
     with pytest.raises(MapError, match="tables cannot be made"):
         Module("BPF_QUEUE(nothing_fits, u64, 0);")

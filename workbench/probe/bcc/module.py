@@ -24,6 +24,7 @@ from workbench.probe.ctype import CType, Opaque
 from workbench.probe.ctype_btf import by_name, ctype, loaded_btf
 from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF, STACK_TRACE
 from workbench.probe.open_map import OpenMap
+from workbench.probe.program_info import missed_runs
 from workbench.probe.typed_map import TypedMap, typed
 
 if TYPE_CHECKING:
@@ -267,6 +268,11 @@ class Module:
             return None
         counts = self._counters[self.buffers[buffer].number]
         return sum(c["produced"] for c in counts), sum(c["dropped"] for c in counts)
+
+    def missed(self) -> dict[str, int]:
+        """Return how many runs of loaded functions the kernel left out, where it did."""
+        runs = {name: missed_runs(fd) for name, fd in self._loaded.items()}
+        return {name: count for name, count in runs.items() if count}
 
     def unload(self, function: str) -> None:
         """Unload a function that is not attached."""
