@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from programs import compiled
@@ -131,8 +133,11 @@ def test_who_has_inherited_it(tmp_path):
         ([str(made)], given, False),
     ]
     for words, environment, expected in cases:
-        # By now it has begun the program: Popen waits for execve().
         with subprocess.Popen(words, env=environment) as process:
+            begun = Path(f"/proc/{process.pid}/environ")
+            until = time.monotonic() + 20
+            while not begun.read_bytes():  # execve() is under way
+                assert time.monotonic() < until
             assert inherited(process.pid) is expected
             process.kill()
     assert not inherited(process.pid)

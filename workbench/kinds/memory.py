@@ -59,7 +59,7 @@ KIND = CaptureKind(
     name="memory",
     answers="Who allocates memory, what is never freed, what makes the process grow?",
     cost="of a command 3 ns for each malloc with its free, and 5 to 10 µs for a sampled one (two "
-    "traps and a stack); of running processes 1 to 1.5 µs for each malloc with its free, sampled "
+    "traps and a stack); of running processes 1.5 to 2.5 µs for each malloc with its free, sampled "
     "or not (three traps). Without the part heap: a stack for each mapping and each page fault",
     probes=(
         "uprobe/uretprobe: malloc, calloc, realloc, reallocarray, memalign, aligned_alloc, "
