@@ -58,14 +58,19 @@ def _object() -> Iterator[str]:
 
 
 def run_attach(plan: Plan) -> Result:
-    """One program at 50 functions of the C library of a process that sleeps."""
+    """One program at 50 functions of the C library of a process that waits."""
     title = "One program at 50 functions of a process (uprobes)"
     result = Result("attach", title, ATTACH_COLUMNS)
-    with subprocess.Popen(["sleep", "600"]) as sleeper:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
         try:
-            rows = _measured(result, ATTACH_ROWS, "attaching", str(sleeper.pid), plan.rounds)
+            assert waiting.stdin
+            assert waiting.stdout
+            waiting.stdin.write(b"x")
+            waiting.stdin.flush()
+            waiting.stdout.read(1)  # its libraries are there
+            rows = _measured(result, ATTACH_ROWS, "attaching", str(waiting.pid), plan.rounds)
         finally:
-            sleeper.kill()
+            waiting.kill()
     result.rows += rows
     return result
 
