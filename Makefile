@@ -113,7 +113,7 @@ workbench/objects/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 workbench/objects/%_stacks.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) Makefile
 	$(COMPILE_BPF)
 
-workbench/objects/libworkbench-%.so: preload/%.c Makefile
+workbench/objects/libworkbench-%.so: workbench/preload/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(PRELOAD_CFLAGS) $< -o $@
 

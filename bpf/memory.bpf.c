@@ -8,7 +8,7 @@
  * its weight from that. Only a sampled one costs a stack and an event, and only its end is told.
  *
  * Sampling is done here, at probes on the allocator, which trap at each call; or in the program
- * itself, by the library of preload/memory.c: then the programs told_... run for what is sampled.
+ * itself, by the library of workbench/preload/memory.c: then the programs told_... run for what is sampled.
  */
 #include "stack.bpf.h"
 #include "syscall.bpf.h"
@@ -287,7 +287,7 @@ int free_enter(struct pt_regs *ctx)
 	return 0;
 }
 
-/* ---- the library of preload/memory.c has sampled ---- */
+/* ---- the library of workbench/preload/memory.c has sampled ---- */
 
 /* What realloc() is about to end: until it has, another thread may be given the address. */
 struct move {

@@ -106,7 +106,7 @@ def test_changed_program_rebuilds_only_its_objects(copy, name, times):
 def test_changed_library_rebuilds_it(copy):
     build(copy)
     later = os.stat(copy / "workbench/demo/slow-api").st_mtime + 10
-    os.utime(copy / "preload/memory.c", (later, later))
+    os.utime(copy / "workbench/preload/memory.c", (later, later))
     again = build(copy)
     assert compiled(again) == []
     assert "libworkbench-memory.so" in again

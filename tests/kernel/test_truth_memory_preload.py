@@ -25,7 +25,7 @@ from workbench.recorder.preload import LIBRARY, variables
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 
 MANY = 150_000
-"""More than the library's table has places (HOMES * SLOTS of preload/memory.c)."""
+"""More than the library's table has places (HOMES * SLOTS of workbench/preload/memory.c)."""
 CROWD = """
 #include <stdlib.h>
 static void *blocks[COUNT];

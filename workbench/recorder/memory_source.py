@@ -47,7 +47,7 @@ TOLD = {
     "workbench_moving": "told_moving",
     "workbench_moved": "told_moved",
 }
-"""Functions of preload/memory.c to the programs on them."""
+"""Functions of workbench/preload/memory.c to the programs on them."""
 PARTS = {
     "mappings": ("mapping_enter", "mapping_exit"),
     "faults": ("page_fault",),
@@ -63,7 +63,7 @@ class MemorySource(StackSource):
     Probes on an allocator are put into the processes of the target only: they slow down whoever
     meets them. A process that is forked gets its own when the recorder hears of it.
 
-    A command that was started with the library of preload/memory.c needs none of them, nor do its
+    A command that was started with the library of workbench/preload/memory.c needs none of them, nor do its
     children that inherit it: the probes on that file are in all of them from the beginning.
     """
 
