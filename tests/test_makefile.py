@@ -48,7 +48,7 @@ def test_make_explains_every_target():
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Only what the compiled parts depend on; the compilers are replaced by touch and copy."""
-    for folder in ("bpf", "preload", "workbench/demo"):
+    for folder in ("bpf", "workbench/preload", "workbench/demo"):
         (tmp_path / folder).mkdir(parents=True)
         for path in (ROOT / folder).glob("*.[ch]"):
             shutil.copy(path, tmp_path / folder)

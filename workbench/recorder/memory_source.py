@@ -63,8 +63,9 @@ class MemorySource(StackSource):
     Probes on an allocator are put into the processes of the target only: they slow down whoever
     meets them. A process that is forked gets its own when the recorder hears of it.
 
-    A command that was started with the library of workbench/preload/memory.c needs none of them, nor do its
-    children that inherit it: the probes on that file are in all of them from the beginning.
+    A command that was started with the library of workbench/preload/memory.c needs none of them,
+    nor do its children that inherit it: the probes on that file are in all of them from the
+    beginning.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Starting a command with the library that samples its allocations (``workbench/preload/memory.c``).
+"""Starting a command with the library that samples its allocations.
+
+Its source is ``workbench/preload/memory.c``.
 
 The library makes the part ``heap`` of the kind ``memory`` affordable: a sampled allocation traps,
 the other ones do not. The dynamic linker loads it, told by ``LD_PRELOAD`` (ld.so(8)), into the
