@@ -280,8 +280,10 @@ def test_samples_are_those_of_libdw(dumper, tmp_path_factory, what):
     assert not found.other, found.other[:3]
     # At the ends of functions of JITs, which have no tables.
     assert found.skipping <= (0.05 * found.whole if what == "node" else 0)
-    # A handler's caller lies in the stack that was left.
-    assert (found.part if what == "alternate" else found.whole) > 200  # of 300 in 1 s of CPU time
+    assert found.whole + found.part > 200  # of 300 in 1 s of CPU time
+    # A handler's caller lies in the stack that was left; and a page of 100 KB that the kernel
+    # cannot read without a fault at that moment ends the dump, not the walk.
+    assert found.whole > {"alternate": -1, "large": 50}.get(what, 200)
     # libdw ends at _dl_runtime_resolve in 0.2 % of the samples, those in which the function above
     # has not saved rbx yet or does not use it. The chain of the program is known.
     assert all(names == BINDING for names in found.bound)

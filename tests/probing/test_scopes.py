@@ -42,7 +42,7 @@ def test_places_within_functions(program):
     assert (found.known, found.returned) == ("", None)
     assert "inside" in found.no_return
     assert found.position("arg0").origin == ABI
-    start = scope(f"uprobe:{program}:look").sites[0].offset
+    start = scope(f"uprobe:{program}:look+0").sites[0].offset
     assert scope(f"uprobe:{program}:{start:#x}").known == DWARF
 
 
