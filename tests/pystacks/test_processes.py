@@ -1,11 +1,13 @@
 """Which processes are known to the kernel side, and when they are looked at."""
 
+import os
+
 import numpy as np
 import pytest
 
 from workbench.errors import MapError
 from workbench.pystacks import processes as module
-from workbench.pystacks.interpreter import Interpreter, PythonStatus
+from workbench.pystacks.interpreter import Interpreter, PythonStatus, has_ended
 from workbench.pystacks.layout import TABLE
 from workbench.pystacks.processes import DELAYS, PythonProcesses
 
@@ -27,6 +29,7 @@ class FakeMap(dict):
 class World:
     def __init__(self):
         self.now, self.found, self.asked = 100.0, {}, []
+        self.ended = set()
 
     def find(self, pid):
         self.asked.append(pid)
@@ -47,7 +50,8 @@ def maps():
 
 @pytest.fixture
 def processes(world, maps):
-    return PythonProcesses(maps, PROCESS, world.find, lambda: world.now)
+    ended = lambda pid: pid in world.ended  # noqa: E731
+    return PythonProcesses(maps, PROCESS, world.find, lambda: world.now, ended)
 
 
 def key(pid):
@@ -112,6 +116,17 @@ def test_versions_that_are_not_supported_are_told_once(processes, world, maps):
     assert world.asked == [7]
     assert processes.problems == {"Python 3.9.1: a Python version that is not supported": 1}
     assert maps == [{}, {}]
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_no_problem(processes, world):
+    world.found = {7: PythonStatus.LAYOUT, 8: PythonStatus.LAYOUT, 9: PythonStatus.VERSION}
+    world.ended = {8, 9}
+    for pid in (7, 8, 9):
+        processes.watch(pid)
+        processes.poll()
+    assert sorted(processes.problems.values()) == [1, 1]  # the version is told by the file
+    assert has_ended(2**22 + 1)
+    assert not has_ended(os.getpid())
 
 
 def test_a_process_is_counted_once_although_it_calls_execve(processes, world):

@@ -120,6 +120,14 @@ def find_interpreter(pid: int, proc: Path = Path("/proc")) -> Interpreter:
     return Interpreter(pid, PythonStatus.NONE)
 
 
+def has_ended(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process has no memory any more: it has gone, or is on its way."""
+    try:
+        return not read_maps(pid, proc)
+    except OSError:
+        return True
+
+
 def is_interpreter(path: str) -> bool:
     """Whether a file has a name as interpreters and their libraries have."""
     return bool(_NAME.search(path) and not _EXTENSION.search(path))

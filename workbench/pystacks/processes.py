@@ -12,7 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from workbench.errors import MapError
-from workbench.pystacks.interpreter import Interpreter, PythonStatus, find_interpreter
+from workbench.pystacks.interpreter import (
+    Interpreter,
+    PythonStatus,
+    find_interpreter,
+    has_ended,
+)
 from workbench.pystacks.layout import record
 
 DELAYS = (0.0, 0.01, 0.05, 0.25, 1.0, 4.0)
@@ -45,6 +50,8 @@ class PythonProcesses:
         Looks at a process.
     clock : callable, optional
         Seconds.
+    ended : callable, optional
+        Whether a process has no memory any more.
 
     Attributes
     ----------
@@ -58,12 +65,14 @@ class PythonProcesses:
         dtype: np.dtype[Any],
         find: Callable[[int], Interpreter] = find_interpreter,
         clock: Callable[[], float] = time.monotonic,
+        ended: Callable[[int], bool] = has_ended,
     ) -> None:
         self.problems: Counter[str] = Counter()
         self._maps = maps
         self._dtype = dtype
         self._find = find
         self._clock = clock
+        self._ended = ended
         self._found: dict[int, Interpreter] = {}
         self._told: dict[int, str] = {}  # processes that are counted as problems
         self._queue: list[tuple[float, int, int]] = []  # time, pid, looks so far
@@ -120,7 +129,8 @@ class PythonProcesses:
             return int(self._set(pid, interpreter))
         if interpreter.status in (PythonStatus.NONE, PythonStatus.UNREADABLE):
             self._later(pid, looks + 1)
-        else:
+        # One that ends meanwhile has no memory any more, which looks as if it were another layout.
+        elif interpreter.status != PythonStatus.LAYOUT or not self._ended(pid):
             self._tell(pid, f"Python {interpreter.version or '?'}: {interpreter.status.value}")
         return 0
 
