@@ -1,6 +1,8 @@
 """Recorders that are started ahead of their capture."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -148,3 +150,23 @@ def test_who_may_capture(tmp_path, capabilities, may):
 
 def test_a_status_that_cannot_be_read(tmp_path):
     assert not module.may_capture(str(tmp_path / "none"))
+
+
+def caught(pid):
+    """Signals that a process has handlers for, as a mask."""
+    return int(re.search(r"SigCgt:\t(\w+)", Path(f"/proc/{pid}/status").read_text())[1], 16)
+
+
+def test_a_crash_in_native_code_leaves_its_python_stacks():
+    crashing = module.launch()
+    pid, deadline = crashing.process.pid, time.monotonic() + 30
+    while not caught(pid) >> signal.SIGHUP - 1 & 1:  # one that main() takes
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGSEGV)
+    assert crashing.process.wait(30) == -signal.SIGSEGV
+    crashing.errors.seek(0)
+    said = crashing.errors.read().decode()
+    crashing.close()
+    assert "Segmentation fault" in said
+    assert re.search(r"__main__.py\", line \d+ in main", said)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 READY_S = 60.0
 STOP_S = 600.0
+LAST_WORDS = 4000
+"""Bytes of its standard error that an error shows: the stacks of a crash are among them."""
 ORDER_S = 120.0
 """Longest wait for a probe to be switched: each place of a uprobe takes up to 0.2 s."""
 
@@ -164,7 +166,7 @@ class RecorderClient:
 
     def _stderr(self) -> str:
         self._errors.seek(0)
-        return self._errors.read()[-2000:].decode("utf-8", "replace").strip()
+        return self._errors.read()[-LAST_WORDS:].decode("utf-8", "replace").strip()
 
 
 def _named(message: dict[str, Any]) -> WorkbenchError:

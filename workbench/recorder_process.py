@@ -55,8 +55,9 @@ def _place() -> tuple[str, dict[str, str]]:
 def launch(*options: str) -> RecorderProcess:
     """Start a recorder, which waits for its capture."""
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+    # Should native code crash, its Python stacks are what the error can tell.
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE, *options],
+        [sys.executable, "-X", "faulthandler", "-m", MODULE, *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
