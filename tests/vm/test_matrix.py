@@ -1,41 +1,21 @@
 """The guest's tests, on the kernel that boots fastest; `make vmtest` runs them on all."""
 
-import os
 import re
 import sys
 
 import pytest
 
-from vm import kernels, machine
+from vm import machine
 from vm.__main__ import tests as guest_tests
 
-QUICK = "6.12"
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.slow,
-    # QEMU 7.2 emulates AVX for numpy and polars, and now and then one of them crashes in it.
-    pytest.mark.skipif(
-        os.environ.get("WORKBENCH_REQUIRE_VM") != "1", reason="WORKBENCH_REQUIRE_VM=1 runs it"
-    ),
-]
-
-
-def missing(reason):
-    if os.environ.get("WORKBENCH_REQUIRE_VM") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+QUICK = ("6.12", "6.1")
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.usefixtures("emulator")]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the matrix is of x86-64 kernels")
-def test_on_another_kernel():
-    if not machine.available():
-        missing("QEMU is not installed")
-    try:
-        kernel = kernels.fetch(QUICK, headers=True)
-        outcome = machine.run(kernel, guest_tests(), timeout=500)
-    except kernels.NoKernelError as error:
-        missing(f"no kernel {QUICK}: {error}")
+def test_on_another_kernel(stock_kernel):
+    kernel = stock_kernel(*QUICK, headers=True)
+    outcome = machine.run(kernel, guest_tests(), timeout=540)
     said = f"{outcome.output[-8000:]}\n{outcome.console[-2000:]}"
     assert outcome.code == 0, said
     assert re.search(r"\d+ passed", outcome.output), said
@@ -43,13 +23,8 @@ def test_on_another_kernel():
 
 
 @pytest.mark.timeout(300)
-def test_the_exit_code_and_the_output_of_a_command(tmp_path):
-    if not machine.available():
-        missing("QEMU is not installed")
-    try:
-        kernel = kernels.fetch(QUICK)
-        outcome = machine.run(kernel, f"uname -r; touch {tmp_path}/x; exit 7", timeout=200)
-    except kernels.NoKernelError as error:
-        missing(f"no kernel {QUICK}: {error}")
+def test_the_exit_code_and_the_output_of_a_command(stock_kernel, tmp_path):
+    kernel = stock_kernel(*QUICK)
+    outcome = machine.run(kernel, f"uname -r; touch {tmp_path}/x; exit 7", timeout=200)
     assert (outcome.code, outcome.output) == (7, f"{kernel.release}\n"), outcome.console[-2000:]
     assert not (tmp_path / "x").exists()  # its changes are its own

@@ -1,7 +1,6 @@
 """Header trees for BCC of stock kernels, made here from the BTF in their images."""
 
 import lzma
-import os
 import struct
 
 import pyarrow as pa
@@ -11,14 +10,7 @@ from vm import kernels
 from workbench.elf import Elf
 from workbench.probe.bcc import headers, tree
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        os.environ.get("WORKBENCH_REQUIRE_VM") != "1",
-        reason="WORKBENCH_REQUIRE_VM=1 fetches kernels",
-    ),
-]
+pytestmark = [pytest.mark.vm, pytest.mark.slow]
 # struct setup_header of the boot protocol (Documentation/arch/x86/boot.rst).
 SETUP_SECTORS, PAYLOAD = 0x1F1, 0x248
 
@@ -36,8 +28,8 @@ def kernel_of(image: bytes) -> bytes:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("series", kernels.SERIES)
-def test_every_member_is_where_btf_says(tmp_path, monkeypatch, series):
-    kernel = kernels.fetch(series)
+def test_every_member_is_where_btf_says(tmp_path, monkeypatch, stock_kernel, series):
+    kernel = stock_kernel(series)
     elf = Elf.open(kernel_of(kernel.image.read_bytes()))
     (tmp_path / "btf").write_bytes(elf.section_bytes(".BTF"))
     monkeypatch.setattr(tree.platform, "release", lambda: kernel.release)
