@@ -12,10 +12,10 @@ QUICK = ("6.12", "6.1")
 pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.usefixtures("emulator")]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_on_another_kernel(stock_kernel):
     kernel = stock_kernel(*QUICK, headers=True)
-    outcome = machine.run(kernel, guest_tests(), timeout=540)
+    outcome = machine.run(kernel, guest_tests(), timeout=840)
     said = f"{outcome.output[-8000:]}\n{outcome.console[-2000:]}"
     assert outcome.code == 0, said
     assert re.search(r"\d+ passed", outcome.output), said
