@@ -52,6 +52,15 @@ def test_sql(rec):
     assert joined == synthetic.truth(rows=400).columns["cpu"]["weight"].sum()
 
 
+@pytest.mark.parametrize(
+    "condition", ["comm like 'ba%'", "upper(comm) = 'BASH'", "starts_with(comm, 'bas')"]
+)
+def test_sql_takes_the_texts_of_dictionaries(rec, condition):
+    (wanted,) = rec.sql("select count(*) from cpu where comm = 'bash'").row(0)
+    assert wanted > 0
+    assert rec.sql(f"select count(*) from cpu where {condition}").row(0) == (wanted,)
+
+
 def test_sql_indexes_arguments_from_one(rec):
     calls = rec["syscalls"].polars()
     found = rec.sql("select args[1] as first, args[3] as third from syscalls")

@@ -157,22 +157,33 @@ class Recording:
         """
         import polars as pl
 
-        words = query.lower()
-        # SQL indexes lists (args[1] is the first), not arrays of fixed size.
-        lists = pl.selectors.array().arr.to_list()
-        frames = {
-            name: table.lazy().with_columns(lists)
-            for name, table in self.tables.items()
-            if name in words
-        }
         try:
-            with pl.SQLContext(frames, eager=False) as context:
-                return collected(context.execute(query))
+            try:
+                return self._run(query, {})
+            except pl.exceptions.PolarsError:
+                # LIKE, UPPER() and their like take texts, no dictionaries, in which all else is
+                # faster.
+                return self._run(query, {pl.Categorical: pl.String, pl.Enum: pl.String})
         except (pl.exceptions.PolarsError, QueryError) as error:
             why = error.why if isinstance(error, QueryError) else str(error)
             raise QueryError(
                 "The SQL query cannot be run.", why=why, advice=self._columns()
             ) from error
+
+    def _run(self, query: str, casts: Mapping[Any, Any]) -> pl.DataFrame:
+        """Run a SQL query on the tables with these types in place of others."""
+        import polars as pl
+
+        words = query.lower()
+        # SQL indexes lists (args[1] is the first), not arrays of fixed size.
+        lists = pl.selectors.array().arr.to_list()
+        frames = {
+            name: table.lazy().cast(casts).with_columns(lists)
+            for name, table in self.tables.items()
+            if name in words
+        }
+        with pl.SQLContext(frames, eager=False) as context:
+            return collected(context.execute(query))
 
     @property
     def losses(self) -> pl.DataFrame:
