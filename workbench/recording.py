@@ -159,26 +159,29 @@ class Recording:
 
         try:
             try:
-                return self._run(query, {})
-            except pl.exceptions.PolarsError:
+                return self._run(query)
+            except (pl.exceptions.PolarsError, QueryError):
                 # LIKE, UPPER() and their like take texts, no dictionaries, in which all else is
                 # faster.
-                return self._run(query, {pl.Categorical: pl.String, pl.Enum: pl.String})
+                return self._run(query, texts=True)
         except (pl.exceptions.PolarsError, QueryError) as error:
             why = error.why if isinstance(error, QueryError) else str(error)
             raise QueryError(
                 "The SQL query cannot be run.", why=why, advice=self._columns()
             ) from error
 
-    def _run(self, query: str, casts: Mapping[Any, Any]) -> pl.DataFrame:
-        """Run a SQL query on the tables with these types in place of others."""
+    def _run(self, query: str, *, texts: bool = False) -> pl.DataFrame:
+        """Run a SQL query on the tables, with texts in place of dictionaries or as they are."""
         import polars as pl
+        from polars import selectors
 
         words = query.lower()
         # SQL indexes lists (args[1] is the first), not arrays of fixed size.
-        lists = pl.selectors.array().arr.to_list()
+        plain = [selectors.array().arr.to_list()]
+        if texts:
+            plain.append((selectors.categorical() | selectors.enum()).cast(pl.String))
         frames = {
-            name: table.lazy().cast(casts).with_columns(lists)
+            name: table.lazy().with_columns(plain)
             for name, table in self.tables.items()
             if name in words
         }
