@@ -28,7 +28,9 @@ struct aggregate_value {
 	wb_count retransmits WB_DOC("segments sent again");
 	wb_count resets_sent WB_DOC("resets sent");
 	wb_count resets_received WB_DOC("resets received");
-	wb_count drops WB_DOC("segments that this host dropped");
+	wb_count drops WB_DOC("segments that this host dropped, by the kernel's own events");
+	wb_count dropped WB_DOC("segments that were dropped during the capture, by the counters of the sockets; of "
+			       "listeners: most of them connections that their backlog had no room for");
 	wb_duration_ns connect_sum WB_DOC("sum of the times from SYN to connection");
 	wb_duration_ns accept_sum WB_DOC("sum of the times in the queue of the listener");
 	wb_duration_ns duration_sum WB_DOC("sum of the times from the begin to the end of those that ended");
@@ -49,6 +51,7 @@ static __always_inline void counted(struct note *note, const struct tcp_event *e
 	note->bytes_sent = e->bytes_sent;
 	note->bytes_retrans = e->bytes_retrans;
 	note->bytes_received = e->bytes_received;
+	note->dropped = e->dropped;
 }
 
 static __always_inline void count_key(struct aggregate_key *key, const struct tcp_event *e)
@@ -134,6 +137,7 @@ static __always_inline void count(const struct tcp_event *e, struct note *note)
 		WB_ADD_GROWTH(bytes_sent);
 		WB_ADD_GROWTH(bytes_retrans);
 		WB_ADD_GROWTH(bytes_received);
+		WB_ADD_GROWTH(dropped);
 		counted(note, e);
 	}
 }
