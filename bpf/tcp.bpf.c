@@ -95,7 +95,7 @@ static __always_inline void arrive(const struct sock *sk, struct note *note)
 	note->start = note->changed = bpf_ktime_get_boot_ns();
 	note->socket = bpf_get_socket_cookie((void *)sk);
 	note->inode = note->sampled = 0;
-	note->bytes_sent = note->bytes_retrans = note->bytes_received = 0;
+	note->bytes_sent = note->bytes_retrans = note->bytes_received = note->dropped = 0;
 	note->role = WB_ROLE_SERVER;
 	note->partial = 0;
 	note->is_counted = 0;
@@ -396,6 +396,7 @@ int before(struct bpf_iter__task_file *ctx)
 	if (note) {
 		note->pid = note->tid = task->tgid;
 		note->partial = 1;
+		note_counters(note, sk);
 	}
 	return 0;
 }

@@ -42,14 +42,6 @@ enum wb_tcp_event {
 };
 enum wb_tcp_event *wb_enum_tcp_event __attribute__((unused));
 
-enum wb_role {
-	WB_ROLE_UNKNOWN,
-	WB_ROLE_CLIENT,
-	WB_ROLE_SERVER,
-	WB_ROLE_LISTENER,
-};
-enum wb_role *wb_enum_role __attribute__((unused));
-
 /* Why: retransmits' own, then the kernel's numbers, whose names user space takes from its BTF. */
 enum wb_reason {
 	WB_REASON_NONE,
@@ -66,7 +58,6 @@ enum wb_reason *wb_enum_reason __attribute__((unused));
 typedef __u16 wb_tcp_event;
 typedef __u16 wb_tcp_state;
 typedef __u16 wb_congestion;
-typedef __u16 wb_role;
 typedef __u16 wb_reason;
 typedef __u64 wb_cookie;
 typedef __u32 wb_segments;
@@ -90,6 +81,9 @@ struct tcp_event {
 	wb_segments ssthresh WB_DOC("slow start threshold, in segments; 2147483647: none yet");
 	wb_segments retransmits WB_DOC("segments sent again so far");
 	wb_segments in_flight WB_DOC("segments sent and not acknowledged");
+	wb_segments dropped WB_DOC("segments for the socket that were dropped so far; of a listener: most of them "
+				   "connections that its backlog had no room for");
+	__u32 pad;
 	wb_pid pid WB_DOC("process that opened, accepted or, until then, listens for it");
 	wb_tid tid WB_DOC("thread that did");
 	wb_tcp_event event WB_DOC("what happened");
@@ -114,6 +108,8 @@ struct note {
 	__u64 inode;
 	__u64 bytes_sent, bytes_retrans, bytes_received; /* those that are counted already */
 	__u32 pid, tid;
+	__u32 dropped; /* counted already */
+	__u32 pad2;
 	__u16 role;
 	__u8 partial;
 	__u8 waits; /* for accept() */
@@ -133,6 +129,12 @@ struct tcp_sock {
 	__u64 bytes_retrans;
 	__u64 bytes_acked;
 	__u64 bytes_received;
+} __attribute__((preserve_access_index));
+
+struct sock___tcp {
+	struct {
+		int counter;
+	} sk_drops;
 } __attribute__((preserve_access_index));
 
 struct inet_connection_sock {
@@ -187,6 +189,12 @@ static __always_inline __u16 retransmit_reason(const struct sock *sk)
 	return congestion == RECOVERY ? WB_REASON_FAST : WB_REASON_PROBE;
 }
 
+/* A full backlog has no tracepoint and gives its segment no reason: tcp_conn_request() counts it. */
+static __always_inline __u32 drops_of(const struct sock *sk)
+{
+	return BPF_CORE_READ((const struct sock___tcp *)sk, sk_drops.counter);
+}
+
 static __always_inline void fill_counters(struct tcp_event *e, const struct sock *sk)
 {
 	const struct tcp_sock *tcp = (const void *)sk;
@@ -205,6 +213,7 @@ static __always_inline void fill_counters(struct tcp_event *e, const struct sock
 	e->ssthresh = BPF_CORE_READ(tcp, snd_ssthresh);
 	e->retransmits = BPF_CORE_READ(tcp, total_retrans);
 	e->in_flight = BPF_CORE_READ(tcp, packets_out);
+	e->dropped = drops_of(sk);
 }
 
 /* What was sent and received before is not counted. */
@@ -215,6 +224,7 @@ static __always_inline void note_counters(struct note *note, const struct sock *
 	note->bytes_retrans = BPF_CORE_READ(tcp, bytes_retrans);
 	note->bytes_sent = BPF_CORE_READ(tcp, bytes_sent) - note->bytes_retrans;
 	note->bytes_received = BPF_CORE_READ(tcp, bytes_received);
+	note->dropped = drops_of(sk);
 }
 
 static __always_inline void fill(struct tcp_event *e, __u16 event, const struct sock *sk,

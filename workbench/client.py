@@ -310,7 +310,8 @@ def capture(
         A command to start; a string is split as a shell would, but no shell runs it. It is held
         until all probes are attached. What still runs at the end is terminated.
     cgroup : str, optional
-        A cgroup v2: its path in the hierarchy or in the file system.
+        A cgroup v2: its path in the hierarchy or in the file system; or the id of a container,
+        its first 12 digits at least.
     comm : str, optional
         Only threads of that name (at most 15 bytes).
     system_wide : bool

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 from fake_recording import FakeRecording
+from network_rows import counts, table
 
 from workbench.errors import MissingTableError
 from workbench.frames import flows
@@ -48,3 +49,27 @@ def test_edges():
 def test_single_events_go_first():
     with pytest.raises(MissingTableError):
         flows.edges(FakeRecording())
+
+
+def test_listeners():
+    listener = {"pid": 7, "comm": "app", "role": "listener"}
+    made = [
+        {**listener, "ts": 1, "port": 80, "dropped": 1},  # an earlier snapshot
+        {**listener, "ts": 2, "port": 80, "dropped": 4},
+        {**listener, "ts": 2, "port": 443, "dropped": 5},
+        {**listener, "ts": 2, "port": 9, "role": "server", "dropped": 6},
+    ]
+    told = [
+        {**listener, "ts": 1, "socket": 1, "local_port": 80, "dropped": 1},
+        {**listener, "ts": 2, "socket": 1, "local_port": 80, "dropped": 4},
+        {**listener, "ts": 2, "socket": 2, "local_port": 443, "dropped": 3},
+        {**listener, "ts": 2, "socket": 3, "local_port": 443, "dropped": 2},  # of another worker
+        {**listener, "ts": 2, "socket": 4, "role": "server", "dropped": 6},
+    ]
+    found = flows.listeners(FakeRecording(tcp_agg=counts("tcp", made)))
+    assert found.rows() == [("app", 7, 443, 5), ("app", 7, 80, 4)]
+    of_events = flows.listeners(FakeRecording(tcp=table("tcp", told)))
+    assert of_events.equals(found)
+    assert of_events.schema == found.schema
+    with pytest.raises(MissingTableError):
+        flows.listeners(FakeRecording())

@@ -213,6 +213,13 @@ def test_lost_segments_are_sent_again(tmp_path, capfd):
     samples = rows(session).filter(pl.col("rtt") > 0)["rtt"]
     shown = float(re.search(r"\brtt:([\d.]+)/", seen)[1]) * 1e6
     assert any(value == pytest.approx(shown, abs=1500) for value in samples)
+    assert int(re.search(r"\bcwnd:(\d+)", seen)[1]) in set(rows(session)["cwnd"])
+    # The kernel says where the segments went: of the classifier, and of nobody else, are six.
+    lost = rows(session, event="drop").filter(pl.col("reason").is_in(["tc_ingress", "tc_egress"]))
+    assert lost.height == 6
+    assert set(lost["local_port"]) == {mine}
+    troubles = flows.troubles(session).filter(pl.col("reason").is_in(lost["reason"].unique()))
+    assert troubles["count"].to_list() == [6]
     assert set(rows(session, event="congestion")["congestion"]) <= {
         "open",
         "disorder",

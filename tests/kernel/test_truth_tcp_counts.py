@@ -82,3 +82,35 @@ def test_segments_that_were_sent_again(tmp_path, capfd):
     assert (row["bytes_sent"], row["bytes_received"]) == (1200, 12)
     assert row["bytes_retrans"] == 100 * total
     assert sum(row["rtt_hist"]) > 0
+
+
+# In a network of its own, whose counters nobody else changes; its backlog has room for two.
+FULL = """
+import json, socket, time
+def counters():
+    with open("/proc/net/netstat") as file:
+        names, values = [line.split()[1:] for line in file if line.startswith("TcpExt:")]
+    return dict(zip(names, map(int, values)))
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(1)
+clients = [socket.socket() for _ in range(8)]
+for one in clients:
+    one.setblocking(False)
+    one.connect_ex(listener.getsockname())
+while counters()["ListenOverflows"] < 6: time.sleep(0.01)
+for one in clients: one.close()  # those that wait send no SYN any more
+time.sleep(0.3)
+print(json.dumps([listener.getsockname()[1], counters()["ListenDrops"]]))
+"""
+
+
+@pytest.mark.parametrize("aggregate", [False, True])
+def test_connections_that_a_full_backlog_drops(tmp_path, capfd, aggregate):
+    inside = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" -c "$1"']
+    command = [*inside, sys.executable, FULL]
+    session = wb.capture("tcp", command=command, output=tmp_path / "s.wb", aggregate=aggregate)
+    port, dropped = json.loads(capfd.readouterr().out)
+    assert dropped >= 6
+    found = flows.listeners(session)
+    assert found.select("port", "dropped").rows() == [(port, dropped)]

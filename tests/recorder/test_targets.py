@@ -145,3 +145,32 @@ def test_without_a_cgroup_nothing_is_told():
     told = FakeMap()
     set_cgroup(Target(), [SimpleNamespace(object=SimpleNamespace(maps={"wb_cgroup": told}))])
     assert told.told == {}
+
+
+@pytest.mark.skipif(mount() is None, reason="no cgroup v2 is mounted")
+@pytest.mark.parametrize(
+    "form", ["{}", "docker-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "libpod-{}.scope"]
+)
+def test_containers(form):
+    first, second = (f"{os.getpid():012x}" + digit * 52 for digit in "ab")
+    above = f"{mount()}/workbench-unit-{os.getpid()}"
+    names = [form.format(first), f"crio-conmon-{first}.scope", form.format(second)]
+    made = [above, *(f"{above}/{name}" for name in names)]
+    try:
+        os.mkdir(above)
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made: {error}")
+    try:
+        for path in made[1:]:
+            os.mkdir(path)
+        assert str(cgroup_directory(first)) == made[1]
+        assert str(cgroup_directory(first[:13])) == made[1]
+        with pytest.raises(TargetError, match="2 containers"):
+            cgroup_directory(first[:12])
+        for name in (first[:11], first[:13] + "b", first + "a", "c" + first[1:]):
+            with pytest.raises(TargetError, match="no cgroup"):
+                cgroup_directory(name)
+    finally:
+        for path in reversed(made):
+            if os.path.isdir(path):
+                os.rmdir(path)

@@ -115,7 +115,7 @@ def _capturing(parser: argparse.ArgumentParser) -> None:
         "target (one is needed)", "-- COMMAND starts a command and captures it from its first call"
     )
     target.add_argument("--pid", type=int, help="a process, its threads and its descendants")
-    target.add_argument("--cgroup", help="a cgroup v2, by its path")
+    target.add_argument("--cgroup", help="a cgroup v2, by its path, or a container, by its id")
     target.add_argument("--comm", help="threads of that name")
     target.add_argument("--system-wide", action="store_true", help="everything on this machine")
     target.add_argument("--no-follow", action="store_true", help="leave out child processes")

@@ -1,4 +1,4 @@
-"""The flow graph from what the kernel counted: process, role, other side and service."""
+"""The flow graph and listeners from what the kernel counted: process, role, other side, service."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from workbench.frames.counted import histograms, last_rows
 from workbench.frames.quantiles import histogram_quantile
+from workbench.store.columns import KEYS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
 AGGREGATED = "tcp_agg"
 _EDGE = ("comm", "role", "remote_address", "port")
 _SUMS = ("connections", "connect_errors", "closes", "bytes_sent", "bytes_received", "retransmits")
+
+
+def listeners(rec: Recording) -> pl.DataFrame:
+    """Return what :func:`workbench.frames.flows.listeners` does, from ``tcp_agg``.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds no counted TCP connections.
+    """
+    import polars as pl
+
+    rows = last_rows(rec, AGGREGATED, KEYS[AGGREGATED], ("comm", "dropped"))
+    return (
+        rows.with_columns(pl.col("comm", "role").cast(pl.String))
+        .filter(pl.col("role") == "listener")
+        .group_by("comm", "pid", "port")
+        .agg(pl.col("dropped").sum().cast(pl.UInt32))
+        .sort("dropped", "comm", "pid", "port", descending=[True, False, False, False])
+    )
 
 
 def edges(rec: Recording) -> pl.DataFrame:

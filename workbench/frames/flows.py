@@ -1,8 +1,8 @@
 """TCP connections: how long, how many bytes, how fast, and what went wrong.
 
 All functions work from the table ``tcp``: one row for each thing that happened to a connection,
-with its counters at that moment; :func:`edges` also from ``tcp_agg``, which is counted in the
-kernel.
+with its counters at that moment; :func:`edges` and :func:`listeners` also from ``tcp_agg``, which
+is counted in the kernel.
 """
 
 from __future__ import annotations
@@ -183,6 +183,48 @@ def _edges(rec: Recording) -> pl.DataFrame:
             pl.col("rtt_p50").median().alias("rtt"),
         )
         .sort(carried, *keys, descending=[True, False, False, False, False])
+    )
+
+
+def listeners(rec: Recording) -> pl.DataFrame:
+    """Return the listening sockets, and what they dropped: connections, mostly.
+
+    A listener drops a connection when its backlog is full, without a word to the one that wants it:
+    who connects sends its SYN again, after a second.
+
+    Parameters
+    ----------
+    rec : Recording
+        Needs ``tcp`` or ``tcp_agg``.
+
+    Returns
+    -------
+    polars.DataFrame
+        comm : str
+        pid : u32
+        port : u16
+        dropped : u32
+            Since the socket listens; from ``tcp_agg`` during the capture. Most first.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds no TCP connections.
+    """
+    import polars as pl
+
+    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+        return flow_counts.listeners(rec)
+    rows = _events(rec, "ts", "socket", "role", "comm", "pid", "local_port", "dropped")
+    return (
+        rows.filter(pl.col("role") == "listener")
+        .sort("ts")
+        .group_by("socket")
+        .agg(pl.col("comm", "pid").last(), pl.col("local_port", "dropped").max())
+        .group_by("comm", "pid", pl.col("local_port").alias("port"))
+        .agg(pl.col("dropped").sum())
+        .sort("dropped", "comm", "pid", "port", descending=[True, False, False, False])
+        .collect()
     )
 
 

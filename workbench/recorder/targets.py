@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 ACTIVE, HELD = (n.to_bytes(4, "little") for n in (1, 2))  # enum wb_target_state
 SHARED = ("wb_targets", "wb_epoch")
 """Maps of process.bpf.c that all objects of a session use."""
+_ID = re.compile(r"[0-9a-f]{12,64}")
+"""A container's id, or the start of it that its runtime shows."""
+_CONTAINER = re.compile(r"(?:(?!.*conmon)[a-z-]+-)?([0-9a-f]{64})(?:\.scope)?")
+"""Cgroup of a container: ``docker-ID.scope``, ``cri-containerd-ID.scope``, ``crio-ID.scope`` or
+``libpod-ID.scope`` where systemd makes it, else ``ID``. Those of ``conmon`` hold its monitor."""
 
 
 def filter_values(target: Target) -> dict[str, Any]:
@@ -104,11 +110,18 @@ def set_cgroup(target: Target, sources: list[Source]) -> None:
 
 
 def cgroup_directory(name: str) -> Path:
-    """Directory of a cgroup that is given by its path in the file system or the hierarchy.
+    """Directory of a cgroup.
+
+    Parameters
+    ----------
+    name : str
+        Its path in the file system or in the hierarchy; or the id of a container, whole or its
+        first 12 digits or more.
 
     Raises
     ------
     TargetError
+        There is none, or the id is the begin of several.
     """
     mounts = [
         Path(fields[1])
@@ -118,8 +131,27 @@ def cgroup_directory(name: str) -> Path:
     for candidate in (Path(name), *(mount / name.lstrip("/") for mount in mounts)):
         if candidate.is_dir() and any(candidate.is_relative_to(mount) for mount in mounts):
             return candidate
+    if _ID.fullmatch(name) and (found := _containers(name, mounts)):
+        if len(found) > 1:
+            raise TargetError(
+                f"There are {len(found)} containers whose id begins with {name}.",
+                advice="Give more digits of it.",
+            )
+        return found[0]
     raise TargetError(
         f"There is no cgroup {name}.",
         why=f"cgroup v2 is mounted at {', '.join(map(str, mounts)) or 'no place'}.",
         advice="`systemd-cgls` lists the cgroups.",
     )
+
+
+def _containers(start: str, mounts: list[Path]) -> list[Path]:
+    """Cgroups of the containers whose id begins so, one for each."""
+    found: dict[str, Path] = {}
+    for mount in mounts:
+        for above, names, _ in os.walk(mount):
+            for name in names:
+                container = _CONTAINER.fullmatch(name)
+                if container and container[1].startswith(start):
+                    found.setdefault(container[1], Path(above, name))
+    return list(found.values())
