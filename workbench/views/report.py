@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 MAX_PROCESSES = 500
+MAX_KINDS_IN_TITLE = 3
 
 
 def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> Path:
     """Write a report of a recording and return its path.
 
     It holds what the recording allows: findings, a flamegraph and hot spots for every kind with
-    stacks, the overviews of off-CPU time and of system calls, tables of the other kinds, processes,
-    losses and overhead.
+    stacks, the overviews of off-CPU time and of system calls, tables of the other kinds and of the
+    user's own probes, processes, losses and overhead.
 
     Parameters
     ----------
@@ -89,7 +90,8 @@ def render(rec: Recording, title: str) -> str:
 
 def _title(rec: Recording) -> str:
     target = _target(rec, short=True)
-    kinds = " and ".join(rec.kinds) or "Recording"
+    many = len(rec.kinds) > MAX_KINDS_IN_TITLE
+    kinds = f"{len(rec.kinds)} kinds" if many else " and ".join(rec.kinds) or "Recording"
     return f"{kinds}: {target}" if target else kinds
 
 
