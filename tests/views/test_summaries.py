@@ -12,6 +12,7 @@ from network_rows import counts
 from workbench.errors import MissingTableError
 from workbench.views import summaries
 
+
 def test_each_kind_has_its_section():
     found = dict(summaries.sections(recording()))
     assert list(found) == [title for title, _ in summaries.SUMMARIES.values()]
