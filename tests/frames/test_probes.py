@@ -56,6 +56,22 @@ def test_events_are_in_order_and_without_stacks():
     assert probes.events(seen(weighed), "reads").columns == ["ts", "ret", "weight"]
 
 
+def test_histogram_of_all_groups():
+    buckets = [[0] * 64 for _ in range(3)]
+    buckets[1][3], buckets[2][3], buckets[2][5] = 1, 2, 4
+    rows = pl.DataFrame({"ts": [1, 2, 2], "comm": ["a", "a", "b"]}).with_columns(
+        pl.Series("hist_ret", buckets, pl.Array(pl.UInt64, 64)),
+        pl.Series("hist_latency", buckets, pl.Array(pl.UInt64, 64)),
+    )
+    rec = seen(rows, aggregate=["hist(ret)", "hist(latency)"], by=["comm"])
+    found = probes.histogram(rec, "reads", "ret")
+    assert found.columns == ["low", "high", "events"]
+    assert found.rows() == [(8, 16, 3), (16, 32, 0), (32, 64, 4)]
+    assert probes.histogram(rec, "reads", "latency").columns[0] == "low_ns"
+    with pytest.raises(MissingTableError):
+        probes.histogram(rec, "reads", "size")
+
+
 def test_table_that_is_not_there():
     with pytest.raises(MissingTableError):
         probes.events(FakeRecording(), "reads")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.frames import durations
 from workbench.frames.needs import need
+from workbench.frames.quantiles import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +75,40 @@ def totals(rec: Recording, name: str) -> pl.DataFrame:
     by = len(rec.manifest.kinds.get(name, {}).get("by") or ())
     first = [column for column in figures if found.columns.index(column) >= by][:1]
     return found.sort(first, descending=True, nulls_last=True, maintain_order=True)
+
+
+def histogram(rec: Recording, name: str, of: str) -> pl.DataFrame:
+    """Return a histogram that a probe made in the kernel, summed over its groups.
+
+    Parameters
+    ----------
+    rec : Recording
+        Needs the probe's table.
+    name : str
+        Of the probe, made with ``aggregate="hist(...)"``.
+    of : str
+        What stands between the parentheses.
+
+    Returns
+    -------
+    polars.DataFrame
+        low, high : u64
+            The bucket holds values in [low, high): contiguous powers of two. Of ``latency`` they
+            are named ``low_ns`` and ``high_ns``.
+        events : u64
+
+    Raises
+    ------
+    MissingTableError
+        The session has no such table, or that no such column.
+    """
+    import numpy as np
+
+    column = f"hist_{of}"
+    need(rec, name, column)
+    counts = totals(rec, name)[column].to_numpy().reshape(-1, BUCKETS).astype(np.int64)
+    found = durations.histogram(counts.sum(axis=0), "events")
+    return found if of == "latency" else found.rename({"low_ns": "low", "high_ns": "high"})
 
 
 def events(rec: Recording, name: str) -> pl.DataFrame:

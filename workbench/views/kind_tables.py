@@ -79,6 +79,10 @@ def _oom_kills(rec: Recording) -> pl.DataFrame:
 _TREE = ("name", "pid", "ppid", "cmdline", "started", "duration", "programs", "failed")
 _FILES = ("errors", "opens", "reads", "writes", "syncs", "read_bytes", "written_bytes")
 _FILE_TIMES = ("read_time", "write_time", "sync_time")
+_PATHS = (
+    *("role", "method", "path", "requests", "answers", "unanswered"),
+    *("client_errors", "server_errors", "p50", "p99", "max"),
+)
 _PAGES = ("looked_up", "hit_ratio", "misses", "faulted", "mapped", "added", "removed", "dirtied")
 _FLOW = ("start", "duration", "comm", "role", "remote_address", "remote_port", "connect", "accept")
 _FLOW_BYTES = ("bytes_sent", "bytes_received", "retransmits", "rtt_p50", "end", "errno")
@@ -204,7 +208,7 @@ SUMMARIES: dict[str, tuple[str, tuple[Part, ...]]] = {
     "http": (
         "HTTP requests",
         (
-            Part("Paths, most requests first", http.by_path, bar="requests"),
+            Part("Paths, most requests first", http.by_path, _PATHS, bar="requests"),
             Part("Answers by status", http.by_status, bar="answers"),
         ),
     ),

@@ -10,22 +10,16 @@ from workbench.frames.losses import lossy
 from workbench.frames.needs import has
 from workbench.kinds import all_kinds
 from workbench.views import html
-from workbench.views.cells import cells, is_right
+from workbench.views.frame_table import FrameTable
 from workbench.views.kind_tables import OWN_VIEWS, SUMMARIES, Part
-from workbench.views.tables import banner, table
+from workbench.views.tables import banner
 from workbench.views.view import PlainView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import polars as pl
 
     from workbench.recording import Recording
 
-ROWS = 15
-TREE_ROWS = 500
-"""Rows of a table at most; the frames hold all."""
-WIDE = ("cmdline", "chain", "where", "path", "file", "filename")
 NONE = '<p class="wb-muted">None in what was selected.</p>'
 
 
@@ -110,25 +104,4 @@ def _parts(rec: Recording, kind: str) -> tuple[str, list[tuple[Part, pl.DataFram
 
 def part_table(part: Part, frame: pl.DataFrame) -> str:
     """Return a frame as a table."""
-    limit = TREE_ROWS if "depth" in frame.columns else ROWS
-    shown = frame.select(part.columns or frame.columns).head(limit)
-    caption = part.caption
-    if len(frame) > limit:
-        caption += f" (first {limit} of {len(frame):,})"
-    columns = [cells(shown[name]) for name in shown.columns]
-    numeric = [at for at, name in enumerate(shown.columns) if is_right(shown[name])]
-    wide = [at for at, name in enumerate(shown.columns) if name in WIDE]
-    bars = {shown.columns.index(part.bar): _shares(shown[part.bar])} if part.bar else {}
-    head = [name.replace("_", " ") for name in shown.columns]
-    return table(
-        head, zip(*columns, strict=True), numeric=numeric, wide=wide, bars=bars, caption=caption
-    )
-
-
-def _shares(column: pl.Series) -> Sequence[float]:
-    """Return the values as shares of the largest one."""
-    import polars as pl
-
-    values = column.cast(pl.Float64 if column.dtype.is_float() else pl.Int64).fill_null(0)
-    most = float(values.max() or 0)  # type: ignore[arg-type]
-    return [value / most if most > 0 else 0.0 for value in values.to_list()]
+    return FrameTable(frame, *part.columns, bar=part.bar, title=part.caption).table()
