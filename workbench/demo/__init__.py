@@ -165,13 +165,15 @@ def shop_kinds(dns_port: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def shop_command(dns_port: int, *, python: str = sys.executable) -> list[str]:
+def shop_command(dns_port: int, *, quiet: bool = False, python: str = sys.executable) -> list[str]:
     """Return the command line of the shop.
 
     Parameters
     ----------
     dns_port : int
         UDP port of its names, such as :func:`free_udp_port` returns.
+    quiet : bool
+        Do not print what was done.
     python : str
         Interpreter that runs it.
 
@@ -179,7 +181,8 @@ def shop_command(dns_port: int, *, python: str = sys.executable) -> list[str]:
     -------
     list of str
     """
-    return [python, str(SHOP), "--dns-port", str(dns_port)]
+    silent = ["--quiet"] if quiet else []
+    return [python, str(SHOP), "--dns-port", str(dns_port), *silent]
 
 
 def free_udp_port() -> int:

@@ -238,9 +238,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the shop from a command line."""
     parser = argparse.ArgumentParser(description="A small shop with faults.")
     parser.add_argument("--dns-port", type=int, default=0, help="UDP port of the names; 0: any")
+    parser.add_argument("--quiet", action="store_true", help="do not print what was done")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="shop-") as folder:
-        print(json.dumps(run(Path(folder), options.dns_port)))
+        done = json.dumps(run(Path(folder), options.dns_port))
+    if not options.quiet:
+        print(done)
     return 0
 
 
