@@ -57,7 +57,7 @@ class Part:
     counted: bool = False
 
 
-def _with_places(frame: Frame) -> Frame:
+def with_places(frame: Frame) -> Frame:
     """Return a frame whose stacks are told by their innermost functions, in ``where``."""
 
     def told(rec: Recording) -> pl.DataFrame:
@@ -218,15 +218,15 @@ SUMMARIES: dict[str, tuple[str, tuple[Part, ...]]] = {
             Part("Killed for want of memory", _oom_kills),
             Part(
                 "Candidates for leaks: allocated again and again, hardly ever freed",
-                _with_places(heap.leaks),
+                with_places(heap.leaks),
                 bar="live_bytes",
             ),
             Part(
                 "Who allocates, most bytes that were not freed first",
-                _with_places(heap.by_stack),
+                with_places(heap.by_stack),
                 bar="live_bytes",
             ),
-            Part("Memory mapped and touched", _with_places(heap.growth), bar="mapped"),
+            Part("Memory mapped and touched", with_places(heap.growth), bar="mapped"),
         ),
     ),
 }

@@ -14,7 +14,7 @@ from workbench.frames.needs import has
 from workbench.frames.offcpu import EVENTS as OFFCPU
 from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
-from workbench.views import findings, html, summaries, units
+from workbench.views import findings, html, kind_findings, summaries, units
 from workbench.views.flamegraph import Flamegraph
 from workbench.views.hotspots import Hotspots
 from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
@@ -75,6 +75,7 @@ def render(rec: Recording, title: str) -> str:
         found += findings.of_syscalls(overview)
         sections.append(("System calls", overview.fragment()))
     sections += summaries.sections(rec)
+    found += kind_findings.of_kinds(rec)
     found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
