@@ -83,6 +83,10 @@ _PATHS = (
     *("role", "method", "path", "requests", "answers", "unanswered"),
     *("client_errors", "server_errors", "p50", "p99", "max"),
 )
+_HTTP_PEERS = (
+    *("role", "remote_address", "port", "requests", "answers", "unanswered"),
+    *("client_errors", "server_errors", "p50", "p99", "max"),
+)
 _PAGES = ("looked_up", "hit_ratio", "misses", "faulted", "mapped", "added", "removed", "dirtied")
 _FLOW = ("start", "duration", "comm", "role", "remote_address", "remote_port", "connect", "accept")
 _FLOW_BYTES = ("bytes_sent", "bytes_received", "retransmits", "rtt_p50", "end", "errno")
@@ -179,6 +183,7 @@ SUMMARIES: dict[str, tuple[str, tuple[Part, ...]]] = {
         (
             Part("Who talks with whom, most bytes first", flows.edges, counted=True),
             Part("Retransmits, resets and drops", flows.troubles, bar="count"),
+            Part("Who listens, and what was dropped there", flows.listeners, counted=True),
             Part("Longest connections", _longest_connections, (*_FLOW, *_FLOW_BYTES)),
         ),
     ),
@@ -201,15 +206,16 @@ SUMMARIES: dict[str, tuple[str, tuple[Part, ...]]] = {
     "dns": (
         "Names looked up",
         (
-            Part("Names, most queries first", dns.by_name, bar="queries"),
-            Part("Servers", dns.by_server, bar="queries"),
+            Part("Names, most queries first", dns.by_name, bar="queries", counted=True),
+            Part("Servers", dns.by_server, bar="queries", counted=True),
         ),
     ),
     "http": (
         "HTTP requests",
         (
-            Part("Paths, most requests first", http.by_path, _PATHS, bar="requests"),
-            Part("Answers by status", http.by_status, bar="answers"),
+            Part("Paths, most requests first", http.by_path, _PATHS, bar="requests", counted=True),
+            Part("Answers by status", http.by_status, bar="answers", counted=True),
+            Part("Other sides", http.by_peer, _HTTP_PEERS, bar="requests", counted=True),
         ),
     ),
     "memory": (
