@@ -20,18 +20,30 @@ static __always_inline void *wb_value_of(void *map, const void *key, const void 
 		return value;
 	bpf_map_update_elem(map, key, zero, BPF_NOEXIST);
 	value = bpf_map_lookup_elem(map, key);
+	if (!value) { /* what is allocated on demand may have to be fetched first: wb_room */
+		bpf_map_update_elem(map, key, zero, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(map, key);
+	}
 	if (!value)
 		wb_dropped(stats, WB_DROP_MAP_FULL);
 	return value;
 }
 
+/* Where the room for an entry comes from. Allocating on demand takes from a list of a few entries (of
+ * one, at first: unit_size > 256 in kernel/bpf/memalloc.c), which the kernel fills again in an
+ * interrupt: a second try finds it, but not in a program that interrupts are kept from. */
+enum wb_room {
+	WB_ROOM_AT_ONCE = 0,
+	WB_ROOM_ON_DEMAND = BPF_F_NO_PREALLOC,
+};
+
 /* The map `aggregates` of a kind, from its struct aggregate_key to its struct aggregate_value, and
  * aggregate_of(), which looks an event's key up in it as wb_value_of() does. */
-#define WB_AGGREGATES(entries)                                                                    \
+#define WB_AGGREGATES(entries, room)                                                              \
 	struct {                                                                                  \
 		__uint(type, BPF_MAP_TYPE_HASH);                                                  \
 		__uint(max_entries, entries);                                                     \
-		__uint(map_flags, BPF_F_NO_PREALLOC);                                             \
+		__uint(map_flags, room);                                                          \
 		__type(key, struct aggregate_key);                                                \
 		__type(value, struct aggregate_value);                                            \
 	} aggregates SEC(".maps");                                                                \

@@ -93,7 +93,7 @@ struct {
 	__type(value, struct pending);
 } requests SEC(".maps");
 
-WB_AGGREGATES(8192)
+WB_AGGREGATES(8192, WB_ROOM_AT_ONCE)
 
 struct gendisk {
 	int major, first_minor;

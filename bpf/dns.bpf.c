@@ -95,7 +95,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 /* Queries that wait for their answer. */
 struct question {

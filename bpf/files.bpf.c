@@ -136,7 +136,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 struct thread_info___x86 {
 	__u32 status;

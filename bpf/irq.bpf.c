@@ -58,7 +58,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_AT_ONCE)
 
 struct irqaction {
 	const char *name;

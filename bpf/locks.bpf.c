@@ -67,7 +67,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 #define EAGAIN 11
 

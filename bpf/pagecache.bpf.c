@@ -72,7 +72,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 /* The last lookup of a thread: a read looks up again for what the first lookup did not find. And the
  * pages that it added last: a write adds pages and makes them dirty at once. */

@@ -91,7 +91,7 @@ struct {
 	__type(value, struct slot);
 } slots SEC(".maps");
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_AT_ONCE)
 
 static __always_inline struct slot *slot_of(struct task_struct *task)
 {

@@ -55,7 +55,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 static __always_inline void add(struct sockets_event *e)
 {

@@ -78,7 +78,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
 /* Number of arguments of each call: the other registers hold leftovers of the program. */
 const volatile __u8 arity[512] = {};

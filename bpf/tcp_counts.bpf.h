@@ -43,7 +43,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-WB_AGGREGATES(16384)
+WB_AGGREGATES(16384, WB_ROOM_AT_ONCE)
 
 /* Counters of the socket up to here are counted already. */
 static __always_inline void counted(struct note *note, const struct tcp_event *e)
