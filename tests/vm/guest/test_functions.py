@@ -53,11 +53,12 @@ def test_calls_arguments_results_and_durations(probes):
     assert (left["latency"].cast(pl.Int64) > 0).all()
     ends = left["ts"] + left["latency"]
     assert (left["ts"][1:] >= ends[:-1]).all()
-    groups = session["groups"].polars()
+    groups = session["groups"].polars().with_columns(pl.col("max_latency").cast(pl.Int64))
     (group,) = groups.filter(pl.col("ts") == pl.col("ts").max()).iter_rows(named=True)
     assert (group["retval"], group["count"], group["sum_count"]) == (SIZE, CALLS, SIZE * CALLS)
     assert sum(group["hist_latency"]) == CALLS
-    assert group["max_latency"] > 0
+    longest = group["max_latency"].bit_length() - 1  # its slot: powers of two of nanoseconds
+    assert group["hist_latency"][longest] > 0 == sum(group["hist_latency"][longest + 1 :])
 
 
 BAD = [
