@@ -64,7 +64,7 @@ def function(path: str, address: int) -> Function | None:
 def forget() -> None:
     """Let go of the files that were read last: they were kept for further functions of theirs.
 
-    Unpacking those of the C library takes half a second, and 100 MB.
+    Reading those of the C library takes half a second, and they are 10 MB.
     """
     _read.cache_clear()
 
