@@ -99,7 +99,7 @@ static __always_inline __u64 wb_displaced_start(struct wb_displaced *d, struct t
 						void *registers, __u64 pc, __u64 sp)
 {
 	struct task_struct___uprobes *t = (void *)task;
-	struct mm_struct___uprobes *mm = (void *)BPF_CORE_READ(task, mm);
+	struct mm_struct___uprobes *mm;
 	struct uprobe_task *step;
 	__u64 slot;
 
@@ -113,8 +113,10 @@ static __always_inline __u64 wb_displaced_start(struct wb_displaced *d, struct t
 	if (!step) /* it never met a probe */
 		return pc;
 	d->returns = BPF_CORE_READ(step, return_instances);
-	if (bpf_core_field_exists(mm->uprobes_state.xol_area))
+	if (bpf_core_field_exists(struct mm_struct___uprobes, uprobes_state.xol_area)) {
+		mm = (void *)BPF_CORE_READ(task, mm);
 		d->trampoline = BPF_CORE_READ(mm, uprobes_state.xol_area, vaddr);
+	}
 	slot = BPF_CORE_READ(step, xol_vaddr);
 	if (slot && pc - slot < UPROBE_XOL_SLOT_BYTES) /* pre_ssout() */
 		return BPF_CORE_READ(step, vaddr) + (pc - slot);

@@ -408,6 +408,7 @@ static __always_inline int wb_walk_caller(struct wb_walk *w)
 	}
 	w->sp += 8;
 	w->returned = 1;
+	w->displaced.trap = WB_TRAP_NONE; /* of the entry */
 	return 0;
 }
 
