@@ -7,6 +7,7 @@ import pytest
 from programs import compiled
 
 from workbench.ctype import FLOAT, INT, POINTER, STRUCT
+from workbench.probing import dwarf_types
 from workbench.probing.dwarf_types import function
 from workbench.symbols import places
 
@@ -91,3 +92,18 @@ def test_what_is_not_known(program, tmp_path):
     data[section.offset : section.offset + section.size] = b"\xff" * section.size
     damaged.write_bytes(data)
     assert function(str(damaged), places.find(str(program), "widths").address) is None
+
+
+def test_a_file_is_read_once_until_it_changes_or_is_let_go_of(tmp_path):
+    path = compiled(tmp_path, "one", "int f(int a) { return a; } int g(long b) { return b; }"
+                    " int main(void) { return 0; }", "gcc", "-g", "-O0")  # fmt: skip
+    dwarf_types.forget()
+    assert [n for n, _ in parameters(path, "f").parameters] == ["a"]
+    assert [n for n, _ in parameters(path, "g").parameters] == ["b"]
+    about = dwarf_types._read.cache_info()
+    assert (about.misses, about.hits, about.currsize) == (1, 1, 1)
+    compiled(tmp_path, "one", "int f(int other, int more) { return other + more; }"
+             " int main(void) { return 0; }", "gcc", "-g", "-O0")  # fmt: skip
+    assert [n for n, _ in parameters(path, "f").parameters] == ["other", "more"]
+    dwarf_types.forget()
+    assert dwarf_types._read.cache_info().currsize == 0
