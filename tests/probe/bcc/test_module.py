@@ -11,7 +11,7 @@ from workbench.probe.bcc import finder, module
 from workbench.probe.bcc.attach import KPROBE, RAW_TRACEPOINT
 from workbench.probe.bcc.compiler import Compiler
 from workbench.probe.bcc.module import Module
-from workbench.probe.ctype import Array, Scalar, Text
+from workbench.probe.column_type import Array, Scalar, Text
 
 pytestmark = [
     pytest.mark.kernel,

@@ -10,8 +10,8 @@ from workbench.errors import MapError, ObjectFormatError
 from workbench.probe import btf as b
 from workbench.probe.bcc import text
 from workbench.probe.bcc.describe import described
-from workbench.probe.ctype import CType, Opaque
-from workbench.probe.ctype_btf import by_name, ctype, loaded_btf
+from workbench.probe.column_type import ColumnType, Opaque
+from workbench.probe.column_type_btf import by_name, column_type, loaded_btf
 from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF, STACK_TRACE
 from workbench.probe.open_map import OpenMap
 from workbench.probe.typed_map import TypedMap, typed
@@ -30,14 +30,14 @@ class Buffer:
     Parameters
     ----------
     map : OpenMap
-    event : CType, optional
+    event : ColumnType, optional
         What the program sends; None where that is not known.
     number : int
         Its place in the program's loss counters, -1 if it has none.
     """
 
     map: OpenMap
-    event: CType | None
+    event: ColumnType | None
     number: int
 
     @property
@@ -106,7 +106,7 @@ def _typed(table: OpenMap, made: Table, btf: Btf | None) -> TypedMap:
         return typed(table, btf)
     try:
         # A queue has no key.
-        key: CType = described(made.key) if table.key_size else Opaque(0)
+        key: ColumnType = described(made.key) if table.key_size else Opaque(0)
         return TypedMap(table, key, described(made.value))
     except (ObjectFormatError, MapError):
         return typed(table)
@@ -115,9 +115,9 @@ def _typed(table: OpenMap, made: Table, btf: Btf | None) -> TypedMap:
 def _event(
     buffer: Table,
     wanted: str,
-    declared: Sequence[tuple[b.Type, CType]],
+    declared: Sequence[tuple[b.Type, ColumnType]],
     parsed: Mapping[int, Btf | None],
-) -> CType | None:
+) -> ColumnType | None:
     """Find the type of what is sent to a buffer: the one with the members that BCC saw."""
     if wanted:
         name = wanted.removeprefix("struct ").removeprefix("union ")
@@ -131,12 +131,12 @@ def _event(
     return fitting[0] if buffer.sent and fitting else None
 
 
-def _types(table: OpenMap, parsed: Mapping[int, Btf | None]) -> list[tuple[b.Type, CType]]:
+def _types(table: OpenMap, parsed: Mapping[int, Btf | None]) -> list[tuple[b.Type, ColumnType]]:
     """The value type of a table, as BTF has it and as columns; empty if no column can hold it."""
     btf = parsed[table.btf_id]
     if btf is None:
         return []
     try:
-        return [(btf.resolve(table.value_type)[0], ctype(btf, table.value_type))]
+        return [(btf.resolve(table.value_type)[0], column_type(btf, table.value_type))]
     except ObjectFormatError:
         return []

@@ -1,4 +1,4 @@
-"""Numbers of the kernel as texts: columns whose typedef is a dictionary made while recording."""
+"""Names of block devices by their numbers, and such columns as dictionaries made while recording."""
 
 from __future__ import annotations
 
