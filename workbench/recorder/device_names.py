@@ -1,4 +1,4 @@
-"""Names of block devices by their numbers, and such columns as dictionaries made while recording."""
+"""Names of block devices by their numbers; numbers as dictionaries that grow while recording."""
 
 from __future__ import annotations
 
