@@ -17,6 +17,7 @@ from workbench.probe.bcc.lines import original_lines, rewritten
 from workbench.probe.bcc.messages import compiler_errors, verifier_end
 from workbench.probe.clib import errno_text, not_permitted
 from workbench.probe.program_info import missed_runs
+from workbench.probe.support import refusal_advice
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -142,7 +143,8 @@ class Module:
         if number == errno.EPERM and "processed " not in log:
             raise not_permitted(what, number)
         why = verifier_end(log, self._lines(self._compiler))
-        raise LoadError(what, why=f"{errno_text(number)}. {why}".strip(), log=log)
+        why = f"{errno_text(number)}. {why}".strip()
+        raise LoadError(what, why=why, advice=refusal_advice(log), log=log)
 
     def _lines(self, compiler: Compiler) -> dict[int, int]:
         """Lines of the program for those that BCC rewrote, which the verifier counts."""
