@@ -203,6 +203,36 @@ def test_maps_are_read_and_written_while_it_runs():
     cell.stop()
 
 
+@pytest.mark.parametrize("core", [False, True], ids=["bcc", "core"])
+def test_events_are_followed_while_the_program_runs(core):
+    """A loop sees what the tables have in the end, the last events with them."""
+    import polars as pl
+
+    with subprocess.Popen(
+        ["sh", "-c", f"read go; exec {' '.join(DD)}"], stdin=subprocess.PIPE
+    ) as dd:
+        cell = wb.bpf(CORE if core else BCC, core=core, pid=dd.pid)
+        with pytest.raises(ParameterError, match="no buffer 'same'") as caught:
+            cell.live("same")
+        assert "not started" in caught.value.why
+        cell.start()
+
+        def end():
+            dd.communicate(b"go\n")
+            cell.stop()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        batches = list(cell.live("same", interval=0.01, format="polars"))
+        ending.join()
+    found = pl.concat(batches)
+    assert found.equals(cell["same"])
+    write = number_of(platform.machine())["write"]
+    assert found.filter(pl.col("nr") == write, pl.col("comm") == "dd").height == COUNT
+    with pytest.raises(ParameterError, match="no buffer 'calls'"):
+        cell.live("calls")
+
+
 SMALL = """
 BPF_RINGBUF_OUTPUT(few, 1);
 TRACEPOINT_PROBE(raw_syscalls, sys_enter)
