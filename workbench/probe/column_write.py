@@ -1,6 +1,6 @@
 """Arrow columns → rows of bytes as C types lay them out: the reverse of :mod:`.column_type`.
 
-All rows at once: what takes one value, ``pack()``, would take a second for a million of them.
+All rows at once: what takes one value, ``pack()``, would take seconds for a million of them.
 """
 
 from __future__ import annotations
