@@ -39,10 +39,8 @@ class Live:
     ) -> None:
         if not isinstance(max_rows, int) or max_rows < 1:
             raise ParameterError(f"max_rows must be a number of rows, not {max_rows!r}.")
-        if not interval > 0:
-            raise ParameterError(f"interval must be seconds, not {interval!r}.")
-        if format not in FORMATS:
-            raise ParameterError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
+        need_interval(interval)
+        need_format(format)
         if table in KEYS:
             raise QueryError(
                 f"{table} cannot be followed row by row.",
@@ -66,7 +64,7 @@ class Live:
             for done, batch in found:
                 row = done
                 if batch is not None:
-                    yield self._converted(batch)
+                    yield converted(batch, self._format)
             if not over:
                 time.sleep(self._interval)
 
@@ -80,7 +78,7 @@ class Live:
             while (item := await asyncio.to_thread(next, found, None)) is not None:
                 row, batch = item
                 if batch is not None:
-                    yield self._converted(batch)
+                    yield converted(batch, self._format)
             if not over:
                 await asyncio.sleep(self._interval)
 
@@ -119,16 +117,30 @@ class Live:
             yield row, _joined(pa, pending)
         yield row, None
 
-    def _converted(self, batch: Any) -> Any:
-        if self._format == "arrow":
-            return batch
-        if self._format == "polars":
-            import polars as pl
 
-            return pl.DataFrame(batch)
-        import pandas as pd
+def need_interval(interval: float) -> None:
+    """Refuse what is no time between two looks."""
+    if not interval > 0:
+        raise ParameterError(f"interval must be seconds, not {interval!r}.")
 
-        return batch.to_pandas(types_mapper=pd.ArrowDtype)
+
+def need_format(format: str) -> None:
+    """Refuse what is none of :data:`FORMATS`."""
+    if format not in FORMATS:
+        raise ParameterError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
+
+
+def converted(batch: Any, format: str) -> Any:
+    """Return a record batch as one of :data:`FORMATS`."""
+    if format == "arrow":
+        return batch
+    if format == "polars":
+        import polars as pl
+
+        return pl.DataFrame(batch)
+    import pandas as pd
+
+    return batch.to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def _joined(pa: Any, batches: list[Any]) -> Any:

@@ -203,6 +203,36 @@ def test_maps_are_read_and_written_while_it_runs():
     cell.stop()
 
 
+@pytest.mark.parametrize("core", [False, True], ids=["bcc", "core"])
+def test_events_are_followed_while_the_program_runs(core):
+    """A loop sees what the tables have in the end, the last events with them."""
+    import polars as pl
+
+    with subprocess.Popen(
+        ["sh", "-c", f"read go; exec {' '.join(DD)}"], stdin=subprocess.PIPE
+    ) as dd:
+        cell = wb.bpf(CORE if core else BCC, core=core, pid=dd.pid)
+        with pytest.raises(ParameterError, match="no buffer 'same'") as caught:
+            cell.live("same")
+        assert "not started" in caught.value.why
+        cell.start()
+
+        def end():
+            dd.communicate(b"go\n")
+            cell.stop()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        batches = list(cell.live("same", interval=0.01, format="polars"))
+        ending.join()
+    found = pl.concat(batches)
+    assert found.equals(cell["same"])
+    write = number_of(platform.machine())["write"]
+    assert found.filter(pl.col("nr") == write, pl.col("comm") == "dd").height == COUNT
+    with pytest.raises(ParameterError, match="no buffer 'calls'"):
+        cell.live("calls")
+
+
 SMALL = """
 BPF_RINGBUF_OUTPUT(few, 1);
 TRACEPOINT_PROBE(raw_syscalls, sys_enter)
@@ -279,6 +309,89 @@ def test_bad_core_cells_leave_nothing(name):
         wb.bpf(CORE.replace(old, new), core=True, duration=0.1, attach=attach, pid=1)
     assert said in str(caught.value)
     assert bpf_descriptors() == []
+
+
+HELLO = """
+static __attribute__((noinline)) int hidden(int x) { __asm__ volatile(""); return x + 1; }
+int main(void) { return hidden(1) - 2; }
+"""
+COUNTS = "BPF_ARRAY(calls, u64, 1);\nint f(void *ctx) { calls.increment(0); return 0; }\n"
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hello")
+    (folder / "hello.c").write_text(HELLO)
+    command = ["gcc", "-O1", "-fno-inline", "-o", folder / "hello", folder / "hello.c"]
+    subprocess.run(command, check=True)
+    return folder / "hello"
+
+
+def test_functions_of_a_stripped_program(hello, tmp_path):
+    """Its name is gone, and its place works still; `nm` tells it of what is not stripped."""
+    stripped = tmp_path / "stripped"
+    subprocess.run(["strip", "-o", stripped, hello], check=True)
+    with pytest.raises(AttachError, match="no function hidden") as caught:
+        wb.bpf(COUNTS, attach={"f": f"uprobe:{stripped}:hidden"}, command=[str(stripped)])
+    assert "stripped" in caught.value.advice
+    assert bpf_descriptors() == []
+    names = subprocess.run(["nm", hello], check=True, capture_output=True, text=True).stdout
+    (address,) = (line.split()[0] for line in names.splitlines() if line.endswith(" t hidden"))
+    place = f"uprobe:{stripped}:0x{address.lstrip('0')}"
+    cell = wb.bpf(COUNTS, attach={"f": place}, command=[str(stripped)])
+    assert cell["calls"]["value"].to_list() == [1]
+
+
+def test_functions_of_a_deleted_program(hello, tmp_path):
+    gone = tmp_path / "gone"
+    shutil.copy(shutil.which("sleep"), gone)
+    with subprocess.Popen([gone, "60"]) as process:
+        gone.unlink()
+        try:
+            for path in (gone, f"{gone} (deleted)"):
+                with pytest.raises(AttachError, match="There is no file") as caught:
+                    wb.bpf(COUNTS, attach={"f": f"uprobe:{path}:main"}, duration=0.1)
+                assert "/proc/PID/exe" in caught.value.advice
+            place = f"uprobe:/proc/{process.pid}/exe:0x4000"
+            with wb.bpf(COUNTS, attach={"f": place}, pid=process.pid) as cell:
+                assert cell.state == "running"
+        finally:
+            process.kill()
+    assert bpf_descriptors() == []
+
+
+UNPRIVILEGED = """
+import sys
+import workbench as wb
+bcc, core, what = sys.argv[1:]
+calls = {
+    "bcc": lambda: wb.bpf(bcc, duration=0.1),
+    "tables": lambda: wb.bpf("BPF_HASH(h, u32, u32);" + bcc, duration=0.1),
+    "core": lambda: wb.bpf(core, core=True, duration=0.1),
+    "capture": lambda: wb.capture("syscalls", command=["true"]),
+    "probe": lambda: wb.probe("uprobe:c:malloc", command=["true"]),
+}
+try:
+    calls[what]()
+except wb.WorkbenchError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("what", ["bcc", "tables", "core", "capture", "probe"])
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv gives capabilities up")
+def test_without_privilege(what):
+    """Nothing runs, and the error says which capabilities it takes."""
+    bcc = "RAW_TRACEPOINT_PROBE(sys_enter) { return 0; }"
+    core = '#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'
+    core += 'SEC("raw_tp/sys_enter") int f(void *ctx) { return 0; }\n'
+    code = [sys.executable, "-c", UNPRIVILEGED, bcc, core, what]
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *code],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("NotPermittedError ")
+    assert "CAP_BPF and CAP_PERFMON" in done.stdout
 
 
 def test_strace_is_there():

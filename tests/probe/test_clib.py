@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from workbench.errors import NotPermittedError, UnsupportedKernelError
-from workbench.probe import clib
+from workbench.probe import clib, support
 from workbench.probe.clib import errno_text, last_errno, lib, log_capture, not_permitted
 
 
@@ -33,12 +33,31 @@ def test_errors_have_name_and_text():
     assert errno_text(4003).startswith("4003")
 
 
-def test_not_permitted_says_what_is_needed():
+def test_not_permitted_says_what_is_needed(monkeypatch):
+    monkeypatch.setattr(support, "may_load", lambda: False)
     error = not_permitted("It cannot be.", errno.EPERM)
     assert type(error) is NotPermittedError
     assert error.what == "It cannot be."
     assert "EPERM" in error.why
     assert "CAP_BPF" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("none integrity [confidentiality]\n", "boot with lockdown=integrity"),
+        ("[none] integrity confidentiality\n", "security module"),
+    ],
+)
+def test_capabilities_do_not_help_under_lockdown(monkeypatch, tmp_path, text, said):
+    (tmp_path / "lockdown").write_text(text)
+    real = support.lockdown
+    monkeypatch.setattr(support, "lockdown", lambda: real(tmp_path / "lockdown"))
+    monkeypatch.setattr(support, "may_load", lambda: True)
+    error = not_permitted("It cannot be.", errno.EPERM)
+    assert "has the capabilities" in error.why
+    assert said in error.advice
+    assert "CAP_BPF" not in error.advice
 
 
 def fail():

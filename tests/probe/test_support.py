@@ -58,6 +58,16 @@ def test_lockdown(tmp_path, text, mode):
     assert support.lockdown(tmp_path / "none") == ""
 
 
+@pytest.mark.parametrize("words", ["unknown func", "cannot use helper"])
+def test_what_the_verifier_says_under_lockdown(monkeypatch, words):
+    log = f"0: (85) call bpf_probe_read_kernel#113\n{words} bpf_probe_read_kernel#113\n"
+    monkeypatch.setattr(support, "lockdown", lambda: "confidentiality")
+    assert "lockdown=integrity" in support.refusal_advice(log)
+    assert support.refusal_advice("invalid mem access 'scalar'") == ""
+    monkeypatch.setattr(support, "lockdown", lambda: "integrity")
+    assert support.refusal_advice(log) == ""
+
+
 def test_tracefs(tmp_path, monkeypatch):
     monkeypatch.setattr(support, "TRACEFS", (tmp_path / "a", tmp_path / "b"))
     assert support.tracefs() is None

@@ -4,13 +4,14 @@ import ipaddress
 import struct
 
 import numpy as np
+import polars as pl
 import pytest
 from compile_bpf import PROGRAM, compile_bpf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MapError
-from workbench.probe.ctype import Array, Opaque, Scalar, Struct
+from workbench.probe.column_type import Array, Opaque, Scalar, Struct
 from workbench.probe.map_access import possible_cpus
 from workbench.probe.objects import Object
 from workbench.probe.open_map import OpenMap
@@ -31,6 +32,11 @@ MAP(array, ARRAY, 4, __u32, __s64, 0);
 MAP(lpm, LPM_TRIE, 4096, struct prefix, __u32, BPF_F_NO_PREALLOC);
 struct { __uint(type, BPF_MAP_TYPE_QUEUE); __uint(max_entries, 64); __type(value, struct who); }
     queue SEC(".maps");
+MAP(lru, LRU_HASH, 1000, struct who, struct cost, 0);
+MAP(lru_percpu, LRU_PERCPU_HASH, 1000, struct who, struct cost, 0);
+MAP(struct_array, ARRAY, 16, __u32, struct cost, 0);
+struct { __uint(type, BPF_MAP_TYPE_STACK); __uint(max_entries, 64); __type(value, struct who); }
+    stack SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_STACK_TRACE); __uint(max_entries, 64);
     __uint(key_size, 4); __uint(value_size, 64); } stacks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __uint(key_size, 3);
@@ -47,7 +53,7 @@ def maps(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def empty(maps):
-    for name in ("hash", "percpu", "lpm", "untyped"):
+    for name in ("hash", "percpu", "lpm", "untyped", "lru", "lru_percpu"):
         keys, _ = maps[name].raw.items()
         maps[name].raw.delete_batch(keys)
 
@@ -212,6 +218,83 @@ def test_queues_keep_their_order(maps):
         target.arrow()
 
 
+def test_stacks_give_the_last_one_first(maps):
+    target = maps["stack"]
+    for number in range(5):
+        target.push({"pid": number, "comm": f"n{number}"})
+    assert target.peek()["pid"] == 4
+    assert target.pop() == {"pid": 4, "comm": "n4", "nice": 0, "ok": False}
+    assert target.drain()["comm"].to_list() == ["n3", "n2", "n1", "n0"]
+    for queue in (target, maps["queue"]):
+        with pytest.raises(MapError, match="no keys") as caught:
+            queue.write([(None, {"pid": 1})])
+        assert "push()" in caught.value.advice
+
+
+def entry(number):
+    return (
+        {"pid": number, "comm": f"name {number}", "nice": -number, "ok": number % 2 == 0},
+        {"ns": number << 40, "change": -number, "hour": [number] * 24, "pid": number + 1},
+    )
+
+
+@pytest.mark.parametrize("name", ["hash", "lru", "lru_percpu"])
+def test_tables_are_written_as_they_are_read(maps, name):
+    """Through Arrow, polars and pandas, the values of each CPU with them."""
+    target = maps[name]
+    cpus = possible_cpus() if target.per_cpu else 1
+    target.write([entry(number) for number in range(100)])
+    if target.per_cpu:
+        key, value = entry(7)
+        target[key] = [value | {"change": cpu} for cpu in range(cpus)]
+    table, frame = target.arrow(), target.polars()
+    assert table.num_rows == 100 * cpus
+    for written in (table, frame, frame.reverse(), target.polars().to_pandas()):
+        target.remove([entry(number)[0] for number in range(100)])
+        assert len(target) == 0
+        target.write(written)
+        by = ["pid", "cpu"] if target.per_cpu else ["pid"]
+        assert target.polars().sort(by).equals(frame.sort(by))
+
+
+def test_one_value_for_all_cpus(maps):
+    target = maps["percpu_array"]
+    target.write(pl.DataFrame({"key": [0, 3], "value": [5, 6]}))
+    assert target[0] == [5] * possible_cpus()
+    assert target[3] == [6] * possible_cpus()
+
+
+def test_arrays_and_prefixes_from_tables(maps):
+    rows = pl.DataFrame({"key": range(16)}).with_columns(
+        (pl.col("key") * 3).alias("ns"),
+        pl.col("key").alias("change"),
+        pl.concat_list(["key"] * 24).alias("hour"),
+        pl.lit(9).alias("pid"),
+    )
+    maps["struct_array"].write(rows)
+    assert maps["struct_array"][5] == {"ns": 15, "change": 5, "hour": [5] * 24, "pid": 9}
+    prefixes = pl.DataFrame({"length": [8, 16], "address": [[10, 0, 0, 0], [10, 1, 0, 0]]})
+    maps["lpm"].write(prefixes.with_columns(pl.Series("value", [1, 2])))
+    assert maps["lpm"][{"length": 32, "address": [10, 1, 2, 3]}] == 2
+    assert maps["lpm"][{"length": 32, "address": [10, 2, 2, 3]}] == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("pid", [1 << 32]), ("comm", ["x" * 17]), ("hour", [[1]]), ("nice", [None]), ("more", [1])],
+)
+def test_tables_that_do_not_fit_write_nothing(maps, column, values):
+    target = maps["hash"]
+    target.write([entry(1)])
+    frame = target.polars()
+    target.remove([entry(1)[0]])
+    with pytest.raises(MapError):
+        target.write(frame.with_columns(pl.Series(column, values)))
+    with pytest.raises(MapError, match="missing"):
+        target.write(frame.drop("ns"))
+    assert len(target) == 0
+
+
 def test_what_has_no_types(maps):
     assert maps["stacks"].value == Array(Scalar(np.dtype("<u8")), 8)
     assert maps["stacks"].polars().is_empty()
@@ -222,7 +305,7 @@ def test_what_has_no_types(maps):
 
 
 def test_what_the_kernel_knows(maps):
-    for name in ("hash", "percpu", "lpm", "array"):
+    for name in ("hash", "percpu", "lpm", "array", "lru", "lru_percpu", "struct_array"):
         again = typed(OpenMap.of(maps[name].raw.fd))
         assert (again.key, again.value) == (maps[name].key, maps[name].value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,11 +11,13 @@ from workbench.cells.collector import Collector, Stream
 from workbench.cells.engine import Engine, Source
 from workbench.errors import ParameterError
 from workbench.held import HeldCommand
+from workbench.live import INTERVAL_S
 from workbench.probe.map_access import CGROUP_ARRAY, PERF_EVENT_ARRAY, PROG_ARRAY, QUEUES
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from workbench.cells.live_events import LiveEvents
     from workbench.probe.typed_map import TypedMap
 
 _NO_CONTENT = {PROG_ARRAY, PERF_EVENT_ARRAY, CGROUP_ARRAY, 12, 13}
@@ -56,6 +59,7 @@ class Cell:
         self._frames: dict[str, Any] = {}
         self._losses: list[dict[str, Any]] = []
         self.missed: dict[str, int] = {}
+        self._over = threading.Event()
 
     def start(self) -> Cell:
         """Compile, load and attach.
@@ -102,6 +106,7 @@ class Cell:
             self._losses = self._count()
         finally:
             self._close()
+            self._over.set()
         return self
 
     def _close(self) -> None:
@@ -159,6 +164,39 @@ class Cell:
         import polars as pl
 
         return pl.DataFrame(self.arrow(name))
+
+    def live(self, name: str, *, interval: float = INTERVAL_S, format: str = "arrow") -> LiveEvents:
+        """Return the events of a buffer for a ``for`` or an ``async for`` loop, as they come.
+
+        Parameters
+        ----------
+        name : str
+            The buffer.
+        interval : float
+            Seconds between two looks.
+        format : str
+            Of the batches: arrow (record batches), polars or pandas.
+
+        Raises
+        ------
+        ParameterError
+            There is no such buffer, or the cell was not started.
+
+        Examples
+        --------
+        >>> async for batch in cell.live("events", format="polars"):     # doctest: +SKIP
+        ...     print(batch["comm"].value_counts())
+        """
+        from workbench.cells.live_events import LiveEvents
+
+        if name not in self._streams:
+            raise ParameterError(
+                f"The program has no buffer {name!r}.",
+                why=f"it has {', '.join(self._streams) or 'none'}"
+                if self.state != "ready"
+                else "the cell was not started",
+            )
+        return LiveEvents(self._streams[name], self._over, interval=interval, format=format)
 
     @property
     def losses(self) -> pl.DataFrame:

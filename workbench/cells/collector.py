@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
-from workbench.probe.ctype import table_columns
+from workbench.errors import BufferFormatError, WorkbenchError
+from workbench.probe.column_type import table_columns
 from workbench.probe.perfbuf import PerfBuffer
 from workbench.probe.ringbuf import RingBuffer
 
@@ -88,9 +88,7 @@ class Stream:
             return self._table[1]
         size = self.event.size if self.event else 0
         longest = max((int(lengths.max()) for _, lengths in chunks), default=size)
-        # A sample's length is rounded up so that it ends on 8 bytes behind its 4 bytes of length.
-        fits = longest <= (size if self.is_ring else (size + 11) // 8 * 8 - 4)
-        if self.event is None or not fits:
+        if self.event is None or longest > self._longest(size):
             parts = [pa.table({"data": _binary(*chunk)}) for chunk in chunks]
             made = (
                 pa.concat_tables(parts) if parts else pa.table({"data": pa.array([], pa.binary())})
@@ -104,6 +102,46 @@ class Stream:
             made = pa.concat_tables([empty, *parts])
         self._table = (len(chunks), made)
         return made
+
+    def since(self, chunk: int) -> tuple[list[Any], int]:
+        """Return what came since an earlier look, as record batches, and where the next one begins.
+
+        Parameters
+        ----------
+        chunk : int
+            Where that look told; 0 for the first one.
+
+        Raises
+        ------
+        BufferFormatError
+            A record is longer than the struct that the program sends.
+        """
+        import pyarrow as pa
+
+        with self._lock:
+            chunks = self._chunks[chunk:]
+        batches = []
+        for rows, lengths in chunks:
+            if self.event is None:
+                columns = {"data": _binary(rows, lengths)}
+            elif lengths.max() > self._longest(self.event.size):
+                raise BufferFormatError(
+                    f"Buffer {self.name} has records of {lengths.max()} bytes.",
+                    why=f"its events are known to have {self.event.size}",
+                    advice="The cell's table of it, after its end, has them as bytes.",
+                )
+            else:
+                size = self.event.size
+                columns = table_columns(self.event, "value", _widened(rows, size))
+            batches.append(pa.RecordBatch.from_pydict(columns))
+        return batches, chunk + len(chunks)
+
+    def _longest(self, size: int) -> int:
+        """Bytes of the longest record of an event of ``size`` bytes.
+
+        A perf buffer's is rounded up so that it ends on 8 bytes behind its 4 bytes of length.
+        """
+        return size if self.is_ring else (size + 11) // 8 * 8 - 4
 
     def close(self) -> None:
         """Unmap the buffer; what came stays."""

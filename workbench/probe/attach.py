@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import AttachError, NotPermittedError
+from workbench.errors import AttachError
 from workbench.probe import perf_event, support, tracefs, tracepoints
 from workbench.probe.clib import errno_text, last_errno, lib, log_capture, not_permitted
 from workbench.probe.objects import Link, tail
@@ -269,12 +269,7 @@ def _attached(
     if handle:
         return Link(handle)
     if number in (errno.EPERM, errno.EACCES):
-        error: NotPermittedError = not_permitted(what, number)
-        if support.may_load():
-            error.why += (
-                f" This user has the capabilities; lockdown is {support.lockdown() or '?'}."
-            )
-        raise error
+        raise not_permitted(what, number)
     said = f"{errno_text(number)}. {tail(log)}".strip()
     reason = (reasons or {}).get(number, "")
     why = f"{reason}; the kernel said: {said}" if reason else said

@@ -170,9 +170,22 @@ def errno_text(number: int) -> str:
 
 def not_permitted(what: str, number: int) -> NotPermittedError:
     """Return the error for EPERM and EACCES of the bpf and perf_event_open system calls."""
+    from workbench.probe import support  # which imports this
+
+    why = f"{errno_text(number)}: the kernel refuses it"
+    if support.may_load():
+        mode = support.lockdown()
+        return NotPermittedError(
+            what,
+            why=f"{why}, though this user has the capabilities; lockdown is {mode or '?'}.",
+            advice=support.LOCKED_DOWN
+            if mode == support.CONFIDENTIALITY
+            else "A container or a security module may forbid it: `workbench doctor` says what "
+            "is missing.",
+        )
     return NotPermittedError(
         what,
-        why=f"{errno_text(number)}: the kernel refuses it to this user.",
+        why=f"{why} to this user.",
         advice="Run as root or with CAP_BPF and CAP_PERFMON; `workbench doctor` says what is "
         "missing. Recorded sessions open without any privilege.",
     )

@@ -22,6 +22,7 @@ from workbench.probe.clib import U, errno_text, last_errno, lib, log_capture, no
 from workbench.probe.format_check import check_object
 from workbench.probe.layout import Layout, event_layout, scalar_dtype
 from workbench.probe.maps import Map
+from workbench.probe.support import refusal_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -293,7 +294,7 @@ class Object:
         raise LoadError(
             what,
             why=f"{errno_text(number)}. {tail(log)}",
-            advice="`workbench doctor` shows what this kernel lacks.",
+            advice=refusal_advice(text) or "`workbench doctor` shows what this kernel lacks.",
             log=text,
         )
 

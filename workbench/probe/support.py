@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,10 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 PID_NAMESPACE = Path("/proc/self/ns/pid")
 PID_INIT_INO = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
+CONFIDENTIALITY = "confidentiality"
+LOCKED_DOWN = (
+    "Lockdown mode confidentiality forbids reading kernel memory: boot with lockdown=integrity."
+)
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")  # CONFIG_KPROBE_EVENTS
 TASK_STORAGE = 29  # BPF_MAP_TYPE_TASK_STORAGE
@@ -89,6 +94,16 @@ def lockdown(path: Path = LOCKDOWN) -> str:
     return text.partition("[")[2].partition("]")[0]
 
 
+def refusal_advice(log: str) -> str:
+    """Say what to do where the verifier's log shows what is missing here; else "".
+
+    Under lockdown programs are not given the helpers that read kernel memory
+    (``bpf_tracing_func_proto()``, kernel/trace/bpf_trace.c).
+    """
+    asked = re.search(r"(?:unknown func|cannot use helper) bpf_probe_read", log)
+    return LOCKED_DOWN if asked and lockdown() == CONFIDENTIALITY else ""
+
+
 def tracefs() -> Path | None:
     """Where tracefs is mounted and readable."""
     return next((path for path in TRACEFS if (path / "events").is_dir()), None)
@@ -126,9 +141,9 @@ def _lockdown() -> Check:
     mode = lockdown()
     return Check(
         "lockdown",
-        mode != "confidentiality",
+        mode != CONFIDENTIALITY,
         mode or "not visible",
-        "Mode confidentiality forbids reading kernel memory: boot with lockdown=integrity.",
+        LOCKED_DOWN,
     )
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError, ObjectFormatError
-from workbench.probe.ctype import Array, CType, Opaque, Scalar, table_columns
-from workbench.probe.ctype_btf import ctype, loaded_btf
+from workbench.probe.column_type import Array, ColumnType, Opaque, Scalar, table_columns
+from workbench.probe.column_type_btf import column_type, loaded_btf
+from workbench.probe.column_write import entries_of
 from workbench.probe.map_access import ANY, PER_CPU, QUEUES, STACK_TRACE, MapAccess, possible_cpus
 from workbench.probe.open_map import OpenMap
 
@@ -31,7 +32,7 @@ class TypedMap:
     ----------
     raw : MapAccess
         The map.
-    key, value : CType
+    key, value : ColumnType
         Their sizes must be the map's own.
 
     Raises
@@ -46,7 +47,7 @@ class TypedMap:
     >>> counts.polars().sort("value")                  # doctest: +SKIP
     """
 
-    def __init__(self, raw: MapAccess, key: CType, value: CType) -> None:
+    def __init__(self, raw: MapAccess, key: ColumnType, value: ColumnType) -> None:
         for what, kind, size in (("key", key, raw.key_size), ("value", value, raw.value_size)):
             if kind.size != size and not (what == "key" and raw.type in QUEUES):
                 raise MapError(
@@ -101,13 +102,29 @@ class TypedMap:
         if not self.raw.delete(self.key.pack(key)):
             raise KeyError(key)
 
-    def write(self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+    def write(self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | Any) -> None:
         """Set many values in one batch.
 
         Parameters
         ----------
-        entries : mapping, or pairs of key and value (keys that are dicts cannot be in a mapping)
+        entries : mapping, or pairs of key and value, or table
+            Keys that are dicts cannot be in a mapping. A table is anything that Arrow can read
+            (polars, pyarrow, pandas), with the columns of :meth:`arrow`; without ``cpu`` each
+            value is that of all CPUs.
+
+        Raises
+        ------
+        MapError
+            A value does not fit: nothing is written. The map is full: what was written stays.
         """
+        if self.raw.type in QUEUES:
+            raise MapError(f"Map {self.name} has no keys.", advice="push() adds a value.")
+        if hasattr(entries, "__arrow_c_stream__"):
+            import pyarrow as pa
+
+            cpus = possible_cpus() if self.per_cpu else 0
+            self.raw.update_batch(*entries_of(pa.table(entries), self.key, self.value, cpus))
+            return
         pairs = list(entries.items() if hasattr(entries, "items") else entries)
         keys = b"".join(self.key.pack(key) for key, _ in pairs)
         values = b"".join(self._packed(value) for _, value in pairs)
@@ -251,9 +268,9 @@ def _declared(btf: Btf, name: str) -> tuple[int, int]:
     return pointers.get("key", 0), pointers.get("value", 0)
 
 
-def _type(btf: Btf | None, number: int, size: int) -> CType:
+def _type(btf: Btf | None, number: int, size: int) -> ColumnType:
     try:
-        found = ctype(btf, number) if btf and number else None
+        found = column_type(btf, number) if btf and number else None
     except ObjectFormatError:  # a type that no column can hold
         found = None
     if found is not None and found.size == size:

@@ -51,8 +51,9 @@ def test_symbols(tmp_path):
     assert "nm -D" in caught.value.advice
     with pytest.raises(AttachError, match="There is no file"):
         resolved(str(tmp_path / "none"), "main")
-    with pytest.raises(AttachError, match="no function"):
+    with pytest.raises(AttachError, match="There is no library no_such_library") as caught:
         resolved("no_such_library", "main")
+    assert "ldconfig" in caught.value.advice
 
 
 FUNCTION = "int f(struct pt_regs *ctx) { return 0; }\n"

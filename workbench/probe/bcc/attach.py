@@ -213,8 +213,7 @@ def resolved(file: str, symbol: str, pid: int = 0) -> tuple[bytes, int]:
     ------
     AttachError
     """
-    if "/" in file and not Path(file).is_file():
-        raise AttachError(f"There is no file {file}.")
+    _need_file(file, pid)
     found = Symbol()
     address = int(symbol, 0) if symbol.startswith("0x") else 0
     name = b"" if address else symbol.encode()
@@ -222,13 +221,32 @@ def resolved(file: str, symbol: str, pid: int = 0) -> tuple[bytes, int]:
     if failed:
         raise AttachError(
             f"There is no function {symbol} in {file}.",
-            why="its symbol tables do not name it, or there is no such library",
+            why="its symbol tables do not name it",
             advice="A stripped file names only what it exports: nm -D FILE. Its debug package, "
             "or an address (0x...), helps.",
         )
     path = c.string_at(found.module)
     lib().bcc_procutils_free(found.module)
     return path, int(found.offset)
+
+
+def _need_file(file: str, pid: int) -> None:
+    if "/" in file:
+        if not Path(file).is_file():
+            raise AttachError(
+                f"There is no file {file}.",
+                advice="Of a file that was deleted while a process runs it: /proc/PID/exe.",
+            )
+        return
+    path = lib().bcc_procutils_which_so(file.encode(), pid)
+    if not path:
+        raise AttachError(
+            f"There is no library {file}.",
+            why=f"the dynamic linker's cache has no lib{file}.so"
+            + (f", and process {pid} has not mapped one" if pid else ""),
+            advice="Give the full path of the file: ldconfig -p lists libraries.",
+        )
+    lib().bcc_procutils_free(path)
 
 
 def _advice(kind: str, where: str) -> str:
