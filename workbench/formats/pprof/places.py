@@ -96,8 +96,10 @@ def places(
     """
     import polars as pl
 
-    used, flat = np.unique(flat, return_inverse=True)
-    frames = frames[used]
+    there = np.zeros(len(frames), np.bool_)
+    there[flat] = True
+    flat = (np.cumsum(there) - 1)[flat]
+    frames = frames[np.flatnonzero(there)]
     entries, ends, starts = _locations(frames, flat, offsets)
     number, first = number_lists(flat, starts)
     last = flat[ends[first]]  # the frame that the others were inlined into

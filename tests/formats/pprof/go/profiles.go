@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -19,9 +20,18 @@ var kept [][]byte
 
 func inlined(n int) int { return n*31 ^ n>>3 }
 
+// Processor time of this program: it is what the profile samples, however busy the machine is.
+func used() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		log.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 //go:noinline
-func spin(until time.Time) {
-	for time.Now().Before(until) {
+func spin(long time.Duration) {
+	for until := used() + long; used() < until; {
 		for i := 0; i < 100000; i++ {
 			sink = inlined(sink + i)
 		}
@@ -84,14 +94,14 @@ func main() {
 	if err := pprof.StartCPUProfile(out); err != nil {
 		log.Fatal(err)
 	}
-	labels := pprof.Labels("request", "first", "user", "ümlaut")
+	labels := pprof.Labels("request", "first", "owner", "ümlaut")
 	pprof.Do(context.Background(), labels, func(context.Context) {
-		spin(time.Now().Add(200 * time.Millisecond))
+		spin(200 * time.Millisecond)
 	})
 	pprof.Do(context.Background(), pprof.Labels("request", "second"), func(context.Context) {
-		spin(time.Now().Add(100 * time.Millisecond))
+		spin(150 * time.Millisecond)
 	})
-	spin(time.Now().Add(50 * time.Millisecond))
+	spin(50 * time.Millisecond)
 	pprof.StopCPUProfile()
 	out.Close()
 	recurse(40)
