@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import profile_pb
 import pytest
@@ -41,9 +43,7 @@ def test_fields(few, rows):
     assert owner.tolist() == list(range(len(rows)))
     assert texts == [t for _, _, t in rows]
     values, offsets = found.repeated(13)
-    lists = [
-        values[a:b].view(np.int64).tolist() for a, b in zip(offsets, offsets[1:], strict=False)
-    ]
+    lists = [values[a:b].view(np.int64).tolist() for a, b in itertools.pairwise(offsets)]
     assert lists == [c for c, _, _ in rows]
 
 

@@ -58,7 +58,8 @@ def test_modules_are_mappings_that_do_not_overlap():
     found = of([1, 2, 3, 4, 5, 6, 7])
     files = [(one.file, one.build_id) for one in found.mappings]
     assert files == [
-        ("/bin/app", "aa"), ("/lib/libc.so.6", "cc"), ("[kernel]", ""), (PYTHON, ""), ("[anon]", ""),
+        ("/bin/app", "aa"), ("/lib/libc.so.6", "cc"),
+        ("[kernel]", ""), (PYTHON, ""), ("[anon]", ""),
     ]  # fmt: skip
     for address, mapping in zip(found.address.tolist(), found.mapping.tolist(), strict=True):
         if mapping and found.mappings[mapping - 1].file != PYTHON:

@@ -7,12 +7,18 @@ import pytest
 
 from workbench.formats.pprof import schema
 
-MESSAGES = {"Profile": profile_pb.Profile.DESCRIPTOR} | {
-    field.message_type.name: field.message_type
-    for outer in (profile_pb.Profile.DESCRIPTOR, profile_pb.Profile.DESCRIPTOR.fields[1].message_type, profile_pb.Profile.DESCRIPTOR.fields[3].message_type)
-    for field in outer.fields
-    if field.message_type
-}  # fmt: skip
+OUTER = profile_pb.Profile.DESCRIPTOR
+
+
+def messages(descriptor):
+    """The message and all that it holds, by name."""
+    found = {descriptor.name: descriptor}
+    for field in descriptor.fields:
+        found |= messages(field.message_type) if field.message_type else {}
+    return found
+
+
+MESSAGES = messages(OUTER)
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))

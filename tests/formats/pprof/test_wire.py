@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import profile_pb
 from hypothesis import given
@@ -26,7 +28,7 @@ def slow(value):
 @given(st.lists(INTS), st.none() | st.integers(0, 255))
 def test_varints(values, key):
     data, offsets = wire.varints(np.array(values, np.int64), key)
-    parts = [data[a:b].tobytes() for a, b in zip(offsets, offsets[1:], strict=False)]
+    parts = [data[a:b].tobytes() for a, b in itertools.pairwise(offsets)]
     ahead = b"" if key is None else bytes([key])
     assert parts == [ahead + slow(value) for value in values]
 

@@ -89,7 +89,7 @@ def _begins(head: bytes) -> bool:
         if not texts and not (number in _NUMBERS and kind == VARINT):
             return False
         at += length if texts else 0
-    return 0 < len(head) and (at <= len(head) or len(head) >= HEAD)
+    return len(head) > 0 and (at <= len(head) or len(head) >= HEAD)
 
 
 def _length(head: bytes, at: int) -> tuple[int, int]:
