@@ -17,7 +17,6 @@ from workbench._version import __version__
 from workbench.cli import commands, probe_command
 from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
-from workbench.formats import readable, writable
 from workbench.kinds import Parameter
 
 EPILOG = """\
@@ -27,6 +26,9 @@ examples:
   workbench probe uprobe:libc:malloc --field size=arg0 --filter 'arg0 >= 4096' --pid 1234
   workbench sql run.wb 'select name, count(*) as calls from syscalls group by name'
 """
+
+FORMATS = "such as csv, parquet, folded or pprof; where it is none of them, all are listed"
+"""Not from the registry: its formats import numpy, and most commands do without."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     export = sub.add_parser("export", help="write a session in another format")
     _session(export)
-    export.add_argument("--format", required=True, help=", ".join(writable()))
+    export.add_argument("--format", required=True, help=FORMATS)
     export.add_argument("--table", help="table to write, by default the first kind's")
     export.add_argument("-o", "--output", help="file to write, by default beside the session")
     export.set_defaults(run=commands.export)
@@ -79,8 +81,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("input", metavar="IN", help="a session, or a file: its content tells what")
     convert.add_argument("output", metavar="OUT", help="a session if it ends in .wb, else a file")
-    convert.add_argument("--from", dest="source", help=f"format of IN: {', '.join(readable())}")
-    convert.add_argument("--to", help=f"format of OUT: {', '.join(writable())}")
+    convert.add_argument(
+        "--from", dest="source", help="format of IN, where its content does not tell"
+    )
+    convert.add_argument("--to", help=f"format of OUT, where its name does not tell: {FORMATS}")
     convert.add_argument("--table", help="table to write, where OUT holds one")
     convert.add_argument("--force", action="store_true", help="replace an existing session")
     convert.set_defaults(run=commands.convert)

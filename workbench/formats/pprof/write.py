@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Facts
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import IO, TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
 from workbench._version import __version__
+from workbench.errors import SessionCorruptError
 from workbench.formats.pprof.encode import Header, encode
 from workbench.formats.pprof.places import EXTRA, Mapping, Places, places
 from workbench.formats.pprof.values import LabelType, Valued, chosen_table, valued
@@ -205,7 +207,25 @@ def _imported(rec: Recording, table: str) -> Facts[str, Any] | None:
 
 
 def _mappings(told: Facts[str, Any]) -> Sequence[Mapping]:
-    return [Mapping(*row) for row in told.get("mappings", ())]
+    """Return the mappings of the file, as the manifest tells them.
+
+    Raises
+    ------
+    SessionCorruptError
+        The manifest tells something else.
+    """
+    rows = told.get("mappings", ())
+    if not isinstance(rows, list | tuple) or not all(map(_is_mapping, rows)):
+        raise SessionCorruptError("The session does not tell the mappings of its profile.")
+    return [Mapping(*row) for row in rows]
+
+
+def _is_mapping(row: Any) -> bool:
+    kinds = get_type_hints(Mapping)
+    if not isinstance(row, list | tuple):
+        return False
+    fitting = [type(value) for value in row] == [kinds[each.name] for each in fields(Mapping)]
+    return fitting and all(0 <= value < 1 << 64 for value in row[:3])
 
 
 def _kept(rec: Recording, told: Facts[str, Any]) -> Header:
