@@ -23,23 +23,26 @@ def _environment(home: Path) -> dict[str, str]:
     return os.environ | own | {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "CGO_ENABLED": "0"}
 
 
-def pprof(file: Path, *options: str) -> str:
-    """Return what ``go tool pprof`` says of a file, just as it is."""
+def pprof(file: Path, *options: str, symbolize: str = "none") -> str:
+    """Return what ``go tool pprof`` says of a file."""
     home = file.parent / "home"
     home.mkdir(exist_ok=True)
     done = subprocess.run(
-        ["go", "tool", "pprof", "-symbolize=none", *options, str(file)],
+        ["go", "tool", "pprof", f"-symbolize={symbolize}", *options, str(file)],
         capture_output=True, text=True, check=False, env=_environment(home), timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def top(file: Path, sample_type: str, unit: str) -> dict[str, tuple[int, int]]:
+def top(
+    file: Path, sample_type: str, unit: str, symbolize: str = "none"
+) -> dict[str, tuple[int, int]]:
     """Return self and total of every function, in a unit in which they are whole numbers."""
     said = pprof(
         file, "-top", "-nodecount=1000000", "-nodefraction=0", "-edgefraction=0",
         f"-sample_index={sample_type}", f"-unit={unit}",
+        symbolize=symbolize,
     )  # fmt: skip
     found = {}
     for line in said.splitlines():

@@ -71,6 +71,8 @@ def test_functions_and_totals_are_those_of_the_session(
         "offcpu": (pl.col("blocked") + pl.col("runnable")).cast(pl.Int64) * count,
     }[sample_type]
     found = go_pprof.top(file, sample_type, unit)
+    # What users get who give no option: the tool looks for better names, and finds none wanting.
+    assert go_pprof.top(file, sample_type, unit, "local") == found
     expected = by_name(session, table, weight)
     hot = hotspots(session, table, weight="" if sample_type == "offcpu" else
                    {"samples": "weight", "offcpu_blocked": "blocked"}[sample_type])  # fmt: skip

@@ -76,9 +76,19 @@ def test_modules_are_mappings_that_do_not_overlap():
 
 
 def test_names_that_are_mangled_in_the_file_are_not_made_up():
-    found = of([2, 3])
-    names = found.functions.select("name", "system_name").rows()
-    assert names == [("main", "main"), ("std::f<int>(x)", "")]
+    names = [
+        "main",
+        "std::f<int>(x)",
+        "<module>",
+        "_ZN1aE",
+        "f.cold.1",
+        "<Vec as X>::f",
+        "[libc.so]",
+    ]
+    found = of(range(7), frames=FRAMES.head(7).with_columns(function=pl.Series(names)))
+    told = dict(found.functions.select("name", "system_name").rows())
+    plain = ("main", "f.cold.1", "[libc.so]")
+    assert told == {name: name if name in plain else "" for name in names}
 
 
 def test_addresses_that_are_none_in_a_module():

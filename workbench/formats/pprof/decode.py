@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from workbench.errors import ImportFormatError
 from workbench.formats.pprof.wire import LENGTH, VARINT
 
-MAX_FIELDS = 1 << 24
+MAX_FIELDS = 1 << 23
 """Fields of all messages of one type together."""
 
 _FEW = 64

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-LIMIT = 1 << 29
-"""Bytes of a profile after decompression: about ten million samples."""
+LIMIT = 1 << 28
+"""Bytes of a profile after decompression: a million samples take 30 to 100 million."""
 MAX_ENTRIES = 1 << 26
 """Frames of all distinct stacks together."""
 
