@@ -251,3 +251,20 @@ def test_too_many_mappings(monkeypatch):
     monkeypatch.setattr(module, "_MANY", 1)
     with pytest.raises(ImportFormatError, match="more than 1 mappings"):
         read(io.BytesIO(profile_pb.small().SerializeToString()))
+
+
+def test_views_take_the_table_and_the_unit_of_the_profile(tmp_path):
+    made = profile_pb.small()
+    for number, text in enumerate(made.string_table):
+        made.string_table[number] = {"cpu": "inuse_space", "nanoseconds": "bytes"}.get(text, text)
+    path = tmp_path / "heap"
+    path.write_bytes(made.SerializeToString())
+    session = wb.load(path, tmp_path / "heap.wb")
+    assert session.kinds == ("heap",)
+    tree = session.flamegraph().tree
+    assert (tree.unit, tree.total) == ("bytes", 50_000_000)  # what is negative is not drawn
+    assert "28.6 MiB" in session.hotspots().fragment()
+    assert session.flamegraph(weight="samples").tree.unit == "events"
+    session.export("folded", tmp_path / "folded")
+    assert "worker;main;work;small;sys_read 30000000" in (tmp_path / "folded").read_text()
+    session.report(tmp_path / "r.html")
