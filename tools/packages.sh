@@ -50,6 +50,7 @@ group_test() {
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     need python3-bpfcc has_bcc
     need bpfcc-tools has opensnoop-bpfcc
+    need golang-go has go
     group_vm
 }
 

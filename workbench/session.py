@@ -24,13 +24,13 @@ class Session(Recording):
     Everything of :class:`~workbench.recording.Recording`, and what is drawn from it.
     """
 
-    def flamegraph(self, kind: str = "cpu", **options: Any) -> Flamegraph:
+    def flamegraph(self, kind: str = "", **options: Any) -> Flamegraph:
         """Return an interactive flamegraph of a kind with stacks.
 
         Parameters
         ----------
         kind : str
-            Table whose stacks are drawn.
+            Table whose stacks are drawn; by default ``cpu``, without it the first with stacks.
         **options
             See :meth:`workbench.views.flamegraph.Flamegraph.of`: ``by=("comm",)`` names the
             columns that make the frames next to the root, ``weight="blocked"`` what widths
@@ -40,17 +40,18 @@ class Session(Recording):
         ------
         MissingTableError
         """
+        from workbench.frames.stacks import profiled
         from workbench.views.flamegraph import Flamegraph
 
-        return Flamegraph.of(self, kind, **options)
+        return Flamegraph.of(self, kind or profiled(self), **options)
 
-    def hotspots(self, kind: str = "cpu", *, weight: str = "") -> Hotspots:
+    def hotspots(self, kind: str = "", *, weight: str = "") -> Hotspots:
         """Return the functions and source lines in which the time is spent.
 
         Parameters
         ----------
         kind : str
-            Table whose stacks are looked at.
+            Table whose stacks are looked at; by default as of :meth:`flamegraph`.
         weight : str
             What is summed: by default events, of ``offcpu`` the time.
 
@@ -63,9 +64,10 @@ class Session(Recording):
         ------
         MissingTableError
         """
+        from workbench.frames.stacks import profiled
         from workbench.views.hotspots import Hotspots
 
-        return Hotspots(self, kind, weight=weight)
+        return Hotspots(self, kind or profiled(self), weight=weight)
 
     def syscalls(self) -> SyscallOverview:
         """Return the overview of the system calls: table, latency histogram, errors.
@@ -194,3 +196,42 @@ def open_session(path: str | os.PathLike[str], *, verify: bool | None = None) ->
     SessionNotFoundError, SessionCorruptError, SessionVersionError
     """
     return Session.open(path, verify=verify)
+
+
+def load_profile(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Session:
+    """Open a file of another tool (pprof, folded stacks, ...) as a session.
+
+    Needs no privilege and no eBPF. Sessions are opened as they are.
+
+    Parameters
+    ----------
+    path : path
+        The file. What it is, is found by its content.
+    output : path, optional
+        The session to make of it; by default a private one in the temporary directory.
+    format : str, optional
+        One of :func:`workbench.formats.readable`, where it is not to be guessed.
+    overwrite : bool
+        Replace an existing session.
+
+    Raises
+    ------
+    ImportFormatError
+        The file is of no known format, or damaged.
+    StorageError
+        It cannot be read, or the session not be written.
+    """
+    from workbench.importing import import_file, is_session
+    from workbench.output import choose
+
+    if format is None and is_session(path):
+        return Session.open(path)
+    if output is None:
+        output, overwrite = Path(choose(None, ["imported"])) / f"{Path(path).name}.wb", True
+    return Session.open(import_file(path, output, format=format, overwrite=overwrite))
