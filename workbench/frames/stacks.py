@@ -187,11 +187,30 @@ def stack_sums(
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
-    frames = named_frames(rec)
-    flat, offsets = _without_probe(frames, flat, offsets)
+    frames, flat, offsets, stack_of_row = stacks_of(rec, events["stack_id"])
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
+
+
+def stacks_of(
+    rec: Recording, ids: pl.Series
+) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the stacks with these ids: ``frames``, ``flat``, ``offsets`` of :class:`StackSums`.
+
+    Returns
+    -------
+    tuple
+        The three, then the number of the stack of each id, int64.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds no ``stacks`` or ``frames``.
+    """
+    stack_of_row, flat, offsets = _stacks(rec, ids)
+    frames = named_frames(rec)
+    flat, offsets = _without_probe(frames, flat, offsets)
+    return frames, flat, offsets, stack_of_row
 
 
 def _without_probe(
