@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.frames.allocations import EVENTS, weighed
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, position
-from workbench.frames.needs import need
-from workbench.frames.stacks import COUNT, DEFAULTS, SUMS, stacks_of
+from workbench.frames.stacks import amounts_of, default_weight, stacks_of, unit_of
 from workbench.schema import SIDE_TABLES
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ class Samples:
     offsets : numpy.ndarray
         int64: stack ``i`` is ``flat[offsets[i]:offsets[i + 1]]``.
     unit : str
-        "samples" or "events" where they are counted, else that of the column: "ns", "bytes".
+        See :func:`workbench.frames.stacks.unit_of`: "samples", "events", "ns", "bytes", ...
     """
 
     rows: pl.DataFrame
@@ -109,16 +107,9 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
     """
     import polars as pl
 
-    weight = weight or DEFAULTS.get(kind, COUNT)
-    parts = [] if weight == COUNT else list(SUMS.get(weight, (weight,)))
+    weight = weight or default_weight(rec, kind)
     who = [name for name in ("pid", "tid") if kind in rec.tables and name in rec[kind].schema.names]
-    if kind == EVENTS and weight != COUNT:
-        rows, parts = weighed(rec, weight, "ts", "stack_id", COUNT, *who), ["size"]
-    else:
-        rows = need(rec, kind, "ts", "stack_id", COUNT, *parts, *who)
-    amount = pl.col(COUNT).cast(pl.Int64)
-    if parts:
-        amount *= pl.sum_horizontal(pl.col(part).cast(pl.Int64) for part in parts)
+    rows, amount = amounts_of(rec, kind, weight, "ts", "stack_id", *who)
     chosen = (
         rows.select(
             *(pl.col(name).cast(pl.Int64) if name in who else pl.lit(0, pl.Int64).alias(name)
@@ -134,7 +125,7 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
     frames, flat, offsets, stack_of_row = stacks_of(rec, chosen["stack_id"])
     named, flat = used_frames(frames, flat)
     rows_of = chosen.with_columns(pl.Series("stack", stack_of_row)).drop("stack_id")
-    return Samples(rows_of, named, flat, offsets, _unit(rec, kind, parts))
+    return Samples(rows_of, named, flat, offsets, unit_of(rec, kind, weight))
 
 
 def used_frames(
@@ -167,13 +158,6 @@ def used_frames(
         list(range(len(KINDS))), list(KINDS), return_dtype=pl.String
     )
     return known[used].with_columns(texts, pl.col("file").replace("", None)), index
-
-
-def _unit(rec: Recording, kind: str, parts: list[str]) -> str:
-    if not parts:
-        return "samples" if kind == CPU else "events"
-    metadata = rec[kind].schema.field(parts[0]).metadata or {}
-    return str(metadata.get(b"unit", b"").decode() or "events")
 
 
 def functions(frames: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.int64]]:

@@ -21,7 +21,7 @@ def threads(rec: Recording, tables: Sequence[str]) -> pl.DataFrame:
     ----------
     rec : Recording
     tables : sequence of str
-        Those without ``pid`` and ``tid`` tell of none.
+        Those without ``tid`` tell of none; without ``pid`` their process is 0.
 
     Returns
     -------
@@ -63,15 +63,17 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
     import polars as pl
 
     names = need(rec, table, "ts").collect_schema() and rec[table].schema.names
-    if not {"pid", "tid"} <= set(names):
+    if "tid" not in names:
         return None
+    pid = pl.col("pid") if "pid" in names else pl.lit(0)
     comm = pl.col("comm").cast(pl.String) if "comm" in names else pl.lit(None, pl.String)
     ts = pl.col("ts").cast(pl.Int64)
-    wanted = ["ts", "pid", "tid", *(["comm"] if "comm" in names else [])]
+    wanted = [name for name in ("ts", "pid", "tid", "comm") if name in names]
     return (
         need(rec, table, *wanted)
         .select(
-            pl.col("pid", "tid").cast(pl.Int64),
+            pid.cast(pl.Int64).alias("pid"),
+            pl.col("tid").cast(pl.Int64),
             comm.replace("", None).alias("name"),
             ts.alias("last"),
         )
