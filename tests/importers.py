@@ -9,6 +9,8 @@ import base64
 import json
 import os
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,29 +70,38 @@ def speedscope(work: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def firefox_profiler(path: Path, work: Path) -> Iterator[Any]:
-    """Open a file in the Firefox Profiler; give a function from words to its answer, as JSON."""
+def firefox_profiler(path: Path) -> Iterator[Any]:
+    """Open a file in the Firefox Profiler; give a function from words to its answer, as JSON.
+
+    Its ``load`` gives its daemon half a second to start, so the daemon is started here.
+    """
     program = importer("profiler-cli") / "dist" / "profiler-cli.js"
-    work.mkdir()
-    environment = os.environ | {"PROFILER_CLI_SESSION_DIR": str(work)}
+    with tempfile.TemporaryDirectory(prefix="pq-") as folder:  # a short path: it holds a socket
+        environment = os.environ | {"PROFILER_CLI_SESSION_DIR": folder}
 
-    def ask(*words: str) -> Any:
-        done = subprocess.run(
-            ["node", program, *words, "--session", "t", "--json"],
-            env=environment, capture_output=True, text=True, timeout=100, check=False,
+        def call(*words: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["node", program, *words, "--session", "t", "--json"],
+                env=environment, capture_output=True, text=True, timeout=100, check=False,
+            )  # fmt: skip
+
+        def ask(*words: str) -> Any:
+            done = call(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return json.loads(done.stdout)
+
+        log = Path(folder, "said").open("w+")
+        daemon = subprocess.Popen(
+            ["node", program, "--daemon", path, "--session", "t"],
+            env=environment, stdout=log, stderr=log,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["node", program, *words],
-            env=environment, capture_output=True, text=True, timeout=100, check=False,
-        )  # fmt: skip
-
-    done = call("load", str(path), "--session", "t")
-    try:
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield ask
-    finally:
-        call("stop", "t")
+        try:
+            deadline = time.monotonic() + 100
+            while call("thread", "list").returncode and daemon.poll() is None:
+                assert time.monotonic() < deadline, Path(log.name).read_text()
+            assert daemon.poll() is None, Path(log.name).read_text()
+            yield ask
+        finally:
+            daemon.terminate()
+            daemon.wait(30)
+            log.close()

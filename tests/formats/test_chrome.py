@@ -95,7 +95,7 @@ def test_is_deterministic(rec, tmp_path):
 
 def test_the_firefox_profiler_opens_it(rec, tmp_path):
     export(rec, "chrome", tmp_path / "a.json")
-    with importers.firefox_profiler(tmp_path / "a.json", tmp_path / "pq") as ask:
+    with importers.firefox_profiler(tmp_path / "a.json") as ask:
         threads = ask("thread", "list")["threads"]
         assert "worker-0" in {thread["name"] for thread in threads}
         handle = next(t["threadHandle"] for t in threads if t["name"] == "worker-0")

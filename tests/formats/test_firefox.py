@@ -185,7 +185,7 @@ def test_tables_of_other_things(rec, tmp_path):
 
 def test_the_firefox_profiler_opens_it(rec, tmp_path):
     export(rec, "firefox", tmp_path / "a.json")
-    with importers.firefox_profiler(tmp_path / "a.json", tmp_path / "pq") as ask:
+    with importers.firefox_profiler(tmp_path / "a.json") as ask:
         threads = ask("thread", "list")["threads"]
         handles = {thread["tid"]: thread["threadHandle"] for thread in threads}
         assert {int(tid) for tid in handles} == set(synthetic.THREADS)
