@@ -90,18 +90,17 @@ def firefox_profiler(path: Path) -> Iterator[Any]:
             assert done.returncode == 0, done.stdout + done.stderr
             return json.loads(done.stdout)
 
-        log = Path(folder, "said").open("w+")
-        daemon = subprocess.Popen(
-            ["node", program, "--daemon", path, "--session", "t"],
-            env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 100
-            while call("thread", "list").returncode and daemon.poll() is None:
-                assert time.monotonic() < deadline, Path(log.name).read_text()
-            assert daemon.poll() is None, Path(log.name).read_text()
-            yield ask
-        finally:
-            daemon.terminate()
-            daemon.wait(30)
-            log.close()
+        with Path(folder, "said").open("w+") as log:
+            daemon = subprocess.Popen(
+                ["node", program, "--daemon", path, "--session", "t"],
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+            try:
+                deadline = time.monotonic() + 100
+                while call("thread", "list").returncode and daemon.poll() is None:
+                    assert time.monotonic() < deadline, Path(log.name).read_text()
+                assert daemon.poll() is None, Path(log.name).read_text()
+                yield ask
+            finally:
+                daemon.terminate()
+                daemon.wait(30)
