@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
 import polars as pl
 import pytest
 import reading
 
 from workbench.errors import ImportFormatError
 
+BURN = Path(__file__).parents[2] / "workbench" / "demo" / "slow-api"
 # As bpftrace 0.17 and 0.23 write them.
 TEXT = b"""\
 Attaching 2 probes...
@@ -105,3 +111,43 @@ def test_damaged_files():
     good, bad = reading.fuzz(reading.reader("bpftrace"), cases)
     assert good
     assert bad
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_figures_are_those_of_bpftrace(form, nothing_left, tmp_path):
+    if shutil.which("bpftrace") is None:
+        pytest.skip("bpftrace is not installed")
+    burn = subprocess.Popen([BURN, "burn", "--seconds", "90"], stdout=subprocess.DEVNULL)
+    program = (
+        f"profile:hz:99 /pid == {burn.pid}/ {{ @[kstack, ustack, comm] = count(); "
+        "@perf[ustack(perf), pid] = count(); @total = count(); } interval:s:2 { exit(); }"
+    )
+    try:
+        done = subprocess.run(
+            ["bpftrace", "-f", form, "-e", program],
+            capture_output=True, check=False, timeout=100,
+        )  # fmt: skip
+    finally:
+        burn.kill()
+        burn.wait()
+    if done.returncode:
+        pytest.skip(f"bpftrace does not run here: {done.stderr.decode()}")
+    total = total_of(done.stdout.decode(), form)
+    assert total
+    made = reading.session(done.stdout, tmp_path / "a.wb")
+    assert made.kinds == ("samples", "perf")
+    for kind in made.kinds:
+        assert made.flamegraph(kind, by=()).tree.total == total
+        own = reading.self_and_total(made, kind)
+        assert sum(all_ for name, (_, all_) in own.items() if name.startswith("burn_")) > 0
+    assert set(made["samples"].polars()["comm"].cast(str)) == {"slow-api"}
+    assert set(made["perf"].polars()["key_1"]) == {burn.pid}
+
+
+def total_of(text, form):
+    """Return the count that bpftrace itself kept."""
+    if form == "text":
+        return int(text.rpartition("@total: ")[2].split()[0])
+    rows = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+    return next(r["data"]["@total"] for r in rows if r["type"] == "map" and "@total" in r["data"])
