@@ -16,7 +16,7 @@ from workbench.profiles.session import session_of
 from workbench.session import Session, load_profile
 
 LIMIT_BYTES = 1 << 30
-CASES = int(os.environ.get("WORKBENCH_FUZZ_CASES", "150"))
+CASES = int(os.environ.get("WORKBENCH_FUZZ_CASES", "60"))
 """Damaged files for each reader; 10,000 take some minutes."""
 
 

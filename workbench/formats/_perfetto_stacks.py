@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.formats._packets import number, text
 from workbench.frames.samples import used_frames
-from workbench.frames.stacks import stacks_of
+from workbench.frames.stacks import named_stacks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,7 @@ class Stacks:
         self.in_kernel = np.zeros(1, bool)
         if not tables:
             return
-        frames, flat, self._offsets, row = stacks_of(rec, self._ids)
+        frames, flat, self._offsets, row = named_stacks(rec, self._ids)
         self._frames, self._flat = used_frames(frames, flat)
         self._numbers = pl.DataFrame({"stack_id": self._ids, "number": row + 1})
         leaf = self._offsets[:-1][np.diff(self._offsets) > 0]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, position
-from workbench.frames.stacks import amounts_of, default_weight, stacks_of, unit_of
+from workbench.frames.stacks import amounts_of, default_weight, named_stacks, unit_of
 from workbench.schema import SIDE_TABLES
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
         .sort("pid", "tid", "ts", maintain_order=True)
         .collect()
     )  # fmt: skip
-    frames, flat, offsets, stack_of_row = stacks_of(rec, chosen["stack_id"])
+    frames, flat, offsets, stack_of_row = named_stacks(rec, chosen["stack_id"])
     named, flat = used_frames(frames, flat)
     rows_of = chosen.with_columns(pl.Series("stack", stack_of_row)).drop("stack_id")
     return Samples(rows_of, named, flat, offsets, unit_of(rec, kind, weight))
@@ -136,7 +136,7 @@ def used_frames(
     Parameters
     ----------
     frames, flat
-        Of :func:`workbench.frames.stacks.stacks_of`.
+        Of :func:`workbench.frames.stacks.named_stacks`.
 
     Returns
     -------

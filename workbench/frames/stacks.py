@@ -217,7 +217,7 @@ def stack_sums(
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    frames, flat, offsets, stack_of_row = stacks_of(rec, events["stack_id"])
+    frames, flat, offsets, stack_of_row = named_stacks(rec, events["stack_id"])
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
@@ -239,7 +239,7 @@ def amounts_of(
     return rows, _amount([(part, _told(rec, kind, part, "of") == "row") for part in parts])
 
 
-def stacks_of(
+def named_stacks(
     rec: Recording, ids: pl.Series
 ) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the stacks with these ids: ``frames``, ``flat``, ``offsets`` of :class:`StackSums`.
