@@ -126,6 +126,12 @@ def test_speedscope_opens_it(rec, tmp_path):
         assert [p["unit"] for p in found["profiles"]] == [p["unit"] for p in mine["profiles"]]
 
 
+def test_by_default_the_table_with_stacks(tmp_path):
+    path = synthetic.make_session(tmp_path / "a.wb", kinds=("syscalls", "offcpu"), rows=50)
+    document = written(open_session(path), tmp_path / "out")
+    assert {profile["unit"] for profile in document["profiles"]} == {"nanoseconds"}
+
+
 def test_nothing_selected_and_no_stacks(rec, tmp_path):
     with pytest.raises(MissingTableError, match="selected"):
         export(rec.where(pid=77), "speedscope", tmp_path / "out")

@@ -15,7 +15,8 @@ import numpy as np
 from workbench.errors import ImportFormatError, MissingTableError
 from workbench.formats._json import dumps, put_all, put_array
 from workbench.formats.format import Format
-from workbench.frames.samples import functions, samples, with_stacks
+from workbench.frames.samples import functions, samples
+from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
 from workbench.profiles.content import whole
 from workbench.profiles.names import unit_of
@@ -41,7 +42,7 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
     A frame is a function, as in the hot spots; weights are samples, nanoseconds or bytes.
     """
-    kind = table or with_stacks(rec)
+    kind = table or profiled(rec)
     found = samples(rec, kind)
     if found.rows.is_empty():
         raise MissingTableError(
