@@ -37,7 +37,8 @@ def sums(document):
     own, total = Counter(), Counter()
     for profile in document["profiles"]:
         for stack, weight in zip(profile["samples"], profile["weights"], strict=True):
-            own[frames[stack[-1]]["name"]] += weight
+            if stack:
+                own[frames[stack[-1]]["name"]] += weight
             total.update(dict.fromkeys({frames[at]["name"] for at in stack}, weight))
     return +own, total
 
