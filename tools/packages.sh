@@ -51,6 +51,8 @@ group_test() {
     need python3-bpfcc has_bcc
     need bpfcc-tools has opensnoop-bpfcc
     need golang-go has go
+    need bpftrace has bpftrace
+    need linux-perf has perf
     group_vm
 }
 
