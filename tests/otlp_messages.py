@@ -113,3 +113,38 @@ def identities(signal: str, message: Any) -> Counter[int]:
         "profiles": lambda item: item.values[0],
     }[signal]
     return Counter(map(get, items(signal, message)))
+
+
+def resolved(request):
+    """Samples with all that they refer to, as values."""
+    tables = request.dictionary
+    text = tables.string_table
+
+    def attribute(index):
+        found = tables.attribute_table[index]
+        return (text[found.key_strindex], found.value.SerializeToString())
+
+    def location(index):
+        found = tables.location_table[index]
+        names = [
+            text[tables.function_table[line.function_index].name_strindex] for line in found.lines
+        ]
+        return (found.address, names, [attribute(i) for i in found.attribute_indices])
+
+    result = []
+    for resource in request.resource_profiles:
+        for scope in resource.scope_profiles:
+            for profile in scope.profiles:
+                kind = text[profile.sample_type.type_strindex]
+                for sample in profile.samples:
+                    stack = tables.stack_table[sample.stack_index]
+                    result.append(
+                        (
+                            kind,
+                            list(sample.values),
+                            [location(index) for index in stack.location_indices],
+                            [attribute(index) for index in sample.attribute_indices],
+                            tables.link_table[sample.link_index].trace_id,
+                        )
+                    )
+    return result
