@@ -37,7 +37,7 @@ class FakeClock(Clock):
         self.waits: list[float] = []
         self._on_wait = on_wait
         self._now = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `on_wait` may send, and wait, itself
 
     def now(self) -> float:
         return self._now
@@ -319,6 +319,8 @@ class Cutter:
 
     def __init__(self, port: int) -> None:
         self._armed = threading.Event()
+        self.upward = 0
+        """Bytes from clients."""
         forwarder = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -348,6 +350,8 @@ class Cutter:
                 if answers and self._armed.is_set():
                     self._armed.clear()
                     break
+                if not answers:
+                    self.upward += len(data)
                 sink.sendall(data)
         except OSError:
             pass

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import math
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,11 +124,7 @@ class HttpTransport:
                 redirect=False,
                 preload_content=False,
             )
-            try:
-                content = response.read(MAX_ANSWER)
-                response.drain_conn()
-            finally:
-                response.release_conn()
+            content = _read(response, timeout)
         except (HTTPError, OSError) as error:
             return self._no_answer(error, written)
         return answered(
@@ -173,6 +171,21 @@ class HttpTransport:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+
+def _read(response: urllib3.BaseHTTPResponse, timeout: float | None) -> bytes:
+    """Return the body of an answer, of which neither size nor time may grow without end."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    content = bytearray()
+    try:
+        while part := response.read1(1 << 16):
+            content += part
+            if len(content) > MAX_ANSWER or time.monotonic() > end:
+                response.close()  # the connection cannot be used again
+                break
+    finally:
+        response.release_conn()
+    return bytes(content)
 
 
 def _root(error: BaseException) -> BaseException:

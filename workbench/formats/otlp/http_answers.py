@@ -17,6 +17,9 @@ from workbench.formats.otlp.signals import Signal
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
+# Deep nesting of brackets ends Python's recursion.
+_UNREADABLE = (DecodeError, json_format.ParseError, ValueError, RecursionError)
+
 # Every request of a signal will be answered like this: who one is and where it goes is the same.
 _HOPELESS = {401, 403, 404, 405, 407, 415, 501}
 
@@ -81,7 +84,7 @@ def _success(signal: Signal, status: int, kind: str, content: bytes) -> Answer:
             answer.ParseFromString(content)
         else:
             return _foreign(status, f"content of type {kind or 'unknown'}")
-    except (DecodeError, json_format.ParseError, ValueError) as error:
+    except _UNREADABLE as error:
         return _foreign(status, str(error))
     rejected, message = partial_success(signal, answer)
     return Answer(Verdict.TAKEN, rejected=rejected, message=message)
@@ -106,7 +109,7 @@ def _message(kind: str, content: bytes) -> str:
         if kind == JSON:
             json_format.Parse(content, status, ignore_unknown_fields=True)
             return shorten(status.message)
-    except (DecodeError, json_format.ParseError, ValueError):
+    except _UNREADABLE:
         pass  # then as text
     return shorten(content[:2000].decode(errors="replace"))
 
