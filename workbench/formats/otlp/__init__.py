@@ -1,1 +1,4 @@
-"""OTLP, the protocol of OpenTelemetry: encoding, sending and writing to files."""
+"""OTLP: a session as traces, metrics, logs and profiles of OpenTelemetry.
+
+:func:`workbench.formats.otlp.encode.requests` makes the serialised requests, column by column.
+"""
