@@ -214,10 +214,11 @@ def run(plan: Plan) -> Result:
         row("OpenTelemetry SDK, HTTP", batches, lambda: sdk(http_exporter, batches))
         grpc_exporter.shutdown()
         http_exporter.shutdown()
+    size = len(requests[0].body) / 1e6
     result.notes.append(
-        f"Requests of {PER_REQUEST:,} spans with four attributes ({len(requests[0].body) / 1e6:.1f} "
-        "MB), made beforehand; the workbench sends four at a time. The SDK's exporters encode "
-        "spans that were made beforehand and send one request at a time; the stub serialises "
-        "messages that were. The receiver is a process of its own that parses nothing."
+        f"Requests of {PER_REQUEST:,} spans with four attributes ({size:.1f} MB), made beforehand; "
+        "the workbench sends four at a time. The SDK's exporters encode spans that were made "
+        "beforehand and send one request at a time; the stub serialises messages that were. The "
+        "receiver is a process of its own that parses nothing."
     )
     return result
