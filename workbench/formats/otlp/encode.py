@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.lives import People
+from workbench.formats.otlp.metrics import metrics
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
 from workbench.formats.otlp.pack import Packer
 from workbench.formats.otlp.traces import traces
@@ -23,11 +24,49 @@ MAX_BYTES = 4 * 2**20 - 2**16
 def requests(
     rec: Recording, signals: Sequence[str] = SIGNALS, *, max_bytes: int = MAX_BYTES
 ) -> Iterator[Request]:
+    """Yield a session, or the selected part of it, as serialised export requests.
+
+    Tables are read slice by slice and requests are made as they are taken: neither the session
+    nor what is made of it needs to fit into memory. Each span, sample and log record is in
+    exactly one request, with the same identifiers in every export of the session.
+
+    Parameters
+    ----------
+    rec : Recording
+        Tables that it lacks are left out; its selection is honoured.
+    signals : sequence of str
+        Any of :data:`SIGNALS`, in this order.
+    max_bytes : int
+        No request is larger.
+
+    Yields
+    ------
+    Request
+
+    Raises
+    ------
+    ExportError
+        There is no such signal, or one item does not fit into `max_bytes`.
+    """
     unknown = [name for name in signals if name not in SIGNALS]
     if unknown:
-        raise ExportError(f"OTLP has no signal {', '.join(unknown)}.", advice=f"{SIGNALS}")
+        raise ExportError(
+            f"OTLP has no signal {', '.join(unknown)}.", advice=f"Signals: {', '.join(SIGNALS)}."
+        )
     people = People(rec)
-    packer = Packer("traces", resource(rec), scope(rec), max_bytes, SCHEMA_URL)
+    made = {"traces": _traces, "metrics": _metrics}
+    for signal in signals:
+        packer = Packer(signal, resource(rec), scope(rec), max_bytes, SCHEMA_URL)
+        yield from made[signal](rec, people, packer)
+        yield from packer.rest()
+
+
+def _traces(rec: Recording, people: People, packer: Packer) -> Iterator[Request]:
     for rows in traces(rec, people):
         yield from packer.rows(rows)
-    yield from packer.rest()
+
+
+def _metrics(rec: Recording, people: People, packer: Packer) -> Iterator[Request]:
+    for metric in metrics(rec, people):
+        for data, items in metric.parts(packer.room):
+            yield from packer.item(data, items)
