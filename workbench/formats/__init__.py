@@ -33,7 +33,7 @@ def formats() -> dict[str, Format]:
     """Return the formats by name."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name != _OWN and not module.name.startswith("_"):
+        if module.name != _OWN and not module.ispkg and not module.name.startswith("_"):
             value = importlib.import_module(f"{__name__}.{module.name}").FORMAT
             found[value.name] = value
     return dict(sorted(found.items()))

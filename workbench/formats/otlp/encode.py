@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.lives import People
+from workbench.formats.otlp.logs import logs
 from workbench.formats.otlp.metrics import metrics
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
 from workbench.formats.otlp.pack import Packer
+from workbench.formats.otlp.profiles import profiles
 from workbench.formats.otlp.traces import traces
 
 if TYPE_CHECKING:
@@ -54,8 +56,11 @@ def requests(
             f"OTLP has no signal {', '.join(unknown)}.", advice=f"Signals: {', '.join(SIGNALS)}."
         )
     people = People(rec)
-    made = {"traces": _traces, "metrics": _metrics}
+    made = {"traces": _traces, "metrics": _metrics, "logs": _logs}
     for signal in signals:
+        if signal == "profiles":
+            yield from profiles(rec, people, max_bytes)
+            continue
         packer = Packer(signal, resource(rec), scope(rec), max_bytes, SCHEMA_URL)
         yield from made[signal](rec, people, packer)
         yield from packer.rest()
@@ -70,3 +75,8 @@ def _metrics(rec: Recording, people: People, packer: Packer) -> Iterator[Request
     for metric in metrics(rec, people):
         for data, items in metric.parts(packer.room):
             yield from packer.item(data, items)
+
+
+def _logs(rec: Recording, people: People, packer: Packer) -> Iterator[Request]:
+    for rows in logs(rec, people):
+        yield from packer.rows(rows)

@@ -8,6 +8,7 @@ from workbench._version import __version__
 from workbench.formats.otlp import wire
 from workbench.formats.otlp.attributes import Value, key_values
 from workbench.formats.otlp.identity import profile_id, session_id
+from workbench.formats.otlp.profile_types import profile_types
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -44,21 +45,15 @@ def resource(rec: Recording) -> bytes:
     return key_values(1, resource_attributes(rec))
 
 
-def profile_kinds(rec: Recording) -> tuple[str, ...]:
-    """Return the tables of a session whose rows have stacks, which become profiles."""
-    return tuple(
-        name for name, table in rec.tables.items() if {"ts", "stack_id"} <= set(table.schema.names)
-    )
-
-
 def scope(rec: Recording) -> bytes:
     """Return the message ``InstrumentationScope``.
 
-    Its attributes ``workbench.profile.TABLE`` name the profiles that cover what the request
+    Its attributes ``workbench.profile.NAME`` name the profiles that cover what the request
     holds, as hexadecimal ``profile_id``: once for all spans, not with each.
     """
     session = session_id(rec.manifest)
     profiles: dict[str, Value] = {
-        f"workbench.profile.{kind}": profile_id(session, kind).hex() for kind in profile_kinds(rec)
+        f"workbench.profile.{each.name}": profile_id(session, each.name).hex()
+        for each in profile_types(rec)
     }
     return wire.field(1, SCOPE) + wire.field(2, __version__) + key_values(3, profiles)
