@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from workbench.formats.otlp import network_spans as network
 from workbench.formats.otlp import spans
 from workbench.formats.otlp import thread_spans as threads
+from workbench.formats.otlp.connections import TCP, connections
 from workbench.formats.otlp.process_spans import process_spans
 from workbench.formats.otlp.slices import slices
 from workbench.frames.needs import has
@@ -42,7 +43,7 @@ SOURCES = {
     "syscalls": Source(threads.SYSCALLS, threads.syscalls),
     "offcpu": Source(threads.OFFCPU, threads.offcpu),
     "locks": Source(threads.LOCKS, threads.locks),
-    "tcp": Source(network.TCP, network.connections),
+    "tcp": Source(TCP, connections),
 }
 """How tables become spans; processes, HTTP and DNS need more than one row at a time."""
 PAIRED = {"http": network.HTTP, "dns": network.DNS}
