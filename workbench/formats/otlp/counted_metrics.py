@@ -55,7 +55,7 @@ COUNTED = (
         "time in system calls",
         "latency_hist",
         "latency_sum",
-        _PID | {"name": "workbench.syscall.name"},
+        _PID | {"nr": "workbench.syscall.number", "name": "workbench.syscall.name"},
     ),
     Counted(
         "sched_agg",
