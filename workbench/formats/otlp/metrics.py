@@ -9,6 +9,7 @@ each interval in which something happened in it, at the end of the interval.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from workbench.formats.otlp import points
 from workbench.formats.otlp.counted_metrics import counted_metrics
-from workbench.formats.otlp.instruments import INSTRUMENTS, Instrument
+from workbench.formats.otlp.instruments import EXEMPLARS, INSTRUMENTS, Instrument
 from workbench.formats.otlp.lives import integers
 from workbench.formats.otlp.metric import Intervals, Metric, series_attributes
 from workbench.formats.otlp.recorder_metrics import recorder_metrics
@@ -53,9 +54,9 @@ def metrics(rec: Recording, people: People) -> Iterator[Metric]:
 
 def _of_events(rec: Recording, people: People, table: str) -> Iterator[Metric]:
     names = rec[table].schema.names
-    wanted = [
-        each for each in INSTRUMENTS if each.table == table and {*each.values, "ts"} <= {*names}
-    ]
+    wanted = [each for each in INSTRUMENTS if each.table == table and each.columns() <= {*names}]
+    if not EXEMPLARS.get(table, set()) <= {*names}:
+        wanted = [replace(each, spans=None) for each in wanted]
     series = [Series([name for name in each.by if name in names], each.form) for each in wanted]
     times = Intervals.of(rec, people)
     plain = [each.name for each in rec[table].schema if not hasattr(each.type, "list_size")]
