@@ -189,12 +189,12 @@ def stack_sums(
     )
     stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
     frames = named_frames(rec)
-    flat, offsets = _without_probe(frames, flat, offsets)
+    flat, offsets = without_probe(frames, flat, offsets)
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
 
-def _without_probe(
+def without_probe(
     frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Take the frames of the probe off the leaves of stacks."""

@@ -5,7 +5,8 @@ import threading
 from collections import Counter
 
 import pytest
-from otlp_messages import MAKERS, traces
+import synthetic
+from otlp_messages import MAKERS, items, traces
 from otlp_receivers import (
     TAKE_AND_DROP,
     TAKE_AND_STALL,
@@ -21,10 +22,12 @@ from otlp_receivers import (
 )
 
 from workbench.errors import DestinationError, ExportError, UndeliveredError, UnreachableError
+from workbench.formats.otlp import encode
 from workbench.formats.otlp.request import Request
 from workbench.formats.otlp.retry import Clock, Retry
 from workbench.formats.otlp.send import send
 from workbench.formats.otlp.signals import SIGNALS
+from workbench.recording import Recording
 
 both = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
@@ -381,3 +384,26 @@ def test_empty_requests_are_sent_as_they_are():
     assert report.ok
     assert report.signals["traces"].requests == 1
     assert there.taken["traces"] == Counter()
+
+
+@both
+def test_a_session_arrives_whole(protocol, tmp_path):
+    """From the tables of a session to the messages that a receiver has, in small requests."""
+    rec = Recording.open(synthetic.make_session(tmp_path / "a.wb", rows=700))
+    expected = Counter()
+    for request in encode.requests(rec):
+        expected[request.signal] += request.items
+    got = Counter()
+
+    class Receiver(GrpcReceiver if protocol == "grpc" else HttpReceiver):
+        def take(self, signal, message):
+            with self.lock:
+                got[signal] += len(items(signal, message))
+
+    with Receiver() as there:
+        made = encode.requests(rec, max_bytes=50_000)
+        report = exact(send(made, there.endpoint, protocol=protocol, compression="gzip"))
+    assert report.ok
+    assert {name: part.sent for name, part in report.signals.items()} == dict(expected)
+    assert got == expected
+    assert report.total("requests") > 4
