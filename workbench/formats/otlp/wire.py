@@ -80,7 +80,7 @@ def block(rows: NDArray[Any]) -> pa.BinaryArray:
     """Return rows of a packed structured array, or of a matrix of bytes, as a column."""
     count, width = len(rows), rows.dtype.itemsize * (rows.shape[1] if rows.ndim == 2 else 1)
     flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-    return column(np.arange(0, (count + 1) * width, width, dtype=np.int32), flat)
+    return column(np.arange(count + 1, dtype=np.int32) * np.int32(width), flat)
 
 
 def bits(values: Any) -> NDArray[np.uint64]:
