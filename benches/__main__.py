@@ -15,6 +15,8 @@ from benches import (
     drain,
     first_event,
     memory_cost,
+    otlp_encode,
+    otlp_send,
     pprof,
     programs_and_maps,
     report,
@@ -38,9 +40,11 @@ BENCHES = {
     "stacks-cost": stacks_cost.run,
     "stacks-complete": stacks_complete.run,
     "memory-cost": memory_cost.run,
+    "otlp-encode": otlp_encode.run,
+    "otlp-send": otlp_send.run,
     "pprof": pprof.run,
 }
-NEEDS_NO_KERNEL = {"decode", "pprof"}
+NEEDS_NO_KERNEL = {"decode", "otlp-encode", "otlp-send", "pprof"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"
 MIN_WIDTH = 170
 """Columns of the tables where the output is no terminal."""
