@@ -14,7 +14,8 @@ from workbench.probe.btf import Btf
 from workbench.probing import expressions, operands, plan
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCE = "".join((ROOT / "bpf" / n).read_text() for n in ("probe_fields.bpf.h", "probe.bpf.c"))
+SOURCES = ("histogram.bpf.h", "probe_fields.bpf.h", "probe.bpf.c")
+SOURCE = "".join((ROOT / "bpf" / name).read_text() for name in SOURCES)
 
 
 def test_limits_are_those_of_the_program():

@@ -8,7 +8,7 @@ from workbench.errors import AttachError
 from workbench.kinds import own_probe
 from workbench.recorder import targets
 from workbench.recorder.probe_source import source_for
-from workbench.recorder.source import RING, Setup
+from workbench.recorder.source import RING, KindSetup, Setup
 from workbench.recorder.spec import Target
 
 CALLS, SIZE = 300, 100
@@ -77,7 +77,7 @@ def test_what_cannot_be_probed_says_why_and_what_can(point, why, instead):
     setup = Setup(targets.filter_values(target), RING, 0, target=target)
     kind = own_probe("mine")
     with pytest.raises(AttachError) as caught:
-        source = source_for(kind, setup, {}, 1 << 16, kind.check({"probe": point}))
+        source = source_for(KindSetup(kind, setup, kind.check({"probe": point}), {}, 1 << 16))
         try:
             source.attach()
         finally:
