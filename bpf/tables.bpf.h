@@ -24,6 +24,7 @@ enum wb_rule *wb_enum_rule __attribute__((unused));
 /* A row: file offset << 0, rule << 32, cfa << 36 (16 bits), rbp << 52 (8 bits), rbx << 60. */
 #define WB_ROW_RULE(row) (((row) >> 32) & 15)
 #define WB_ROW_CFA(row) (((row) >> 36) & 0xffff)
+#define WB_ROW_CFA_OF(words) ((__u64)(words) << 36)
 #define WB_ROW_RBP(row) (((row) >> 52) & 0xff)
 #define WB_ROW_RBX(row) (((row) >> 60) & 15)
 #define WB_ROW_OF(rule) ((__u64)(rule) << 32)

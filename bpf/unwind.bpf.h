@@ -10,10 +10,12 @@
 #define WORKBENCH_UNWIND_H
 
 #include "code.bpf.h"
+#include "displaced.bpf.h"
 #include "mappings.bpf.h"
 
 #define WB_JIT_WORDS 32   /* of the stack: a piece of a JIT's code takes at most 24 */
 #define WB_USER_DEPTH 255 /* frames of a walk: Python that imports what imports is 150 deep */
+#define WB_WALK_STEPS (WB_USER_DEPTH + 1 + 64) /* and MAX_URETPROBE_DEPTH of include/linux/uprobes.h */
 
 /* User word: where it was (image number and file offset, or number 0 and the address). */
 #define WB_WORD_EXACT (1ULL << 63) /* an interrupted instruction, not a return address */
@@ -44,16 +46,6 @@ struct pt_regs___wb {
 	unsigned long bp, bx, di, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
-struct uprobe_task {
-	unsigned long vaddr, xol_vaddr;
-} __attribute__((preserve_access_index));
-
-struct task_struct___uprobes {
-	struct uprobe_task *utask;
-} __attribute__((preserve_access_index));
-
-#define UPROBE_XOL_SLOT_BYTES 128 /* arch/x86/include/asm/uprobes.h */
-
 struct wb_walk {
 	__u64 pc, sp, bp;
 	__u64 bx_at;     /* where the frame's rbx lies; 0: in the register; or WB_NOWHERE */
@@ -66,6 +58,7 @@ struct wb_walk {
 	__u64 busy;
 	__u64 jit;       /* start of the mapping that was looked at last, and bit 0: a JIT's */
 	__u64 stack[WB_JIT_WORDS];
+	struct wb_displaced displaced;
 	struct wb_mapping map;
 };
 
@@ -379,21 +372,31 @@ static long wb_walk_step(__u32 i, struct wb_walk_context *context)
 {
 	struct wb_walk *w = context->walk;
 	__u64 address = w->pc - w->returned, exact = w->returned ? 0 : WB_WORD_EXACT;
-	__u64 offset, word;
+	__u64 offset, row, word;
+	__u32 depth = w->depth;
 
-	if (i >= WB_USER_DEPTH)
+	if (depth >= WB_USER_DEPTH)
 		return 1;
 	if (!w->pc && w->returned) /* a root that no table tells */
 		return wb_end(w, WB_STACK_COMPLETE);
+	if (w->returned && wb_through_trampoline(&w->displaced, &w->pc, w->sp))
+		return 0;
 	if (wb_find_mapping(&w->map, address)) /* the first time: in execve() or at its exit */
-		return wb_end(w, i ? WB_STACK_NO_MAPPING : WB_STACK_KERNEL_ONLY);
+		return wb_end(w, depth ? WB_STACK_NO_MAPPING : WB_STACK_KERNEL_ONLY);
 	offset = address - w->map.start + w->map.offset;
+	row = wb_find_row(w->map.number, w->map.blocks, offset, &w->map.missing);
+	if (w->displaced.trap && !wb_at_trap(&w->displaced, &w->pc, &row))
+		return 0;
 	word = w->map.number ? (__u64)w->map.number << WB_WORD_IMAGE_SHIFT |
 				   ((offset + w->returned) & WB_WORD_OFFSET)
 			 : w->pc & WB_WORD_OFFSET;
-	context->words[i] = word | exact;
-	w->depth = i + 1;
-	return wb_step(w, wb_find_row(w->map.number, w->map.blocks, offset, &w->map.missing));
+	context->words[depth] = word | exact;
+	w->depth = depth + 1;
+	if (!w->returned && wb_leave_trampoline(&w->displaced, &w->pc, &w->sp)) {
+		w->returned = 1;
+		return 0;
+	}
+	return wb_step(w, row);
 }
 
 /* At the entry of a function, which has pushed nothing yet: begin with who called it. */
@@ -408,24 +411,6 @@ static __always_inline int wb_walk_caller(struct wb_walk *w)
 	return 0;
 }
 
-/* Where an instruction belongs that a uprobe's breakpoint stands for, of this capture or another:
- * it runs in the area [uprobes], one step at a time (kernel/events/uprobes.c, pre_ssout()). */
-static __always_inline __u64 wb_undisplaced(struct task_struct *task, __u64 pc)
-{
-	struct task_struct___uprobes *t = (void *)task;
-	struct uprobe_task *step;
-	__u64 place;
-
-	if (!bpf_core_field_exists(t->utask) ||
-	    !bpf_core_field_exists(struct uprobe_task, xol_vaddr))
-		return pc;
-	step = BPF_CORE_READ(t, utask);
-	place = step ? BPF_CORE_READ(step, xol_vaddr) : 0;
-	if (!place || pc - place >= UPROBE_XOL_SLOT_BYTES)
-		return pc;
-	return BPF_CORE_READ(step, vaddr) + (pc - place);
-}
-
 /* Registers of the task when it left user space; 0 if it can be walked. */
 static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *task, bool caller)
 {
@@ -437,8 +422,9 @@ static __always_inline int wb_walk_start(struct wb_walk *w, struct task_struct *
 	if (!mm)
 		return -1;
 	registers = (void *)bpf_task_pt_regs(task);
-	w->pc = wb_undisplaced(task, BPF_CORE_READ(registers, ip));
 	w->sp = BPF_CORE_READ(registers, sp);
+	w->pc = BPF_CORE_READ(registers, ip);
+	w->pc = wb_displaced_start(&w->displaced, task, registers, w->pc, w->sp);
 	w->bp = BPF_CORE_READ(registers, bp);
 	w->registers = (__u64)registers;
 	w->start_stack = BPF_CORE_READ(mm, start_stack);
@@ -487,7 +473,7 @@ static __always_inline long wb_walk(struct task_struct *task, __u64 *words, __u1
 	if (!w)
 		return 0;
 	if (!wb_walk_start(w, task, caller))
-		bpf_loop(WB_USER_DEPTH, wb_walk_step, &context, 0);
+		bpf_loop(WB_WALK_STEPS, wb_walk_step, &context, 0);
 	depth = w->depth;
 	*status = w->map.missing ? WB_STACK_IMAGE_MISSING : w->status;
 	w->busy = 0;

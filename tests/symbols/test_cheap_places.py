@@ -7,7 +7,7 @@ from programs import compiled
 
 from workbench.elf import Elf
 from workbench.elf_format import EM_AARCH64, EM_X86_64
-from workbench.symbols.cheap_places import LOOKED_AT, cheap_place
+from workbench.symbols.cheap_places import ALL, LOOKED_AT, cheap_place
 
 BEGINNINGS = {
     # beginning: instructions before the place
@@ -54,6 +54,13 @@ def assembled(folder, text):
 def test_the_place_is_the_first_that_is_emulated(tmp_path, beginning):
     code, places = assembled(tmp_path, beginning)
     assert cheap_place(code, EM_X86_64) == places[BEGINNINGS[beginning]]
+
+
+def test_all_arguments_are_kept_where_they_are_wanted(tmp_path):
+    for written, expected in (("%rcx", 0), ("%r8", 0), ("%r9", 0), ("%r10", 1), ("%rax", 1)):
+        code, places = assembled(tmp_path, f"mov %rdi,{written}; push %rbx")
+        assert cheap_place(code, EM_X86_64) == places[1]
+        assert cheap_place(code, EM_X86_64, ALL) == places[expected], written
 
 
 def test_other_machines_have_their_entries(tmp_path):

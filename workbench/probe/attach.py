@@ -22,12 +22,19 @@ from workbench.probe.objects import Link, tail
 from workbench.syscalls_table import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from workbench.probe.objects import Program
 
 KALLSYMS = Path("/proc/kallsyms")
 UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")  # CONFIG_UPROBE_EVENTS
+_REFUSED = {
+    # kernel/kprobes.c (check_kprobe_address_safe) and kernel/trace/trace_kprobe.c
+    errno.EINVAL: "the kernel keeps probes out of this function: it is marked notrace or nokprobe "
+    "(/sys/kernel/debug/kprobes/blacklist), or lies in code that handles probes itself",
+    # arch/x86/kernel/kprobes/core.c, can_probe()
+    errno.EILSEQ: "no instruction begins at that byte",
+}
 _SYSCALL_PREFIXES = ("__x64_sys_", "__arm64_sys_", "__se_sys_", "__do_sys_", "ksys_", "sys_")
 
 
@@ -123,8 +130,8 @@ def kprobe(
     return _attached(
         what,
         lambda: call(program.handle, function.encode(), c.byref(options)),
-        "The kernel refuses probes on functions that it marks notrace or nokprobe "
-        f"(/sys/kernel/debug/kprobes/blacklist). {instead(function)}",
+        f"Probe its entry, or a function that calls it. {instead(function)}",
+        _REFUSED,
     )
 
 
@@ -180,12 +187,22 @@ def aim(program: Program, section: str, name: str) -> None:
         raise AttachError(what, why=why, advice=instead(name))
 
 
+_NO_PLACE = "EBUSY"  # bpf_arch_text_poke() finds no nop: arch/x86/net/bpf_jit_comp.c
+
+
 def refused_tracing(section: str, name: str, error: Exception) -> AttachError:
     """Return the error for a fentry or fexit program that the kernel did not load or attach."""
     known = support.lockdown()
+    detail = getattr(error, "why", "").splitlines()
+    if detail and detail[0].startswith(_NO_PLACE):
+        return AttachError(
+            f"{section}:{name} cannot be attached.",
+            why="the function has no place for a trampoline at its entry: it is marked notrace, or "
+            f"is written in assembler; the kernel said: {detail[0]}",
+            advice=f"Probe a function that calls it. {instead(name)}",
+        )
     why = "this kernel refuses programs of that type (no trampolines: CONFIG_FUNCTION_TRACER with "
     why += f"CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, or lockdown={known or 'unknown'})"
-    detail = getattr(error, "why", "").splitlines()
     return AttachError(
         f"{section}:{name} cannot be attached.",
         why=f"{why}; it said: {detail[0] if detail else error}",
@@ -243,7 +260,9 @@ def _close_functions(name: str) -> str:
     return f"Similar: {', '.join(close)}." if close else ""
 
 
-def _attached(what: str, call: Callable[[], Any], advice: str) -> Link:
+def _attached(
+    what: str, call: Callable[[], Any], advice: str, reasons: Mapping[int, str] | None = None
+) -> Link:
     with log_capture() as log:
         handle = call()
         number = last_errno()
@@ -256,4 +275,7 @@ def _attached(what: str, call: Callable[[], Any], advice: str) -> Link:
                 f" This user has the capabilities; lockdown is {support.lockdown() or '?'}."
             )
         raise error
-    raise AttachError(what, why=f"{errno_text(number)}. {tail(log)}".strip(), advice=advice)
+    said = f"{errno_text(number)}. {tail(log)}".strip()
+    reason = (reasons or {}).get(number, "")
+    why = f"{reason}; the kernel said: {said}" if reason else said
+    raise AttachError(what, why=why, advice=advice)

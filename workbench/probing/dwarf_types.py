@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ _POINTERS = ("pointer_type", "reference_type", "rvalue_reference_type", "ptr_to_
 _MODIFIERS = ("const_type", "volatile_type", "restrict_type", "atomic_type", "typedef")
 _STRUCTS = ("structure_type", "class_type", "union_type")
 MAX_CHAIN = 64
+KEPT = 2
+"""Files whose debug information is kept until :func:`forget`."""
 _PLUS_CONSTANT = 0x23  # DW_OP_plus_uconst
 
 
@@ -50,9 +53,27 @@ def function(path: str, address: int) -> Function | None:
     Function or None
         None where there is no debug information, or none of that function.
     """
-    with suppress(Exception), _debug_info(path) as dwarf:  # nobody vouches for these files
-        return _function(dwarf, address)
+    with suppress(Exception):  # nobody vouches for these files
+        about = Path(path).stat()
+        stamp = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+        dwarf, ranges = _read(path, stamp)
+        return _function(dwarf, ranges, address)
     return None
+
+
+def forget() -> None:
+    """Let go of the files that were read last: they were kept for further functions of theirs.
+
+    Unpacking those of the C library takes half a second, and 100 MB.
+    """
+    _read.cache_clear()
+
+
+@lru_cache(maxsize=KEPT)
+def _read(path: str, stamp: tuple[int, ...]) -> tuple[Any, Any]:  # noqa: ARG001 - part of the key
+    """Return a file's debug information, and which unit has which addresses."""
+    with _debug_info(path) as dwarf:
+        return dwarf, dwarf.get_aranges() if dwarf is not None else None
 
 
 @contextmanager
@@ -76,19 +97,18 @@ def _separate(elf: Elf, path: str) -> Elf | None:
     return DebugFiles().find(elf, os.fspath(Path(path).resolve()), wanted=has_lines)
 
 
-def _function(dwarf: Any, address: int) -> Function | None:
-    for unit in _units(dwarf, address):
+def _function(dwarf: Any, ranges: Any, address: int) -> Function | None:
+    for unit in _units(dwarf, ranges, address):
         for die in unit.iter_DIEs():
             if die.tag == "DW_TAG_subprogram" and _number(die, "DW_AT_low_pc") == address:
                 return _prototype(die)
     return None
 
 
-def _units(dwarf: Any, address: int) -> Iterator[Any]:
+def _units(dwarf: Any, ranges: Any, address: int) -> Iterator[Any]:
     """Give the compilation unit of an address, or those that may be it."""
     if dwarf is None:
         return
-    ranges = dwarf.get_aranges()
     offset = ranges.cu_offset_at_addr(address) if ranges is not None else None
     if offset is not None:
         yield dwarf.get_CU_at(offset)

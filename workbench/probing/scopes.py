@@ -158,7 +158,7 @@ def _program(point: Point, machine: Registers) -> Scope:
     inside = "+" in point.name and not point.name.endswith(("+0", "+0x0"))
     function = None if inside else dwarf_types.function(place.path, place.address)
     scope = _of_function(point, machine, function, inside, USER, DWARF)
-    return replace(scope, sites=(Site(place.path, place.offset),))
+    return replace(scope, sites=(Site(place.path, place.offset + place.cheaper),))
 
 
 def _of_function(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import kinds
 from workbench.errors import StorageError, WorkbenchError
+from workbench.probe.objects import detach_all
 from workbench.recorder import targets
 from workbench.recorder.clock import boot_to_utc
 from workbench.recorder.orders import CLIENT_GONE, Orders, Switches
@@ -262,8 +263,8 @@ class CaptureLoop:
 
     def _finish(self) -> Path:
         """Detach, drain what is left, convert."""
-        for source in (*self._sources, self._tree):
-            source.object.detach()
+        detach_all(source.object for source in self._sources)
+        self._tree.object.detach()
         self._settle()
         now = time.time_ns()
         self._drain_processes()

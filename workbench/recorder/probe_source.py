@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import LoadError, NotPermittedError
+from workbench.errors import AttachError, LoadError, NotPermittedError
 from workbench.probe import attach, perf_event, support
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.probe.program_info import missed_runs
@@ -114,11 +114,18 @@ class OwnProbe(EventSource):
 
     def attach(self, hz: int = 0) -> None:  # noqa: ARG002 - the rate is the probe's own
         """Attach its programs: that of the return last, so that it finds what entered."""
+        if self.plan.point.path:  # all probes are planned by now
+            from workbench.probing import dwarf_types
+
+            dwarf_types.forget()
         for name, returns in self.roles.items():
             try:
                 self._attach(self.object.programs[name], returns)
-            except NotPermittedError as error:
-                raise self._explained(error) from error
+            except (AttachError, NotPermittedError) as error:
+                explained = self._explained(error)
+                if explained is error:
+                    raise
+                raise explained from error
 
     def switch(self, *, on: bool) -> None:
         """Attach again, or detach, while it records; what was counted stays.

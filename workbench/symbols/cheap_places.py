@@ -18,11 +18,13 @@ MAX_SKIPPED = 4
 LOOKED_AT = 32
 """Bytes of a function that are enough to find its place."""
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
-_ARGUMENTS = {2, 4, 6, 7}
-"""Numbers of the registers rdx, rsp, rsi and rdi, which must not be written to."""
+THREE = frozenset({2, 4, 6, 7})
+"""Numbers of the registers rdx, rsp, rsi and rdi: the first three arguments, and the stack."""
+ALL = THREE | {1, 8, 9}
+"""rcx, r8 and r9 as well: all arguments that come in registers (System V ABI, 3.2.3)."""
 
 
-def cheap_place(code: bytes, machine: int) -> int:
+def cheap_place(code: bytes, machine: int, kept: frozenset[int] = THREE) -> int:
     """Return how far into a function a probe at its entry is to be put.
 
     Parameters
@@ -31,19 +33,21 @@ def cheap_place(code: bytes, machine: int) -> int:
         The function's first :data:`LOOKED_AT` bytes.
     machine : int
         ``e_machine`` of its file.
+    kept : frozenset of int
+        Registers that must not have been written to: :data:`THREE` or :data:`ALL`.
 
     Returns
     -------
     int
-        Bytes behind the entry. The first three arguments and the stack pointer are still those of
-        the caller there, and each call passes once. 0 where the entry is best, or nothing better is
+        Bytes behind the entry. The arguments and the stack pointer are still those of the caller
+        there, and each call passes once. 0 where the entry is best, or nothing better is
         known.
     """
     if machine != EM_X86_64 or _emulated(code):
         return 0
     at, last = 0, b""
     for skipped in range(MAX_SKIPPED):
-        size = _harmless(code[at:])
+        size = _harmless(code[at:], kept)
         if not size:
             return 0
         last, at = code[at : at + size], at + size
@@ -80,7 +84,7 @@ def _compares(code: bytes) -> bool:
     return code[-2:-1] == b"\x85" or code[1:2] == b"\x83"
 
 
-def _harmless(code: bytes) -> int:
+def _harmless(code: bytes, kept: frozenset[int]) -> int:
     """Return the size of the first instruction if it may run before the probe, else 0.
 
     Those that compilers begin functions with: ``endbr64``, and between registers ``test``,
@@ -98,6 +102,6 @@ def _harmless(code: bytes) -> int:
         return at + 2
     if operation == 0x83 and fields & 0x38 == 0x38:
         return at + 3
-    if operation in (0x89, 0x31) and written not in _ARGUMENTS:
+    if operation in (0x89, 0x31) and written not in kept:
         return at + 2
     return 0

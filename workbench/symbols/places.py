@@ -30,6 +30,7 @@ from workbench.elf_format import (
     Symbols,
 )
 from workbench.errors import AttachError, ObjectFormatError
+from workbench.symbols.cheap_places import ALL, LOOKED_AT, cheap_place
 from workbench.symbols.debug_files import DebugFiles
 from workbench.symbols.demangle import demangled
 
@@ -53,12 +54,16 @@ class Place:
         In the file, in bytes.
     symbol : str
         The function, "" where only the offset was given.
+    cheaper : int
+        Bytes behind a function's entry where a probe sees the same and costs less
+        (:mod:`workbench.symbols.cheap_places`).
     """
 
     path: str
     address: int
     offset: int
     symbol: str = ""
+    cheaper: int = 0
 
 
 def resolved(path: str) -> str:
@@ -112,9 +117,11 @@ def find(path: str, symbol: str) -> Place:
             return _at_offset(elf, path, symbol)
         name, plus, more = symbol.rpartition("+")
         if not (plus and more[:1].isdigit()):
-            name, more = symbol, "0"
+            name, plus, more = symbol, "", "0"
         address, shift = _address(elf, path, name), number(more, symbol)
-        return Place(path, address + shift, file_offset(elf, path, address + shift), symbol)
+        offset = file_offset(elf, path, address + shift)
+        code = b"" if plus else elf.bytes_at(address, LOOKED_AT)
+        return Place(path, address + shift, offset, symbol, cheap_place(code, elf.machine, ALL))
 
 
 def file_offset(elf: Elf, path: str, address: int, *, code: bool = True) -> int:
