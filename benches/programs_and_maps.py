@@ -37,7 +37,7 @@ TABLE_COLUMNS = {
 }
 ATTACH_ROWS = {
     WORKBENCH: ("compiled_before", "CO-RE, compiled before"),
-    CELL: ("cell", "compiled twice: once in a child, which LLVM may end"),
+    CELL: ("cell", "compiled in a child, which LLVM may end"),
     BCC: ("bcc", "compiled, with the same headers"),
     BPFTRACE: ("bpftrace", "the whole run, compiled"),
 }

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.addresses import address_texts
+from workbench.byte_texts import byte_texts
 from workbench.dns_names import name_texts
 from workbench.schema import NAMES, TEXTS, TYPEDEFS
-from workbench.texts import byte_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,11 +19,14 @@ class Module:
         self.functions = text.split()
         self.options = options
         self.tables, self.buffers = {}, {}
-        self.closed = False
+        self.closed = self.finished = False
         Module.made.append(self)
 
     def close(self):
         self.closed = True
+
+    def finish(self):
+        self.finished = True
 
     def losses(self, outlet):
         return (len(outlet), 0)
@@ -55,7 +58,9 @@ def test_functions_go_where_their_names_or_declarations_say():
     places = {"on_malloc": ["uprobe:c:malloc", "uprobe:c:calloc"]}
     engine = BccEngine(Source(text, attach=places, pid=7, defines={"A": 1}))
     assert engine.module.options["defines"] == {"A": 1}
+    assert not engine.module.finished
     engine.attach()
+    assert engine.module.finished
     assert sorted(engine._attached.done) == [
         ("kprobe__vfs_read", "kprobe", "vfs_read"),
         ("on_malloc", "uprobe", "c:calloc"),

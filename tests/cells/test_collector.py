@@ -10,7 +10,7 @@ from workbench.cells import collector
 from workbench.cells.collector import Collector, Stream, copied
 from workbench.cells.engine import Outlet
 from workbench.errors import BufferFormatError
-from workbench.probe.ctype import Member, Scalar, Struct, Text
+from workbench.probe.column_type import Member, Scalar, Struct, Text
 from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF
 from workbench.probe.open_map import OpenMap
 from workbench.probe.span import Span

@@ -47,10 +47,24 @@ def test_histograms_are_summed():
     }
 
 
+def test_histograms_are_summed_by_key():
+    rows = pl.DataFrame(
+        {"k": ["b", None, "b"], "h": [np.eye(64, dtype=np.uint64)[i] for i in (3, 5, 3)]},
+        schema={"k": pl.String, "h": pl.Array(pl.UInt64, 64)},
+    )
+    groups, counts = histograms(rows, ["k"], "h")
+    assert groups["k"].to_list() == ["b", None]
+    assert [np.flatnonzero(row).tolist() for row in counts] == [[3], [5]]
+    assert counts.max() == 2
+    found = quantiles(rows, ["k"], "h").with_columns(pl.col("p50", "p99").cast(pl.Int64))
+    assert 8 <= found["p50"][0] <= 16
+    assert 32 <= found["p99"][1] <= 64
+
+
 def test_quantiles_lie_in_their_bucket():
-    found = quantiles(rows_of(ROWS), ["device"], "queued_hist", "queued").sort("device")
+    found = quantiles(rows_of(ROWS), ["device"], "queued_hist", "queued_").sort("device")
     p50, p99 = (found[f"queued_p{q}"].cast(pl.Int64).to_list() for q in (50, 99))
     assert 1024 <= p50[0] < 2048
     assert 8 <= p50[1] < 16
     assert 1 << 20 <= p99[0] < 1 << 21
-    assert quantiles(rows_of([]), ["device"], "queued_hist", "queued").height == 0
+    assert quantiles(rows_of([]), ["device"], "queued_hist", "queued_").height == 0

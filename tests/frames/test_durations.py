@@ -1,4 +1,3 @@
-import numpy as np
 import polars as pl
 import pytest
 
@@ -11,20 +10,6 @@ def test_figures_leave_out_nulls():
     assert found.rows() == [(1, 14, 4, 10, 10), (2, 0, None, None, None)]
     typed = durations.in_durations(found, "total")
     assert [typed.schema[n] for n in ("total", "p50", "max")] == [pl.Duration("ns")] * 3
-
-
-def test_histograms_are_summed_by_key():
-    rows = pl.DataFrame(
-        {"k": ["b", "a", "b"], "h": [np.eye(64, dtype=np.uint64)[i] for i in (3, 5, 3)]},
-        schema={"k": pl.String, "h": pl.Array(pl.UInt64, 64)},
-    )
-    groups, counts = durations.summed(rows, ["k"], "h")
-    assert groups["k"].to_list() == ["b", "a"]
-    assert [np.flatnonzero(row).tolist() for row in counts] == [[3], [5]]
-    assert counts.max() == 2
-    found = durations.histogram_figures(groups, counts)
-    assert 8 <= found["p50"][0] <= 16
-    assert 32 <= found["p99"][1] <= 64
 
 
 @pytest.mark.parametrize("values", [[], [0], [1, 2, 3, 1000], [2**40, 5]])

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.frames.quantiles import bounds, bucket_of, histogram_quantile, quantile
+from workbench.frames.quantiles import (
+    bounds,
+    bucket_of,
+    histogram_columns,
+    histogram_quantile,
+    quantile,
+    quantile_columns,
+)
 
 VALUES = st.lists(st.integers(0, 2**53), min_size=1, max_size=40)
 
@@ -65,3 +72,14 @@ def test_values_are_spread_evenly(q: float, expected: float) -> None:
     counts = np.zeros((1, 64), int)
     counts[0, 10] = 100
     assert histogram_quantile(counts, q)[0] == expected
+
+
+def test_columns_of_values_and_of_histograms() -> None:
+    frame = pl.DataFrame({"key": [1, 1, 1], "v": [5, 1, 9]})
+    assert frame.group_by("key").agg(quantile_columns(pl.col("v"), "v_")).rows() == [(1, 5, 9)]
+    counts = np.zeros((2, 64), np.int64)
+    counts[0, 3] = 4  # [8, 16)
+    p50, p99 = histogram_columns(counts, "t_")
+    assert (p50.name, p99.name) == ("t_p50", "t_p99")
+    assert p50.to_list() == [12.0, None]
+    assert p99.to_list() == [16.0, None]

@@ -22,8 +22,8 @@ from workbench.kinds import OBJECTS
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
 from workbench.probe.layout import arrow_schema, event_layout
+from workbench.recorder.device_names import dictionary
 from workbench.recorder.tables import AggregateSource, source_class
-from workbench.recorder.texts import dictionary
 from workbench.schema import TYPEDEFS
 from workbench.store.manifest import Manifest
 from workbench.store.writer import SessionWriter

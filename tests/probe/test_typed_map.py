@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MapError
-from workbench.probe.ctype import Array, Opaque, Scalar, Struct
+from workbench.probe.column_type import Array, Opaque, Scalar, Struct
 from workbench.probe.map_access import possible_cpus
 from workbench.probe.objects import Object
 from workbench.probe.open_map import OpenMap

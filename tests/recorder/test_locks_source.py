@@ -9,6 +9,7 @@ from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.recorder.locks_source import LocksSource, StackLocksSource, open_waits
+from workbench.recorder.source import KindSetup
 from workbench.schema import LOCK_EVENTS, STACK_STATUSES
 
 
@@ -54,7 +55,7 @@ def test_with_stacks_they_have_none():
 
 def test_a_kernel_that_does_not_tell_is_said():
     source = object.__new__(LocksSource)
-    source._untold = True
-    assert "contention_begin" in source.problems()[0]
-    source._untold = False
-    assert source.problems() == []
+    for kernel, programs, told in ((1, {}, 1), (0, {}, 0), (1, {"contention_begin": None}, 0)):
+        source._wanted = KindSetup(None, None, {"kernel": kernel}, {}, 0)
+        source.object = SimpleNamespace(programs=programs)
+        assert len([p for p in source.problems() if "contention_begin" in p]) == told

@@ -10,7 +10,7 @@ from workbench.kinds import OBJECTS, own_probe
 from workbench.probe.layout import Field, Layout
 from workbench.recorder import targets
 from workbench.recorder.probe_source import HEAD_BYTES, OwnProbe, event_layout, planned, source_for
-from workbench.recorder.source import PERF, RING, Setup
+from workbench.recorder.source import PERF, RING, KindSetup, Setup
 from workbench.recorder.spec import Target
 
 HEAD = Layout(
@@ -28,7 +28,7 @@ def given(point, **more):
 def opened(point, transport=RING, target=None, **more):
     target = target or Target(pid=1)
     setup = Setup(targets.filter_values(target), transport, 0, target=target)
-    return source_for(own_probe("mine"), setup, {}, 1 << 16, given(point, **more))
+    return source_for(KindSetup(own_probe("mine"), setup, given(point, **more), {}, 1 << 16))
 
 
 def test_layout_of_events():

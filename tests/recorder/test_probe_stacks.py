@@ -6,7 +6,7 @@ from workbench.kinds import own_probe
 from workbench.recorder import targets
 from workbench.recorder.probe_source import source_for
 from workbench.recorder.probe_stacks import OwnProbeStacks
-from workbench.recorder.source import RING, Setup
+from workbench.recorder.source import RING, KindSetup, Setup
 from workbench.recorder.spec import Target
 
 
@@ -17,7 +17,7 @@ def test_columns_of_the_probe_and_of_its_stack():
     setup = Setup(targets.filter_values(target), RING, 0, target=target)
     given = {"probe": "uprobe:libc:malloc", "fields": ("size=arg0", "str(arg1)"), "stacks": True}
     parameters = own_probe("mine").check(given)
-    source = source_for(own_probe("mine"), setup, {}, 1 << 16, parameters)
+    source = source_for(KindSetup(own_probe("mine"), setup, parameters, {}, 1 << 16))
     try:
         assert isinstance(source, OwnProbeStacks)
         names = source.schema.names

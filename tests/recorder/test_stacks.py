@@ -183,7 +183,7 @@ def test_nothing_at_all(worker):
 
 def test_names_give_way(worker, monkeypatch):
     worker.gives_way, begun = threading.Event(), threading.Event()
-    monkeypatch.setattr(worker, "_allowance", 60.0)
+    monkeypatch.setattr(worker, "_wait_left_s", 60.0)
     monkeypatch.setattr(module, "WAIT_S", 60.0)
     wait = worker.gives_way.wait
     monkeypatch.setattr(worker.gives_way, "wait", lambda timeout: begun.set() or wait(timeout))
@@ -193,7 +193,7 @@ def test_names_give_way(worker, monkeypatch):
     assert worker.unfinished("cpu").any()
     worker.gives_way.set()
     assert "cpu" in [table for table, _ in worker.finish()]
-    assert worker._allowance < 60
+    assert worker._wait_left_s < 60
 
 
 def test_names_do_not_give_way_for_ever(worker, monkeypatch):
@@ -202,6 +202,6 @@ def test_names_do_not_give_way_for_ever(worker, monkeypatch):
     monkeypatch.setattr(worker.gives_way, "wait", waited.append)
     monkeypatch.setattr(module, "WAIT_SHARE", 0.0)
     for allowance in (0.5, 0.0, -0.1):
-        worker._allowance = allowance
+        worker._wait_left_s = allowance
         worker._wait()
     assert waited == [0.5]

@@ -84,6 +84,7 @@ class BccEngine:
             self._attached.attach(function, kind, where)
         for usdt in self._usdt:
             self._attached.attach_usdt(usdt)
+        self.module.finish()
 
     def detach(self) -> None:
         """Detach all; tables stay."""

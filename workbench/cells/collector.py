@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.probe.ctype import table_columns
+from workbench.probe.column_type import table_columns
 from workbench.probe.perfbuf import PerfBuffer
 from workbench.probe.ringbuf import RingBuffer
 

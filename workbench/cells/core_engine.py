@@ -19,7 +19,7 @@ from workbench.probe import perf_event
 from workbench.probe.bcc.messages import compiler_errors
 from workbench.probe.bcc.text import COUNTERS
 from workbench.probe.bcc.tree import BTF, dumped
-from workbench.probe.ctype_btf import by_name
+from workbench.probe.column_type_btf import by_name
 from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF
 from workbench.probe.objects import Object
 from workbench.probe.open_map import OpenMap
@@ -28,7 +28,7 @@ from workbench.probe.typed_map import TypedMap, of_object
 
 if TYPE_CHECKING:
     from workbench.cells.engine import Source
-    from workbench.probe.ctype import CType
+    from workbench.probe.column_type import ColumnType
 
 _ARCH = {"x86_64": "x86", "aarch64": "arm64"}
 
@@ -76,7 +76,7 @@ class CoreEngine:
             else:
                 self.tables[name] = found
 
-    def _event(self, name: str) -> CType | None:
+    def _event(self, name: str) -> ColumnType | None:
         if not name:
             return None
         return by_name(self._object.btf, name.removeprefix("struct "))

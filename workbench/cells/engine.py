@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.probe.map_access import RINGBUF
 
 if TYPE_CHECKING:
-    from workbench.probe.ctype import CType
+    from workbench.probe.column_type import ColumnType
     from workbench.probe.open_map import OpenMap
     from workbench.probe.typed_map import TypedMap
 
@@ -49,12 +49,12 @@ class Outlet:
     Parameters
     ----------
     map : OpenMap
-    event : CType, optional
+    event : ColumnType, optional
         What is sent; None where that is not known.
     """
 
     map: OpenMap
-    event: CType | None
+    event: ColumnType | None
 
     @property
     def is_ring(self) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import ParameterError
 from workbench.frames.counted import last_rows, quantiles
 from workbench.frames.needs import has, need
-from workbench.frames.quantiles import quantile
+from workbench.frames.quantiles import quantile_columns
 from workbench.frames.slices import heatmap, sliced
 
 if TYPE_CHECKING:
@@ -166,7 +166,6 @@ def _from_events(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
         pl.col([name for name in columns if name in _TEXTS]).cast(pl.String),
         (63 - size).cast(pl.UInt16).alias("size_class"),
     )
-    one = pl.lit(1)
     return (
         events.group_by(*by)
         .agg(
@@ -174,11 +173,7 @@ def _from_events(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
             pl.col("failed").sum().alias("failures"),
             pl.col("bytes").sum(),
             *(pl.col(time).sum() for time in TIMES),
-            *(
-                quantile(pl.col(time), one, q / 100, weighted=False).alias(f"{time}_p{q}")
-                for time in TIMES
-                for q in (50, 99)
-            ),
+            *(each for time in TIMES for each in quantile_columns(pl.col(time), f"{time}_")),
         )
         .collect()
     )
@@ -193,6 +188,6 @@ def _from_counts(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     )
     found = rows.group_by(*by).agg(pl.col(_SUMS).sum())
     for time in TIMES:
-        parts = quantiles(rows, by, f"{time}_hist", time)
+        parts = quantiles(rows, by, f"{time}_hist", f"{time}_")
         found = found.rename({f"{time}_sum": time}).join(parts, on=list(by), how="left")
     return found

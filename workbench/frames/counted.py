@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.frames.needs import need
-from workbench.frames.quantiles import BUCKETS, histogram_quantile
+from workbench.frames.quantiles import BUCKETS, QUANTILES, histogram_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,11 @@ def histograms(
 
     keys = rows.select(by).unique(maintain_order=True)
     position = rows.select(by).join(
-        keys.with_row_index("row"), on=list(by), how="left", maintain_order="left"
+        keys.with_row_index("row"),
+        on=list(by),
+        how="left",
+        maintain_order="left",
+        nulls_equal=True,
     )["row"]
     counts = np.zeros((keys.height, BUCKETS), np.int64)
     if rows.height:
@@ -61,23 +65,18 @@ def histograms(
     return keys, counts
 
 
-def quantiles(rows: pl.DataFrame, by: Sequence[str], column: str, prefix: str) -> pl.DataFrame:
+def quantiles(rows: pl.DataFrame, by: Sequence[str], column: str, prefix: str = "") -> pl.DataFrame:
     """Return p50 and p99 of summed log2 histograms.
 
     Returns
     -------
     polars.DataFrame
-        The columns ``by``, and ``PREFIX_p50`` and ``PREFIX_p99``, duration[ns]: interpolated
+        The columns ``by``, and ``{prefix}p50`` and ``{prefix}p99``, duration[ns]: interpolated
         within a bucket, off by less than a factor of two.
     """
     import polars as pl
 
     keys, counts = histograms(rows, by, column)
-    return keys.with_columns(
-        pl.Series(f"{prefix}_p{percent}", histogram_quantile(counts, percent / 100))
-        .fill_nan(None)
-        .round()
-        .cast(pl.Int64)
-        .cast(pl.Duration("ns"))
-        for percent in (50, 99)
+    return keys.with_columns(histogram_columns(counts, prefix)).with_columns(
+        pl.col(prefix + name).cast(pl.Int64).cast(pl.Duration("ns")) for name in QUANTILES
     )

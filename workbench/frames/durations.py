@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.frames.quantiles import BUCKETS, bounds, bucket_of, histogram_quantile, quantile
+from workbench.frames.quantiles import BUCKETS, QUANTILES, bounds, bucket_of, quantile_columns
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
-
-QUANTILES = {"p50": 0.50, "p99": 0.99}
 
 
 def figures(column: str, total: str = "total") -> list[pl.Expr]:
@@ -28,12 +26,7 @@ def figures(column: str, total: str = "total") -> list[pl.Expr]:
     import polars as pl
 
     time = pl.col(column).drop_nulls()
-    one = pl.lit(1)
-    return [
-        time.sum().alias(total),
-        *(quantile(time, one, q, weighted=False).alias(name) for name, q in QUANTILES.items()),
-        time.max().alias("max"),
-    ]
+    return [time.sum().alias(total), *quantile_columns(time), time.max().alias("max")]
 
 
 def in_durations(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
@@ -42,48 +35,6 @@ def in_durations(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
     wanted = [name for name in (*columns, *QUANTILES, "max") if name in frame.columns]
     return frame.with_columns(pl.col(wanted).cast(pl.Int64).cast(pl.Duration("ns")))
-
-
-def summed(
-    rows: pl.DataFrame, keys: list[str], column: str
-) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    """Sum histograms that the kernel made.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        One histogram each.
-    keys : list of str
-        Columns of what is told apart.
-    column : str
-        The histograms, arrays of 64.
-
-    Returns
-    -------
-    groups : polars.DataFrame
-        The different keys, in the order of their first row.
-    counts : int64 array of shape (len(groups), 64)
-    """
-    groups = rows.select(keys).unique(maintain_order=True).with_row_index("_group")
-    at = rows.select(keys).join(
-        groups, on=keys, how="left", maintain_order="left", nulls_equal=True
-    )
-    counts = np.zeros((len(groups), BUCKETS), np.int64)
-    flat = rows[column].explode(empty_as_null=False).to_numpy().reshape(-1, BUCKETS)
-    np.add.at(counts, at["_group"].to_numpy(), flat.astype(np.int64))
-    return groups.drop("_group"), counts
-
-
-def histogram_figures(groups: pl.DataFrame, counts: NDArray[np.int64]) -> pl.DataFrame:
-    """Return the groups with p50 and p99 (ns) beside, interpolated within a power of two."""
-    import polars as pl
-
-    return groups.with_columns(
-        *(
-            pl.Series(name, histogram_quantile(counts, q)).fill_nan(None).round()
-            for name, q in QUANTILES.items()
-        )
-    )
 
 
 def bucket_counts(durations: pl.Series) -> NDArray[np.int64]:

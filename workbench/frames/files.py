@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import ParameterError
 from workbench.frames.counted import last_rows, quantiles
 from workbench.frames.needs import has, need
-from workbench.frames.quantiles import quantile
+from workbench.frames.quantiles import quantile_columns
 from workbench.frames.slices import heatmap, sliced
 from workbench.schema import FILE_OPS
 
@@ -205,7 +205,7 @@ def _from_events(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     events = need(rec, EVENTS, *by, "op", "ret", "latency").with_columns(
         pl.col(texts).cast(pl.String), pl.col("latency").cast(pl.Int64)
     )
-    latency, moved, one = pl.col("latency"), pl.col("ret").clip(lower_bound=0), pl.lit(1)
+    latency, moved = pl.col("latency"), pl.col("ret").clip(lower_bound=0)
     mine = {op: pl.col("op") == op for op in COUNTS}
     return (
         events.group_by(*by)
@@ -217,9 +217,9 @@ def _from_events(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
             moved.filter(mine["write"]).sum().alias("written_bytes"),
             *(latency.filter(mine[op]).sum().alias(f"{op}_time") for op in ("open", *TIMED)),
             *(
-                quantile(latency.filter(mine[op]), one, q / 100, weighted=False).alias(f"{op}_p{q}")
+                each
                 for op in TIMED
-                for q in (50, 99)
+                for each in quantile_columns(latency.filter(mine[op]), f"{op}_")
             ),
         )
         .collect()
@@ -238,5 +238,5 @@ def _from_sums(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     found = rows.group_by(*by).agg(pl.col(*_SUMS, *sums).sum())
     found = found.rename({name: name.replace("_sum", "_time") for name in sums})
     for op in TIMED:
-        found = found.join(quantiles(rows, by, f"{op}_hist", op), on=list(by), how="left")
+        found = found.join(quantiles(rows, by, f"{op}_hist", f"{op}_"), on=list(by), how="left")
     return found

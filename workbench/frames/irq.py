@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames import durations
+from workbench.frames.counted import quantiles
 from workbench.frames.needs import has, need
 from workbench.frames.processes import thread_names
 
@@ -141,7 +142,7 @@ def _counted(rec: Recording, keys: list[str]) -> pl.DataFrame:
         .with_columns(pl.col(times).cast(pl.Int64))
         .collect()
     )
-    found = durations.histogram_figures(*durations.summed(rows, keys, "duration_hist"))
+    found = quantiles(rows, keys, "duration_hist")
     sums = rows.group_by(keys).agg(
         pl.col("interrupts").sum(),
         pl.col("duration_sum").sum().alias("taken"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames import durations
+from workbench.frames.counted import quantiles
 from workbench.frames.needs import has, need
 from workbench.frames.processes import thread_names
 
@@ -122,9 +123,9 @@ def _counted(rec: Recording) -> pl.DataFrame:
         .filter((pl.col("waits") > 0) | (pl.col("holds") > 0))
         .collect()
     )
-    quantiles = durations.histogram_figures(*durations.summed(rows, keys, "waited_hist"))
+    figures = quantiles(rows, keys, "waited_hist")
     none = pl.lit(None, pl.Int64)
-    found = rows.join(quantiles, on=keys, how="left").select(
+    found = rows.join(figures, on=keys, how="left").select(
         *keys,
         "waits",
         pl.lit(None, pl.UInt32).alias("threads"),

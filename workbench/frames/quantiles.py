@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
+QUANTILES = {"p50": 0.50, "p99": 0.99}
+"""Those that tables of durations have, by the ends of their columns' names."""
 BUCKETS = 64
 """Bucket i counts values in [2^i, 2^(i+1)); bucket 0 also holds 0."""
 
@@ -36,6 +38,17 @@ def quantile(value: pl.Expr, weight: pl.Expr, q: float, *, weighted: bool) -> pl
         return value.quantile(q, interpolation="equiprobable").cast(pl.Int64)
     reached = weight.sort_by(value).cum_sum() >= weight.sum() * q
     return value.sort().get(reached.arg_max())
+
+
+def quantile_columns(value: pl.Expr, prefix: str = "") -> list[pl.Expr]:
+    """Return the expressions ``{prefix}p50`` and ``{prefix}p99`` of values without weights."""
+    import polars as pl
+
+    one = pl.lit(1)
+    return [
+        quantile(value, one, q, weighted=False).alias(prefix + name)
+        for name, q in QUANTILES.items()
+    ]
 
 
 def bucket_of(value: pl.Expr) -> pl.Expr:
@@ -88,3 +101,25 @@ def histogram_quantile(counts: NDArray[np.integer], q: float) -> NDArray[np.floa
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (target - (cumulative[rows, at] - inside)) / inside
         return np.where(total > 0, low + share * (high - low), np.nan)
+
+
+def histogram_columns(counts: NDArray[np.integer], prefix: str = "") -> list[pl.Series]:
+    """Return columns ``{prefix}p50`` and ``{prefix}p99`` of log2 histograms.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Shape (n, 64).
+    prefix : str
+
+    Returns
+    -------
+    list of polars.Series
+        Float64 of length n, whole numbers of ns; null where a row counts nothing.
+    """
+    import polars as pl
+
+    return [
+        pl.Series(prefix + name, histogram_quantile(counts, q)).fill_nan(None).round()
+        for name, q in QUANTILES.items()
+    ]

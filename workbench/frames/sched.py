@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames import durations
+from workbench.frames.counted import histograms, quantiles
 from workbench.frames.needs import has, need
 from workbench.frames.processes import thread_names
 
@@ -126,7 +127,7 @@ def _counted(rec: Recording, keys: list[str]) -> pl.DataFrame:
     times = ("ran_sum", "latency_sum", "latency_max")
     names = ("pid", "tid", "comm", *counts, *times, "latency_hist")
     rows = need(rec, AGGREGATED, *names).with_columns(pl.col(times).cast(pl.Int64)).collect()
-    found = durations.histogram_figures(*durations.summed(rows, keys, "latency_hist"))
+    found = quantiles(rows, keys, "latency_hist")
     sums = rows.group_by(keys).agg(
         pl.col("comm").cast(pl.String).first(),
         pl.col(counts).sum(),
@@ -154,7 +155,7 @@ def latency_histogram(rec: Recording) -> pl.DataFrame:
     """
     if aggregated(rec):
         rows = need(rec, AGGREGATED, "latency_hist").collect()
-        _, counts = durations.summed(rows.insert_column(0, _zeros(rows)), ["all"], "latency_hist")
+        _, counts = histograms(rows.insert_column(0, _zeros(rows)), ["all"], "latency_hist")
         return durations.histogram(counts.sum(axis=0), "runs")
     latencies = _runs(rec).select("latency").drop_nulls().collect()["latency"]
     return durations.histogram(durations.bucket_counts(latencies), "runs")

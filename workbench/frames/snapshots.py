@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.frames.needs import need
-from workbench.frames.quantiles import BUCKETS, histogram_quantile
+from workbench.frames.quantiles import BUCKETS, histogram_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,10 +49,7 @@ def summary(rec: Recording) -> pl.DataFrame:
     rows = last_snapshot(rec)
     names, counts = histograms(rows)
     quantiles = pl.DataFrame({"name": names}).with_columns(
-        *(
-            pl.Series(column, histogram_quantile(counts, q)).fill_nan(None).round()
-            for column, q in (("p50", 0.50), ("p99", 0.99))
-        ),
+        *histogram_columns(counts),
         pl.lit(None, pl.Int64).alias("max"),
     )
     sums = rows.group_by(pl.col("name").cast(pl.String)).agg(

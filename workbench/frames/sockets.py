@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames.needs import has, need
-from workbench.frames.quantiles import BUCKETS, histogram_quantile, quantile
+from workbench.frames.quantiles import BUCKETS, histogram_columns, quantile
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,10 +84,7 @@ def _counted(rec: Recording, verb: str, past: str) -> pl.DataFrame:
         pl.col(f"{verb}_sum").alias("total"),
     )
     texts = [name for name in _TEXTS if name in found.columns]
-    quantiles = [
-        pl.Series(name, histogram_quantile(counts, q)).fill_nan(None).round().cast(pl.Int64)
-        for name, q in (("p50", 0.5), ("p99", 0.99))
-    ]
+    quantiles = [each.cast(pl.Int64) for each in histogram_columns(counts)]
     times = pl.col("total", "p50", "p99", "max").cast(pl.Duration("ns"))
     return found.with_columns(
         pl.col(texts).cast(pl.String), *quantiles, pl.lit(None, pl.Int64).alias("max")

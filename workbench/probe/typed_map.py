@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError, ObjectFormatError
-from workbench.probe.ctype import Array, CType, Opaque, Scalar, table_columns
-from workbench.probe.ctype_btf import ctype, loaded_btf
+from workbench.probe.column_type import Array, ColumnType, Opaque, Scalar, table_columns
+from workbench.probe.column_type_btf import column_type, loaded_btf
 from workbench.probe.map_access import ANY, PER_CPU, QUEUES, STACK_TRACE, MapAccess, possible_cpus
 from workbench.probe.open_map import OpenMap
 
@@ -31,7 +31,7 @@ class TypedMap:
     ----------
     raw : MapAccess
         The map.
-    key, value : CType
+    key, value : ColumnType
         Their sizes must be the map's own.
 
     Raises
@@ -46,7 +46,7 @@ class TypedMap:
     >>> counts.polars().sort("value")                  # doctest: +SKIP
     """
 
-    def __init__(self, raw: MapAccess, key: CType, value: CType) -> None:
+    def __init__(self, raw: MapAccess, key: ColumnType, value: ColumnType) -> None:
         for what, kind, size in (("key", key, raw.key_size), ("value", value, raw.value_size)):
             if kind.size != size and not (what == "key" and raw.type in QUEUES):
                 raise MapError(
@@ -251,9 +251,9 @@ def _declared(btf: Btf, name: str) -> tuple[int, int]:
     return pointers.get("key", 0), pointers.get("value", 0)
 
 
-def _type(btf: Btf | None, number: int, size: int) -> CType:
+def _type(btf: Btf | None, number: int, size: int) -> ColumnType:
     try:
-        found = ctype(btf, number) if btf and number else None
+        found = column_type(btf, number) if btf and number else None
     except ObjectFormatError:  # a type that no column can hold
         found = None
     if found is not None and found.size == size:

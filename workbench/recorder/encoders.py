@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.probe.layout import event_layout
+from workbench.recorder.device_names import DeviceNames
 from workbench.recorder.paths import PATHS, PathTable
-from workbench.recorder.texts import DeviceNames
 
 if TYPE_CHECKING:
     from workbench.batch import Encoder

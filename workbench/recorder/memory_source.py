@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.kinds import CaptureKind
     from workbench.probe.objects import Link
-    from workbench.recorder.source import Setup
+    from workbench.recorder.source import KindSetup, Setup
 
 EVERYWHERE = -1
 RETURN = "alloc_return"
@@ -68,14 +67,8 @@ class MemorySource(StackSource):
     beginning.
     """
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, wanted: KindSetup) -> None:
+        parameters = wanted.parameters
         self._parts = set(parameters["parts"])
         self._given = tuple(parameters["allocators"])
         self._sample_bytes = int(parameters["sample_bytes"])
@@ -84,7 +77,7 @@ class MemorySource(StackSource):
         self._failures: dict[int, str] = {}
         self._preload = bool(parameters["preload"])
         self._by_library: set[int] = set()
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
+        super().__init__(wanted)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
         super()._set_up(setup, settings, watermark)

@@ -6,37 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.probe.maps import rows
+from workbench.recorder.open_events import OpenEvents
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.stack_words import Samples, add_python_status, word_counts
 from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-    from workbench.kinds import CaptureKind
-    from workbench.recorder.processes import ProcessTable
-    from workbench.recorder.source import Setup
 
 WAKER_STACK = "waker_stack_id"
 _HEAD = ("kernel_depth", "user_depth", "python_depth", "stack_status")
 
 
-class OffcpuSource(StackSource):
+class OffcpuSource(OpenEvents, StackSource):
     """The kind ``offcpu``."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
-        self._min_ns = int(settings["min_ns"])
+    held_in = ("slots", "slot")
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -91,24 +77,14 @@ class OffcpuSource(StackSource):
         ones = np.ones(len(records), np.uint32)
         return self._batcher.batch(records, stack_id=stacks, waker_stack_id=wakers, weight=ones)
 
-    def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain, report the threads that are off the CPU still, and wait for their names."""
-        drained = self.batches(processes, now)
-        records, words, counts = open_periods(
-            *self._slots(), self.layout.dtype, now - self._offset, self._min_ns
-        )
-        if len(records):
-            processes.see(records["pid"], records["tid"], now)
-            self.add(records["cpu"])
-            self._submit(records, words, counts)
-        return drained + super().finish(processes, now)
+    def _open(
+        self, entries: NDArray[Any], now: int, min_ns: int
+    ) -> tuple[NDArray[Any], NDArray[np.uint64], NDArray[np.int64]]:
+        return open_periods(entries, entries["event"], self.layout.dtype, now, min_ns)
 
-    def _slots(self) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-        """Return the threads that the program knows: their fields, and event and words of each."""
-        layout = self.object.layout("slot")
-        _, values = self.object.maps["slots"].items()
-        slots = rows(values, layout.dtype)
-        return slots, slots["event"]
+    def _hand_over(self, records: NDArray[Any], *more: Any) -> list[tuple[str, Any]]:
+        self._submit(records, *more)
+        return []
 
 
 def waker_records(records: NDArray[Any]) -> NDArray[Any]:

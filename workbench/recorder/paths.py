@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.probe.maps import rows
-from workbench.recorder.texts import MINOR_BITS, DeviceNames, dictionary
+from workbench.recorder.device_names import MINOR_BITS, DeviceNames, dictionary
 
 if TYPE_CHECKING:
     from workbench.probe.layout import Layout

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.kinds import CaptureKind
     from workbench.probe.objects import Program
     from workbench.probing.plan import Plan
-    from workbench.recorder.source import Setup
+    from workbench.recorder.source import KindSetup, Setup
 
 HEAD_BYTES = 24  # struct probe_event
 STACK_HEAD = ("kernel_depth", "user_depth", "python_depth", "stack_status")
@@ -56,14 +55,8 @@ def planned(parameters: Mapping[str, Any]) -> Plan:
 class OwnProbe(EventSource):
     """Events of a probe."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, wanted: KindSetup) -> None:
+        parameters, setup = wanted.parameters, wanted.session
         self.plan = planned(parameters)
         self._given = parameters
         self._unreturned = 0
@@ -75,7 +68,7 @@ class OwnProbe(EventSource):
         self.roles = {first: False} if self.plan.entry else {}
         self.roles |= {last: True} if self.plan.returns else {}
         try:
-            super().__init__(kind, setup, settings, ring_bytes, parameters)
+            super().__init__(wanted)
         except (LoadError, NotPermittedError) as error:
             raise self._explained(error) from error
 
@@ -205,15 +198,9 @@ class OwnProbe(EventSource):
         return found
 
 
-def source_for(
-    kind: CaptureKind,
-    setup: Setup,
-    settings: Mapping[str, Any],
-    ring_bytes: int,
-    parameters: Mapping[str, Any],
-) -> EventSource:
+def source_for(wanted: KindSetup) -> EventSource:
     """Return the source of a probe: of its events, with stacks or without, or of its groups."""
-    made = OwnProbe
+    made, parameters = OwnProbe, wanted.parameters
     if parameters["aggregate"] or parameters["by"]:
         from workbench.recorder.probe_groups import OwnProbeGroups
 
@@ -222,7 +209,7 @@ def source_for(
         from workbench.recorder.probe_stacks import OwnProbeStacks
 
         made = OwnProbeStacks
-    return made(kind, setup, settings, ring_bytes, parameters)
+    return made(wanted)
 
 
 def event_layout(head: Layout, plan: Plan, *, stacks: bool) -> Layout:

@@ -6,48 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.probe.maps import rows
-from workbench.recorder.tables import EventSource
+from workbench.recorder.open_events import OpenEvents
 from workbench.schema import OFF_STATES, RUN_CAUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from workbench.kinds import CaptureKind
-    from workbench.recorder.processes import ProcessTable
-    from workbench.recorder.source import Setup
 
 QUEUED, RUNNING = 2, 3  # enum phase
 _NEVER_LEFT = OFF_STATES.index("none")
 
 
-class SchedSource(EventSource):
+class SchedSource(OpenEvents):
     """The kind ``sched``."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
-        self._min_ns = int(settings["min_ns"])
+    held_in = ("slots", "slot")
 
-    def finish(self, processes: ProcessTable, now: int) -> list[tuple[str, Any]]:
-        """Drain, and report the threads that run or wait for a CPU still."""
-        found = self.batches(processes, now)
-        _, values = self.object.maps["slots"].items()
-        slots = rows(values, self.object.layout("slot").dtype)
-        records = open_runs(slots, self.layout.dtype, now - self._offset, self._min_ns)
-        if len(records):
-            processes.see(records["pid"], records["tid"], now)
-            self.add(records["cpu"])
-            found += self._convert(None, records)
-        return found
+    def _open(self, entries: NDArray[Any], now: int, min_ns: int) -> tuple[NDArray[Any]]:
+        return (open_runs(entries, self.layout.dtype, now, min_ns),)
 
 
 def open_runs(slots: NDArray[Any], event: np.dtype[Any], now: int, min_ns: int) -> NDArray[Any]:

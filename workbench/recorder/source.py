@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from workbench.kinds import CaptureKind
     from workbench.probe.layout import Layout
     from workbench.probe.maps import Map
     from workbench.probe.span import Span
@@ -60,6 +61,30 @@ class Setup:
     shared: Mapping[str, Map] = field(default_factory=dict)
     target: Target | None = None
     services: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KindSetup:
+    """How the source of one kind is set up.
+
+    Parameters
+    ----------
+    kind : CaptureKind
+    session : Setup
+        How all sources of the session are.
+    parameters : mapping of str to object
+        Those of the capture, checked.
+    settings : mapping of str to object
+        Values of the object's own ``const volatile`` parameters.
+    ring_bytes : int
+        Of each CPU's buffer.
+    """
+
+    kind: CaptureKind
+    session: Setup
+    parameters: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    ring_bytes: int
 
 
 class Source:

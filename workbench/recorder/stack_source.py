@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.kinds import CaptureKind
     from workbench.recorder.processes import ProcessTable
-    from workbench.recorder.source import Setup
+    from workbench.recorder.source import KindSetup, Setup
 
 
 class StackSource(EventSource):
@@ -31,17 +30,11 @@ class StackSource(EventSource):
     :attr:`workbench.recorder.source.Setup.services`.
     """
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, wanted: KindSetup) -> None:
+        setup = wanted.session
         self._target = setup.target
         self._leads = "stacks" not in setup.services
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
+        super().__init__(wanted)
         if self._leads:
             service = StackService(self.object, walks=self._walks, python=self._python)
             setup.services["stacks"] = service

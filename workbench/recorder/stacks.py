@@ -54,7 +54,7 @@ class StackWorker:
 
     def __init__(self) -> None:
         self.gives_way: threading.Event | None = None
-        self._allowance, self._allowed = WAIT_S, time.monotonic()
+        self._wait_left_s, self._wait_counted_at = WAIT_S, time.monotonic()
         self.failure = ""
         self._done: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
         self._submitted: dict[str, NDArray[np.int64]] = defaultdict(_no_samples)
@@ -161,11 +161,11 @@ class StackWorker:
     def _wait(self) -> None:
         """Give way, for a share of the time."""
         event, now = self.gives_way, time.monotonic()
-        earned = WAIT_SHARE * (now - self._allowed)
-        self._allowance, self._allowed = min(WAIT_S, self._allowance + earned), now
-        if event is not None and not event.is_set() and self._allowance > 0:
-            event.wait(self._allowance)
-            self._allowance -= time.monotonic() - now
+        earned = WAIT_SHARE * (now - self._wait_counted_at)
+        self._wait_left_s, self._wait_counted_at = min(WAIT_S, self._wait_left_s + earned), now
+        if event is not None and not event.is_set() and self._wait_left_s > 0:
+            event.wait(self._wait_left_s)
+            self._wait_left_s -= time.monotonic() - now
 
     def _symbolise(self, samples: Samples) -> None:
         self._wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from workbench.probe.maps import rows
 from workbench.probe.perf_event import online_cpus
 from workbench.probe.tracepoints import argument_count
 from workbench.recorder.encoders import Encoders
-from workbench.recorder.source import Setup, Source, ring_count
+from workbench.recorder.source import KindSetup, Setup, Source, ring_count
 from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
@@ -35,19 +36,14 @@ MAX_BUFFERS = 1 << 28
 class EventSource(Source):
     """A kind whose records are the rows of its table."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, wanted: KindSetup) -> None:
+        kind, setup, parameters = wanted.kind, wanted.session, wanted.parameters
         path = kind.object_for(parameters)
+        self._wanted = wanted
         self._optional = kind.optional
         off = [names for switch, names in kind.switches.items() if not parameters[switch]]
         self._left_out = {name for names in off for name in names}
-        super().__init__(kind.name, setup, settings, ring_bytes, path=path)
+        super().__init__(kind.name, setup, wanted.settings, wanted.ring_bytes, path=path)
         self.table = kind.table(parameters)
         self.hz = int(parameters.get(kind.clock, 0))
         self._offset = setup.clock_offset
@@ -124,17 +120,10 @@ class EventSource(Source):
 class AggregateSource(EventSource):
     """A kind that aggregates in a map; the table gets snapshots of it."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        _ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        self.aggregation = kind.aggregation
+    def __init__(self, wanted: KindSetup) -> None:
+        self.aggregation = wanted.kind.aggregation
         self._taken = self._count = 0
-        super().__init__(kind, setup, settings, 0, parameters)
+        super().__init__(replace(wanted, ring_bytes=0))
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -197,8 +186,8 @@ def make_source(
     """Return the loaded source of a kind."""
     check_arguments(kind)
     settings = kind.settings(parameters, machine)
-    make = source_class(kind, parameters)
-    return make(kind, setup, settings, ring_bytes or default_ring(kind.ring_bytes), parameters)
+    size = ring_bytes or default_ring(kind.ring_bytes)
+    return source_class(kind, parameters)(KindSetup(kind, setup, parameters, settings, size))
 
 
 def check_arguments(kind: CaptureKind) -> None:

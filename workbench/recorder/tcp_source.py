@@ -13,9 +13,8 @@ from workbench.recorder.tables import AggregateSource, EventSource
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workbench.kinds import CaptureKind
     from workbench.recorder.processes import ProcessTable
-    from workbench.recorder.source import Setup
+    from workbench.recorder.source import KindSetup, Setup
 
 _LISTS = "iter/task_file"
 _BEFORE, _AFTER = "before", "after"
@@ -59,17 +58,10 @@ class _Tcp(EventSource):
 class TcpSource(_Tcp):
     """The kind ``tcp``, as events."""
 
-    def __init__(
-        self,
-        kind: CaptureKind,
-        setup: Setup,
-        settings: Mapping[str, Any],
-        ring_bytes: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        super().__init__(kind, setup, settings, ring_bytes, parameters)
+    def __init__(self, wanted: KindSetup) -> None:
+        super().__init__(wanted)
         encoders = {"wb_reason": partial(named, texts=reasons())}
-        self._batcher = Batcher(self.layout, self.schema, setup.clock_offset, encoders)
+        self._batcher = Batcher(self.layout, self.schema, self._offset, encoders)
 
 
 class TcpAggregateSource(_Tcp, AggregateSource):

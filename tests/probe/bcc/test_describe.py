@@ -8,7 +8,7 @@ from programs import compiled
 
 from workbench.errors import ObjectFormatError
 from workbench.probe.bcc.describe import described
-from workbench.probe.ctype import Bits, Opaque, Scalar, Text
+from workbench.probe.column_type import Bits, Opaque, Scalar, Text
 
 # As BCC 0.26 describes struct key { u32 pid; struct in i; union u u; u64 arr[3]; s16 neg; }.
 KEY = """["key", [["pid","unsigned int"], ["i",["in", [["a","unsigned char"],

@@ -1,5 +1,6 @@
 """Programs compiled by BCC: tables and events with their types, errors with their lines."""
 
+import errno
 import os
 
 import pytest
@@ -8,8 +9,9 @@ from compile_bpf import bpf_descriptors
 from workbench.errors import LoadError, MapError, NotPermittedError, ObjectFormatError
 from workbench.probe.bcc import finder, module
 from workbench.probe.bcc.attach import KPROBE, RAW_TRACEPOINT
+from workbench.probe.bcc.compiler import Compiler
 from workbench.probe.bcc.module import Module
-from workbench.probe.ctype import Array, Scalar, Text
+from workbench.probe.column_type import Array, Scalar, Text
 
 pytestmark = [
     pytest.mark.kernel,
@@ -160,17 +162,34 @@ def test_tables_that_the_kernel_does_not_make():
 
 def test_refused_is_not_permitted(monkeypatch):
     with Module("int f(void *ctx) { return 0; }") as made:
-
-        class Refusing:
-            def __getattr__(self, name):
-                return (lambda *_: -1) if name == "bcc_func_load" else getattr(real, name)
-
-        real = module.lib()
-        monkeypatch.setattr(module, "lib", Refusing)
-        monkeypatch.setattr(module, "last_errno", lambda: 1)
+        monkeypatch.setattr(made._compiler, "load", lambda *_: (-1, errno.EPERM))
         with pytest.raises(NotPermittedError):
             made.load("f", KPROBE)
-        monkeypatch.undo()
+
+
+def test_loading_finishes_and_what_was_loaded_stays():
+    with Module("BPF_HASH(h, u32, u32);\nint f(void *ctx) { return 0; }") as made:
+        fd = made.load("f", KPROBE)
+        made.finish()
+        made.finish()
+        assert made.load("f", KPROBE) == fd
+        made.tables["h"][1] = 2
+        assert made.tables["h"].polars().rows() == [(1, 2)]
+        made.unload("f")
+        with pytest.raises(LoadError, match="too late"):
+            made.load("f", KPROBE)
+    assert bpf_descriptors() == []
+
+
+def test_it_is_compiled_once(monkeypatch):
+    asked = []
+    real = Compiler._ask
+    monkeypatch.setattr(
+        Compiler, "_ask", lambda self, do, **words: asked.append(do) or real(self, do, **words)
+    )
+    with Module(PROGRAM.replace("#ifdef NEVER", "#if 1")) as made:
+        made.load(made.functions[0], RAW_TRACEPOINT)
+    assert asked == ["compile", "load"]
 
 
 def test_the_environment_is_as_before(monkeypatch):

@@ -81,6 +81,19 @@ def test_a_probe_that_is_not_there_leaves_nothing(program):
     assert bpf_descriptors() == []
 
 
+def test_descriptors_of_others_stay_open(program):
+    """BCC would close the number of a descriptor of its own once more."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([program, "rounds", "1"], **pipes) as process:
+        process.stdout.readline()  # it runs
+        usdt = Usdt(program, process.pid)
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(32)]
+        usdt.close()
+        for fd in opened:
+            os.close(fd)  # fails if it is closed
+        process.kill()
+
+
 def test_what_is_not_there(program, tmp_path):
     usdt = Usdt(program)
     with pytest.raises(AttachError, match="no USDT probe probed:nothing") as caught:

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ObjectFormatError
-from workbench.probe.ctype import Array, Bits, CType, Member, Opaque, Scalar, Struct, Text
+from workbench.probe.column_type import (
+    Array,
+    Bits,
+    ColumnType,
+    Member,
+    Opaque,
+    Scalar,
+    Struct,
+    Text,
+)
 
 _NUMBERS = {
     **{"_Bool": "?", "char": "i1", "signed char": "i1", "unsigned char": "u1"},
@@ -27,7 +36,7 @@ _OPAQUE = {"__int128": 16, "unsigned __int128": 16, "long double": 16}
 _PADDING = re.compile(r"__pad_(\d+|end)")
 
 
-def described(text: str) -> CType:
+def described(text: str) -> ColumnType:
     """Return the type that a description stands for.
 
     Raises
@@ -43,7 +52,7 @@ def described(text: str) -> CType:
         ) from error
 
 
-def _type(found: Any) -> tuple[CType, int]:
+def _type(found: Any) -> tuple[ColumnType, int]:
     """Return a type and its alignment."""
     if isinstance(found, str):
         if found in _OPAQUE:
@@ -83,7 +92,7 @@ def _struct(name: str, described_members: list[Any], form: str) -> tuple[Struct,
     return Struct(name, size, tuple(members), form == "union"), widest
 
 
-def _array(name: Any, element: CType, counts: list[int]) -> CType:
+def _array(name: Any, element: ColumnType, counts: list[int]) -> ColumnType:
     if name == "char" and len(counts) == 1:
         return Text(counts[0])
     for count in reversed(counts):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import sys
 from functools import cache
@@ -104,6 +103,8 @@ def _missing(place: str | None) -> UnsupportedKernelError:
 
 
 def _other(place: str) -> str:
+    import importlib.metadata  # takes longer than all else here, and is seldom needed
+
     version = ""
     try:
         version = f" {importlib.metadata.version(NAME)}"

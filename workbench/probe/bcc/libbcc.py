@@ -54,7 +54,6 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bcc_procutils_free": (None, P),
     "bcc_usdt_new_frompid": (P, I, S),
     "bcc_usdt_new_frompath": (P, S),
-    "bcc_usdt_close": (None, P),
     "bcc_usdt_enable_probe": (I, P, S, S),
     "bcc_usdt_enable_fully_specified_probe": (I, P, S, S, S),
     "bcc_usdt_genargs": (S, P, I),

@@ -6,62 +6,30 @@ import ctypes as c
 import errno
 import os
 import signal
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.errors import LoadError, MapError, ObjectFormatError
-from workbench.probe import btf as b
-from workbench.probe.bcc import headers, text, tracepoints
-from workbench.probe.bcc.describe import described
+from workbench.errors import LoadError, MapError
+from workbench.probe.bcc import headers, tables, text, tracepoints
+from workbench.probe.bcc.compiler import Compiler
 from workbench.probe.bcc.libbcc import lib
 from workbench.probe.bcc.lines import original_lines, rewritten
-from workbench.probe.bcc.messages import captured, compiler_errors, verifier_end
-from workbench.probe.clib import errno_text, last_errno, not_permitted
-from workbench.probe.ctype import CType, Opaque
-from workbench.probe.ctype_btf import by_name, ctype, loaded_btf
-from workbench.probe.map_access import PERF_EVENT_ARRAY, RINGBUF, STACK_TRACE
-from workbench.probe.open_map import OpenMap
+from workbench.probe.bcc.messages import compiler_errors, verifier_end
+from workbench.probe.clib import errno_text, not_permitted
 from workbench.probe.program_info import missed_runs
-from workbench.probe.typed_map import TypedMap, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
+    from workbench.probe.bcc.compiler import Compiled
+    from workbench.probe.bcc.tables import Buffer
     from workbench.probe.bcc.usdt import Usdt
-    from workbench.probe.btf import Btf
+    from workbench.probe.typed_map import TypedMap
 
 FLAGS = ("-Wno-everything", "-Werror=implicit-function-declaration")
 """Warnings of programs that work are about their macros mostly. A helper that does not exist would
 be a call to nowhere, which the verifier refuses with a riddle."""
-DEBUG_PREPROCESSOR = 4  # src/cc/bpf_module.h
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A perf or ring buffer of a program.
-
-    Parameters
-    ----------
-    map : OpenMap
-    event : CType, optional
-        What the program sends; None where that is not known.
-    number : int
-        Its place in the program's loss counters, -1 if it has none.
-    """
-
-    map: OpenMap
-    event: CType | None
-    number: int
-
-    @property
-    def is_ring(self) -> bool:
-        """Whether it is a ring buffer."""
-        return self.map.type == RINGBUF
 
 
 class Module:
@@ -90,6 +58,12 @@ class Module:
     --------
     >>> with Module(source) as module:                             # doctest: +SKIP
     ...     module.load("raw_tracepoint__sys_enter", RAW_TRACEPOINT)
+
+    Attributes
+    ----------
+    functions : list of str
+    tables : dict of str to TypedMap
+    buffers : dict of str to Buffer
     """
 
     def __init__(
@@ -102,114 +76,41 @@ class Module:
         events: Mapping[str, str] | None = None,
     ) -> None:
         self.source = source
-        self.tables: dict[str, TypedMap] = {}
-        self.buffers: dict[str, Buffer] = {}
-        self._handle = 0
         self._loaded: dict[str, int] = {}
-        self._counters: TypedMap | None = None
-        self._first = 0
-        self._compiled: tuple[str, list[str]] = ("", [])
-        self._headers = found = headers.find()
-        flags = [*FLAGS, *(f"-D{n}={_macro(v)}" for n, v in (defines or {}).items()), *cflags]
-        flags += found.prepare(source)
-        arguments = _usdt_text(usdt) + tracepoints.structs(source)
-        types = [*text.struct_names(source), *(events or {}).values()]
-        with _environment(found):
-            self._compile(source, arguments, flags, list(dict.fromkeys(types)))
+        self._held: list[int] = []
+        self._compiler: Compiler | None = Compiler()
+        self._flags = [*FLAGS, *(f"-D{n}={_macro(v)}" for n, v in (defines or {}).items()), *cflags]
+        wanted = dict(events or {})
+        types = list(dict.fromkeys([*text.struct_names(source), *wanted.values()]))
         try:
-            self._find_tables(events or {})
+            lib()
+            made = self._compile(_usdt_text(usdt) + tracepoints.structs(source), types)
+            self.functions = made.functions
+            self._held = [each.fd for each in made.tables]
+            found = tables.found(made.tables, wanted)
+            self._free([each.fd for each in made.tables if each.name.startswith(text.TYPE_PREFIX)])
         except BaseException:
             self.close()
             raise
+        self.tables: dict[str, TypedMap] = found.tables
+        self.buffers: dict[str, Buffer] = found.buffers
+        self._counters = found.counters
 
-    def _compile(self, source: str, arguments: str, flags: list[str], types: list[str]) -> None:
-        plain = arguments + source
-        tries = [plain]
-        if text.has_buffers(source):
-            # A struct that is defined under a condition only cannot be a table's type.
-            tries = [arguments + text.wrapped(source, types), arguments + text.wrapped(source, [])]
-        for attempt in tries:
-            works, printed = tried(attempt, flags)
-            if works:
-                with captured():
-                    self._handle = _compiled(attempt, flags)
-                self._compiled, self._first = (attempt, flags), _lines_before(attempt, source)
-                break
-        if not self._handle:
-            raise _refused(printed, _lines_before(attempt, source))
-
-    def _find_tables(self, events: Mapping[str, str]) -> None:
-        maps = []
-        for number in range(lib().bpf_num_tables(self._handle)):
-            name = lib().bpf_table_name(self._handle, number).decode()
-            maps.append(OpenMap.of(lib().bpf_table_fd_id(self._handle, number), name))
-        # BCC numbers tables as they are declared, and makes them in the opposite order.
-        numbers = {each.id: i for i, each in enumerate(sorted(maps, key=lambda m: -m.id), 1)}
-        parsed = {number: loaded_btf(number) for number in {m.btf_id for m in maps}}
-        declared = [
-            t for m in maps if m.name.startswith(text.TYPE_PREFIX) for t in _types(m, parsed)
-        ]
-        for each in sorted(maps, key=lambda m: m.id, reverse=True):
-            if each.name.startswith(text.TYPE_PREFIX):
-                _give_back(each)
-            elif each.name == text.COUNTERS:
-                self._counters = typed(each, parsed[each.btf_id])
-            elif each.type in (PERF_EVENT_ARRAY, RINGBUF):
-                event = self._event(each, events.get(each.name, ""), declared, parsed)
-                self.buffers[each.name] = Buffer(each, event, numbers[each.id])
-            else:
-                self.tables[each.name] = self._typed(each, parsed[each.btf_id])
-        self._check_numbers(numbers)
-
-    def _typed(self, table: OpenMap, btf: Btf | None) -> TypedMap:
-        if (btf is not None and table.value_type) or table.type == STACK_TRACE:
-            return typed(table, btf)
-        name = table.name.encode()
-        key: CType = Opaque(0)  # a queue has none
-        try:
-            if table.key_size:
-                key = described(lib().bpf_table_key_desc(self._handle, name).decode())
-            value = described(lib().bpf_table_leaf_desc(self._handle, name).decode())
-            return TypedMap(table, key, value)
-        except (ObjectFormatError, MapError):
-            return typed(table)
-
-    def _check_numbers(self, numbers: dict[int, int]) -> None:
-        """Without the counters as number one, BCC numbers in another way than is known."""
-        known = self._counters is not None and numbers[_id(self._counters)] == 1
-        if not known or len(numbers) >= text.BUFFERS:
-            self._counters = None
-
-    def _event(
-        self,
-        buffer: OpenMap,
-        wanted: str,
-        declared: list[tuple[b.Type, CType]],
-        parsed: Mapping[int, Btf | None],
-    ) -> CType | None:
-        """Find the type of what is sent to a buffer: the one with the members that BCC saw."""
-        if wanted:
-            name = wanted.removeprefix("struct ").removeprefix("union ")
-            for btf in filter(None, parsed.values()):
-                try:
-                    return by_name(btf, name)
-                except ObjectFormatError:
-                    continue
-            raise ObjectFormatError(f"The program has no type {wanted}.")
-        count = lib().bpf_perf_event_fields(self._handle, buffer.name.encode())
-        seen = [
-            lib().bpf_perf_event_field(self._handle, buffer.name.encode(), i).decode()
-            for i in range(count)
-        ]
-        members = [field.rpartition("#")[0] for field in seen]
-        fitting = [kind for t, kind in declared if [m.name for m in t.members] == members]
-        return fitting[0] if members and fitting else None
-
-    @property
-    def functions(self) -> list[str]:
-        """Names of the program's functions."""
-        count = lib().bpf_num_functions(self._handle)
-        return [lib().bpf_function_name(self._handle, i).decode() for i in range(count)]
+    def _compile(self, arguments: str, types: list[str]) -> Compiled:
+        """Compile the program in the richest form that compiles."""
+        found = headers.find()
+        self._flags += found.prepare(self.source)
+        for attempt in _attempts(self.source, arguments, types):
+            # Each in a new process: what tables the one before made go with it.
+            self._compiler = self._compiler or Compiler()
+            where = "" if found.installed else str(found.path)
+            made = self._compiler.compile(attempt, self._flags, where)
+            if made is not None:
+                self._text = attempt
+                return made
+            printed, ended_by = self._compiler.printed, self._compiler.ended_by
+            self.finish()
+        raise _refused(printed, _lines_before(attempt, self.source), ended_by)
 
     def load(self, function: str, kind: int) -> int:
         """Load a function; return its descriptor, which the module owns.
@@ -228,39 +129,33 @@ class Module:
         """
         if function in self._loaded:
             return self._loaded[function]
-        name = function.encode()
-        start = lib().bpf_function_start(self._handle, name)
-        if not start:
+        if function not in self.functions:
             listed = ", ".join(self.functions) or "none"
             raise LoadError(f"The program has no function {function}.", why=f"it has {listed}")
-        size, license_ = (
-            lib().bpf_function_size(self._handle, name),
-            lib().bpf_module_license(self._handle),
-        )
-        version = lib().bpf_module_kern_version(self._handle)
-        with captured() as messages:
-            fd = lib().bcc_func_load(
-                self._handle, kind, name, start, size, license_, version, 0, None, 0, None, -1
-            )
-            number = last_errno()
+        if self._compiler is None:
+            raise LoadError(f"Function {function} is too late.", why="loading was finished before")
+        fd, number = self._compiler.load(function, kind)
         if fd >= 0:
             self._loaded[function] = fd
-            return int(fd)
-        what = f"The kernel refused function {function}."
-        if number == errno.EPERM and "processed " not in messages.text:
+            return fd
+        what, log = f"The kernel refused function {function}.", self._compiler.printed
+        if number == errno.EPERM and "processed " not in log:
             raise not_permitted(what, number)
-        why = verifier_end(messages.text, self._lines())
-        raise LoadError(what, why=f"{errno_text(number)}. {why}".strip(), log=messages.text)
+        why = verifier_end(log, self._lines(self._compiler))
+        raise LoadError(what, why=f"{errno_text(number)}. {why}".strip(), log=log)
 
-    def _lines(self) -> dict[int, int]:
-        """Lines of the program as BCC rewrote it; it tells when it compiles once more."""
-        program, flags = self._compiled
-        with captured(output=True) as messages, _environment(self._headers):
-            handle = _compiled(program, flags, DEBUG_PREPROCESSOR)
-        if handle:
-            lib().bpf_module_destroy(handle)
-        found = original_lines(program, rewritten(messages.text))
-        return {made: line - self._first for made, line in found.items() if line > self._first}
+    def _lines(self, compiler: Compiler) -> dict[int, int]:
+        """Lines of the program for those that BCC rewrote, which the verifier counts."""
+        made = rewritten(compiler.rewrite(self._text, self._flags))
+        first = _lines_before(self._text, self.source)
+        found = original_lines(self._text, made)
+        return {made: line - first for made, line in found.items() if line > first}
+
+    def finish(self) -> None:
+        """Let go of what only loading takes: no further function can be loaded then."""
+        if self._compiler is not None:
+            self._compiler.close()
+            self._compiler = None
 
     def losses(self, buffer: str) -> tuple[int, int] | None:
         """Return how many events a buffer was given and did not take; None if not counted."""
@@ -274,18 +169,22 @@ class Module:
         runs = {name: missed_runs(fd) for name, fd in self._loaded.items()}
         return {name: count for name, count in runs.items() if count}
 
+    def _free(self, descriptors: Sequence[int]) -> None:
+        for fd in descriptors:
+            self._held.remove(fd)
+            os.close(fd)
+
     def unload(self, function: str) -> None:
         """Unload a function that is not attached."""
         os.close(self._loaded.pop(function))
 
     def close(self) -> None:
         """Unload all. Safe to call twice."""
+        self.finish()
+        self.tables, self.buffers, self._counters = {}, {}, None
         while self._loaded:
             os.close(self._loaded.popitem()[1])
-        self.tables, self.buffers, self._counters = {}, {}, None
-        if self._handle:
-            lib().bpf_module_destroy(self._handle)
-            self._handle = 0
+        self._free(list(self._held))
 
     def __enter__(self) -> Self:
         return self
@@ -299,50 +198,27 @@ class Module:
         self.close()
 
 
-def _compiled(program: str, flags: Sequence[str], debug: int = 0) -> int:
-    """Compile; return libbcc's handle, or 0."""
-    array = (c.c_char_p * len(flags))(*(flag.encode() for flag in flags))
-    arguments = (program.encode(), debug, array, len(flags), False, None)
-    return lib().bpf_module_create_c_from_string(*arguments) or 0
+def _attempts(source: str, arguments: str, types: list[str]) -> list[str]:
+    """Return the program with what is put around it, from the most to nothing."""
+    plain = arguments + source
+    if not text.has_buffers(source):
+        return [plain]
+    # A struct that is defined under a condition only cannot be a table's type.
+    wrapped = [arguments + text.wrapped(source, each) for each in (types, [])]
+    return [*wrapped, plain]
 
 
-def tried(program: str, flags: Sequence[str]) -> tuple[bool, str]:
-    """Compile a program in a child process.
-
-    Where LLVM cannot make code of a program, such as of one with too large a stack, it ends the
-    process that it is in. And when a table cannot be made, BCC keeps those that were.
-
-    Returns
-    -------
-    works : bool
-    printed : str
-        What the compiler said.
-    """
-    lib()
-    with captured() as messages, warnings.catch_warnings():
-        # Python 3.12 warns of forking beside other threads. The child calls libbcc and ends.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if _compiled(program, flags) else 1)
-        try:
-            _, status = os.waitpid(child, 0)
-        except BaseException:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise
-    return status == 0, messages.text
-
-
-def _refused(printed: str, first: int) -> Exception:
+def _refused(printed: str, first: int, ended_by: int) -> Exception:
     """Return the error for a program that does not compile."""
     if "could not open bpf map" in printed:
         what = "The program's tables cannot be made."
         if os.strerror(errno.EPERM) in printed:
             return not_permitted(what, errno.EPERM)
         return MapError(what, why=printed.strip())
-    why = compiler_errors(printed, first) or "BCC gives no reason"
-    return LoadError("The C text does not compile.", why=why, log=printed)
+    why = compiler_errors(printed, first)
+    if ended_by and not why:
+        why = f"the compiler was ended by {signal.Signals(ended_by).name}"
+    return LoadError("The C text does not compile.", why=why or "BCC gives no reason", log=printed)
 
 
 def _lines_before(attempt: str, source: str) -> int:
@@ -351,28 +227,6 @@ def _lines_before(attempt: str, source: str) -> int:
 
 def _macro(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _id(table: TypedMap) -> int:
-    return table.raw.id if isinstance(table.raw, OpenMap) else 0
-
-
-def _types(table: OpenMap, parsed: Mapping[int, Btf | None]) -> list[tuple[b.Type, CType]]:
-    """The value type of a table, as BTF has it and as columns; empty if no column can hold it."""
-    btf = parsed[table.btf_id]
-    if btf is None:
-        return []
-    try:
-        return [(btf.resolve(table.value_type)[0], ctype(btf, table.value_type))]
-    except ObjectFormatError:
-        return []
-
-
-def _give_back(table: OpenMap) -> None:
-    """Free a table that was there for its type only; BCC closes the descriptor later."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, table.fd, inheritable=False)
-    os.close(null)
 
 
 def _usdt_text(usdt: Sequence[Usdt]) -> str:
@@ -387,21 +241,3 @@ def _usdt_text(usdt: Sequence[Usdt]) -> str:
             advice="Give pid=, the process to trace.",
         )
     return bytes(made).decode()
-
-
-@contextmanager
-def _environment(found: headers.Headers) -> Iterator[None]:
-    """Tell libbcc where the headers are.
-
-    Installed ones it has to find itself: Debian's are two trees, one for all machines and one for
-    this, and the variable can name one only (bcc, src/cc/frontends/clang/kbuild_helper.cc).
-    """
-    before = os.environ.pop("BCC_KERNEL_SOURCE", None)
-    if not found.installed:
-        os.environ["BCC_KERNEL_SOURCE"] = str(found.path)
-    try:
-        yield
-    finally:
-        os.environ.pop("BCC_KERNEL_SOURCE", None)
-        if before is not None:
-            os.environ["BCC_KERNEL_SOURCE"] = before

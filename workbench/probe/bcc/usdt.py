@@ -88,7 +88,9 @@ class Usdt:
         return found
 
     def close(self) -> None:
-        """Free it. Safe to call twice."""
-        if self.handle:
-            lib().bcc_usdt_close(self.handle)
-            self.handle = 0
+        """Let go of it. Safe to call twice.
+
+        Its few kilobytes stay: ``bcc_usdt_close`` closes the descriptor of the process's root once
+        more (``ProcSyms::ModulePath`` of BCC 0.26), and the number is another file's by then.
+        """
+        self.handle = 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.texts import byte_texts
+from workbench.byte_texts import byte_texts
 
 
 @settings(deadline=None)

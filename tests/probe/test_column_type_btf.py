@@ -10,8 +10,8 @@ from programs import compiled
 from workbench.errors import ObjectFormatError
 from workbench.probe import btf as b
 from workbench.probe.btf import Btf
-from workbench.probe.ctype import Array, Scalar, Text
-from workbench.probe.ctype_btf import by_name, ctype, loaded_btf
+from workbench.probe.column_type import Array, Scalar, Text
+from workbench.probe.column_type_btf import by_name, column_type, loaded_btf
 from workbench.probe.objects import Object
 
 TYPES = """
@@ -109,7 +109,7 @@ def test_flexible_arrays_are_no_columns(btf):
 def test_types_that_are_not_complete(btf):
     number = btf.by_name[b.FWD, "incomplete"]
     with pytest.raises(ObjectFormatError, match="not complete"):
-        ctype(btf, number)
+        column_type(btf, number)
     assert by_name(btf, "holds").size == 8  # a pointer to it is a number
 
 
@@ -120,18 +120,18 @@ def chain(*types):
 def test_hostile_types():
     itself = b.Member("m", 1, 0, 0)
     with pytest.raises(ObjectFormatError):
-        ctype(chain(b.Type(b.STRUCT, "s", size=8, members=(itself,))), 1)
+        column_type(chain(b.Type(b.STRUCT, "s", size=8, members=(itself,))), 1)
     byte = b.Type(b.INT, "char", size=1, signed=True)
     outside = b.Type(b.STRUCT, "s", size=1, members=(b.Member("m", 2, 8, 0),))
     with pytest.raises(ObjectFormatError, match="outside"):
-        ctype(chain(outside, byte), 1)
+        column_type(chain(outside, byte), 1)
     twice = tuple(b.Member("m", 2, 0, 0) for _ in range(2))
     with pytest.raises(ObjectFormatError, match="two members"):
-        ctype(chain(b.Type(b.STRUCT, "s", size=1, members=twice), byte), 1)
+        column_type(chain(b.Type(b.STRUCT, "s", size=1, members=twice), byte), 1)
     with pytest.raises(ObjectFormatError, match="too large"):
-        ctype(chain(b.Type(b.ARRAY, "", type_id=2, count=1 << 30), byte), 1)
+        column_type(chain(b.Type(b.ARRAY, "", type_id=2, count=1 << 30), byte), 1)
     with pytest.raises(ObjectFormatError, match="too large"):
-        ctype(chain(b.Type(b.STRUCT, "s", size=1 << 30)), 1)
+        column_type(chain(b.Type(b.STRUCT, "s", size=1 << 30)), 1)
 
 
 def test_arrays_of_char_are_texts_and_others_are_not():
@@ -143,10 +143,10 @@ def test_arrays_of_char_are_texts_and_others_are_not():
         b.Type(b.INT, "__int128", size=16),
         b.Type(b.FLOAT, "float", size=4),
     )
-    assert ctype(types, 1) == Text(3)
-    assert ctype(types, 3) == Array(Scalar(np.dtype("u1")), 3)
-    assert ctype(types, 5).size == 16
-    assert ctype(types, 6) == Scalar(np.dtype("f4"))
+    assert column_type(types, 1) == Text(3)
+    assert column_type(types, 3) == Array(Scalar(np.dtype("u1")), 3)
+    assert column_type(types, 5).size == 16
+    assert column_type(types, 6) == Scalar(np.dtype("f4"))
 
 
 @pytest.mark.kernel

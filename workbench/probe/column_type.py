@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class CType(Protocol):
-    """A C type."""
+class ColumnType(Protocol):
+    """A C type as a column; :class:`workbench.ctype.CType` is one as a probe reads it."""
 
     @property
     def size(self) -> int:
@@ -168,7 +168,7 @@ class Text:
 class Array:
     """An array of ``count`` elements."""
 
-    element: CType
+    element: ColumnType
     count: int
 
     @property
@@ -198,7 +198,7 @@ class Member:
 
     name: str
     offset: int
-    type: CType
+    type: ColumnType
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class Struct:
         return [member.name for member in self.members]
 
 
-def table_columns(kind: CType, name: str, data: NDArray[np.uint8]) -> dict[str, Any]:
+def table_columns(kind: ColumnType, name: str, data: NDArray[np.uint8]) -> dict[str, Any]:
     """Return rows as columns of a table: a struct's members, or one column ``name``."""
     if isinstance(kind, Struct) and kind.members:
         return kind.columns(data)

@@ -1,4 +1,4 @@
-"""BTF types → :mod:`workbench.probe.ctype`: of objects, of BCC's programs, of loaded maps."""
+"""BTF types → :mod:`workbench.probe.column_type`: of objects, of BCC's programs, of loaded maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import numpy as np
 from workbench.errors import ObjectFormatError
 from workbench.probe import btf as b
 from workbench.probe.clib import U, lib
-from workbench.probe.ctype import Array, Bits, CType, Member, Opaque, Scalar, Struct, Text
+from workbench.probe.column_type import (
+    Array,
+    Bits,
+    ColumnType,
+    Member,
+    Opaque,
+    Scalar,
+    Struct,
+    Text,
+)
 
 if TYPE_CHECKING:
     from workbench.probe.btf import Btf, Type
@@ -22,9 +31,9 @@ MAX_SIZE = 1 << 20
 _NUMBERS = (1, 2, 4, 8)
 
 
-def ctype(  # noqa: PLR0911 - one way out per kind
+def column_type(  # noqa: PLR0911 - one way out per kind
     btf: Btf, type_id: int, depth: int = 0
-) -> CType:
+) -> ColumnType:
     """Return a type of an object's BTF.
 
     Raises
@@ -60,13 +69,13 @@ def ctype(  # noqa: PLR0911 - one way out per kind
     )
 
 
-def _array(btf: Btf, found: Type, depth: int) -> CType:
+def _array(btf: Btf, found: Type, depth: int) -> ColumnType:
     inner, _ = btf.resolve(found.type_id)
     if found.count * btf.size(found.type_id) > MAX_SIZE:
         raise ObjectFormatError(f"An array of {found.count} elements is too large for a column.")
     if inner.kind == b.INT and inner.size == 1 and inner.name == "char":
         return Text(found.count)
-    return Array(ctype(btf, found.type_id, depth + 1), found.count)
+    return Array(column_type(btf, found.type_id, depth + 1), found.count)
 
 
 def _struct(btf: Btf, found: Type, depth: int) -> Struct:
@@ -77,9 +86,9 @@ def _struct(btf: Btf, found: Type, depth: int) -> Struct:
         offset = member.bit_offset // 8
         if member.bits:
             inner, _ = btf.resolve(member.type_id)
-            made: CType = Bits(member.bit_offset % 8, member.bits, inner.signed)
+            made: ColumnType = Bits(member.bit_offset % 8, member.bits, inner.signed)
         else:
-            made = ctype(btf, member.type_id, depth + 1)
+            made = column_type(btf, member.type_id, depth + 1)
         if offset + made.size > found.size:
             raise ObjectFormatError(f"{found.name}.{member.name} lies outside its struct.")
         if not made.size:  # a flexible array: no column
@@ -93,7 +102,7 @@ def _struct(btf: Btf, found: Type, depth: int) -> Struct:
     return Struct(found.name, found.size, tuple(members), found.kind == b.UNION)
 
 
-def by_name(btf: Btf, name: str) -> CType:
+def by_name(btf: Btf, name: str) -> ColumnType:
     """Return ``struct NAME``, ``union NAME``, or what a typedef of that name stands for.
 
     Raises
@@ -102,7 +111,7 @@ def by_name(btf: Btf, name: str) -> CType:
     """
     for kind in (b.STRUCT, b.UNION, b.TYPEDEF):
         if (kind, name) in btf.by_name:
-            return ctype(btf, btf.by_name[kind, name])
+            return column_type(btf, btf.by_name[kind, name])
     raise ObjectFormatError(f"There is no type {name} in the BTF.")
 
 

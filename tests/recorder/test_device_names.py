@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.recorder.texts import DeviceNames, dictionary
+from workbench.recorder.device_names import DeviceNames, dictionary
 
 
 @given(st.lists(st.integers(0, 5)), st.lists(st.sampled_from("abc"), min_size=6, max_size=6))

@@ -1,4 +1,4 @@
-"""Numbers of the kernel as texts: columns whose typedef is a dictionary made while recording."""
+"""Names of block devices by their numbers; numbers as dictionaries that grow while recording."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MapError
-from workbench.probe.ctype import (
+from workbench.probe.column_type import (
     Array,
     Bits,
     Member,
