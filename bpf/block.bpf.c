@@ -8,6 +8,7 @@
  * thread that began it. Kernel sources: block/blk-mq.c.
  */
 #include "folio.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -65,7 +66,6 @@ struct aggregate_key {
 };
 WB_EVENT(aggregate_key);
 
-#define HIST_SLOTS 64
 struct aggregate_value {
 	wb_count requests WB_DOC("requests that were done");
 	wb_count failures WB_DOC("requests that failed");
@@ -93,13 +93,7 @@ struct {
 	__type(value, struct pending);
 } requests SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(8192)
 
 struct gendisk {
 	int major, first_minor;
@@ -280,44 +274,24 @@ int BPF_PROG(request_merge, struct request *rq)
 	return 0;
 }
 
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
-}
-
 static __always_inline void add(struct block_event *e)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = {
 		.pid = e->pid, .device = e->device, .op = e->op, .size_class = log2_slot(e->bytes),
 	};
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-		if (!value) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return;
-		}
-	}
-	__sync_fetch_and_add(&value->requests, 1);
-	__sync_fetch_and_add(&value->failures, e->failed);
-	__sync_fetch_and_add(&value->bytes, e->bytes);
-	__sync_fetch_and_add(&value->queued_sum, e->queued);
-	__sync_fetch_and_add(&value->service_sum, e->service);
-	__sync_fetch_and_add(&value->queued_hist[log2_slot(e->queued) & (HIST_SLOTS - 1)], 1);
-	__sync_fetch_and_add(&value->service_hist[log2_slot(e->service) & (HIST_SLOTS - 1)], 1);
+	value = aggregate_of(&key, &is_new);
+	if (!value)
+		return;
+	WB_ADD(value, requests, 1);
+	WB_ADD(value, failures, e->failed);
+	WB_ADD(value, bytes, e->bytes);
+	WB_ADD(value, queued_sum, e->queued);
+	WB_ADD(value, service_sum, e->service);
+	WB_ADD_LOG2(value, queued_hist, e->queued);
+	WB_ADD_LOG2(value, service_hist, e->service);
 }
 
 /* In an interrupt, mostly. A device may do a request in parts: the last one counts. */

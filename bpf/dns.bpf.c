@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* DNS queries and answers of the target, from what its sockets carry to and from UDP port 53.
+/* DNS queries and answers of the target, from what its sockets carry to and from UDP port 53: an
+ * event for each message, or sums and histograms by name and other side that are made in the kernel.
  *
  * Captured of each message: the header and the first question (RFC 1035, 4.1), its name, type and
  * class. All else of it stays where it is, the records of answers too.
  */
 #include "socket_calls.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u16 dns_port = 53;
+const volatile __u32 aggregate = 0; /* 1: counts in the kernel, no events */
 
 #define NAME_SIZE 256  /* 255 at most: RFC 1035, 2.3.4 */
 #define MAX_LABELS 128 /* a label and its length take two bytes at least */
 #define MAX_MESSAGES 4 /* of one call: resolvers send two; each one more is walked by the verifier */
 #define FIXED 4        /* type and class of the question */
+#define OTHER_TYPE 258 /* of those from here on network_names.py has no names: one key for all */
+#define RCODES 16      /* of the header, RFC 1035, 4.1.1 */
 
 struct header { /* RFC 1035, 4.1.1 */
 	__be16 id;
@@ -63,6 +68,35 @@ struct dns_event {
 };
 WB_EVENT(dns_event);
 
+struct aggregate_key {
+	wb_dns_name qname[NAME_SIZE] WB_DOC("name that is asked for, in lower case: names are compared without "
+					   "regard to case (RFC 4343)");
+	wb_address remote_address[16] WB_DOC("address of the other side: a client's server, a server's client");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_role role WB_DOC("client: it sends queries; server: it sends answers");
+	wb_dns_type qtype WB_DOC("type of the record that is asked for");
+};
+WB_EVENT(aggregate_key);
+
+struct aggregate_value {
+	wb_count messages WB_DOC("queries and answers: rows that the single events would have had");
+	wb_count queries WB_DOC("queries; one that is sent again counts again");
+	wb_count answers WB_DOC("answers");
+	wb_count answered WB_DOC("answers whose query was seen: the latencies are theirs");
+	wb_count empty WB_DOC("answers without an error that hold no record of the type");
+	wb_count truncated WB_DOC("messages that did not fit");
+	wb_count malformed WB_DOC("messages whose question is cut off or not well formed");
+	wb_bytes query_bytes WB_DOC("bytes of the queries");
+	wb_bytes answer_bytes WB_DOC("bytes of the answers");
+	wb_duration_ns latency_sum WB_DOC("sum of the times from a query to its answer");
+	wb_duration_ns latency_max WB_DOC("longest of them");
+	wb_count rcodes[RCODES] WB_DOC("answers by response code: 0 noerror, 2 servfail, 3 nxdomain, 5 refused, ...");
+	wb_count latency_hist[HIST_SLOTS] WB_DOC("answers that took [2^i, 2^(i+1)) ns");
+};
+WB_EVENT(aggregate_value);
+
+WB_AGGREGATES(16384)
+
 /* Queries that wait for their answer. */
 struct question {
 	__u64 inode;
@@ -79,6 +113,7 @@ struct {
 
 struct scratch {
 	struct dns_event event;
+	struct aggregate_key key;
 	__u8 message[NAME_SIZE + FIXED]; /* behind the header */
 };
 
@@ -148,6 +183,61 @@ static __always_inline void match(struct dns_event *e)
 	}
 }
 
+/* The letters A to Z among 8 bytes in lower case. No byte carries into the next one, as the highest
+ * bits are left out; lengths of labels are less than 64 and no letters. */
+static __always_inline __u64 lower_case(__u64 bytes)
+{
+	const __u64 ones = 0x0101010101010101, high = 0x80 * ones;
+	__u64 low = bytes & ~high;
+	__u64 from_a = low + (0x80 - 'A') * ones, past_z = low + (0x7f - 'Z') * ones;
+
+	return bytes | ((from_a ^ past_z) & ~bytes & high) >> 2;
+}
+
+static __always_inline void count_key(struct aggregate_key *key, const struct dns_event *e)
+{
+	const __u64 *from = (const void *)e->qname;
+	__u64 *to = (void *)key->qname;
+
+	for (int i = 0; i < NAME_SIZE / 8; i++)
+		to[i] = lower_case(from[i]);
+	__builtin_memcpy(key->remote_address, e->remote_address, 16);
+	key->pid = e->pid;
+	key->role = (e->message == WB_DNS_QUERY) == (e->direction == WB_SEND) ? WB_ROLE_CLIENT :
+									       WB_ROLE_SERVER;
+	key->qtype = e->qtype < OTHER_TYPE ? e->qtype : OTHER_TYPE;
+}
+
+static __always_inline void count(struct aggregate_key *key, const struct dns_event *e)
+{
+	struct aggregate_value *value;
+	bool is_new;
+
+	count_key(key, e);
+	value = aggregate_of(key, &is_new);
+	if (!value)
+		return;
+	WB_ADD(value, messages, 1);
+	WB_ADD(value, truncated, e->truncated);
+	WB_ADD(value, malformed, e->malformed);
+	if (e->message == WB_DNS_QUERY) {
+		WB_ADD(value, queries, 1);
+		WB_ADD(value, query_bytes, e->size);
+		return;
+	}
+	WB_ADD(value, answers, 1);
+	WB_ADD(value, answer_bytes, e->size);
+	WB_ADD(value, rcodes[e->rcode & (RCODES - 1)], 1);
+	if (!e->rcode && !e->answers)
+		WB_ADD(value, empty, 1);
+	if (!e->latency)
+		return;
+	WB_ADD(value, answered, 1);
+	WB_ADD(value, latency_sum, e->latency);
+	WB_ADD_LOG2(value, latency_hist, e->latency);
+	wb_raise(&value->latency_max, e->latency);
+}
+
 /* Report a message, if it is one of DNS; false: it is none. */
 static __always_inline bool report(void *ctx, struct wb_call *call, __u32 index, long ret)
 {
@@ -189,7 +279,10 @@ static __always_inline bool report(void *ctx, struct wb_call *call, __u32 index,
 	if (!header.questions)
 		e->malformed = 1;
 	match(e);
-	wb_output(ctx, e, sizeof(*e));
+	if (aggregate)
+		count(&scratch->key, e);
+	else
+		wb_output(ctx, e, sizeof(*e));
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "stack.bpf.h"
 #endif
 #include "fd.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -86,7 +87,6 @@ struct aggregate_key {
 };
 WB_EVENT(aggregate_key);
 
-#define HIST_SLOTS 64
 struct aggregate_value {
 	wb_count operations WB_DOC("calls that returned");
 	wb_count errors WB_DOC("calls that returned an errno");
@@ -136,13 +136,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 struct thread_info___x86 {
 	__u32 status;
@@ -250,26 +244,6 @@ static __always_inline void begin(struct call *call, __u64 *args)
 	}
 }
 
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
-}
-
-static __always_inline void lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
-}
-
 static __always_inline void count(__u64 *field, __u64 *sum, __u64 *hist, struct files_event *e)
 {
 	__sync_fetch_and_add(field, 1);
@@ -281,35 +255,31 @@ static __always_inline void count(__u64 *field, __u64 *sum, __u64 *hist, struct 
 
 static __always_inline void add(struct files_event *e)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .pid = e->pid, .path_id = e->path };
-	struct aggregate_value *v = bpf_map_lookup_elem(&aggregates, &key);
 	__u64 moved = e->ret > 0 ? e->ret : 0;
+	struct aggregate_value *v;
+	bool is_new;
 
-	if (!v) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&aggregates, &key);
-		if (!v) {
-			lose(WB_DROP_MAP_FULL);
-			return;
-		}
+	v = aggregate_of(&key, &is_new);
+	if (!v)
+		return;
+	if (is_new) {
 		v->path = e->path;
 		v->type = e->type;
 	}
-	__sync_fetch_and_add(&wb_cpu_stats()->produced, 1);
-	__sync_fetch_and_add(&v->operations, 1);
+	WB_ADD(v, operations, 1);
 	if (e->ret < 0)
-		__sync_fetch_and_add(&v->errors, 1);
+		WB_ADD(v, errors, 1);
 	if (e->op == WB_FILE_OPEN) {
 		count(&v->opens, &v->open_sum, 0, e);
 	} else if (e->op == WB_FILE_CLOSE) {
 		count(&v->closes, 0, 0, e);
 	} else if (e->op == WB_FILE_READ) {
 		count(&v->reads, &v->read_sum, v->read_hist, e);
-		__sync_fetch_and_add(&v->read_bytes, moved);
+		WB_ADD(v, read_bytes, moved);
 	} else if (e->op == WB_FILE_WRITE) {
 		count(&v->writes, &v->write_sum, v->write_hist, e);
-		__sync_fetch_and_add(&v->written_bytes, moved);
+		WB_ADD(v, written_bytes, moved);
 	} else if (e->op == WB_FILE_SYNC) {
 		count(&v->syncs, &v->sync_sum, v->sync_hist, e);
 	}
@@ -409,7 +379,7 @@ int BPF_PROG(file_enter, struct pt_regs *regs, long id)
 		return 0;
 	call = bpf_task_storage_get(&calls, (void *)task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call) {
-		lose(WB_DROP_MAP_FULL);
+		wb_lose(WB_DROP_MAP_FULL);
 		return 0;
 	}
 	call->nr = nr;

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Plain HTTP/1 of the target: requests and answers, from what its sockets carry.
+/* Plain HTTP/1 of the target: requests and answers, from what its sockets carry; an event for each,
+ * or sums and histograms by path, status and other side that are made in the kernel.
  *
  * Captured of each message: of a request the method and the path, without the query unless that is
  * asked for; of an answer the status. No headers, no bodies. Looked at are the first bytes of each
  * send and receive, so a message that begins in the middle of one is not seen (pipelining).
  */
 #include "socket_calls.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u16 http_port = 0;  /* of the servers; 0: any */
 const volatile __u32 with_query = 0; /* 1: the path's query belongs to it */
+const volatile __u32 aggregate = 0;  /* 1: counts in the kernel, no events */
 
 #define PATH_SIZE 128
 #define HEAD_SIZE 256 /* of the first line: longer ones are cut */
@@ -64,6 +67,33 @@ struct http_event {
 };
 WB_EVENT(http_event);
 
+struct aggregate_key {
+	wb_text path[PATH_SIZE] WB_DOC("path of the request, also in the row of its answers, without the "
+				       "query unless with_query was set");
+	wb_address remote_address[16] WB_DOC("address of the other side; :: or 0.0.0.0: none");
+	wb_pid pid WB_DOC("process (thread group) id");
+	wb_role role WB_DOC("client: it sends requests; server: it sends answers");
+	wb_port port WB_DOC("port of the service: a client's remote one, a server's local one; 0: none");
+	wb_http_method method WB_DOC("of the request, also in the row of its answers; none: not seen");
+	wb_status status WB_DOC("status code of the answers; 0: the row counts the requests");
+};
+WB_EVENT(aggregate_key);
+
+struct aggregate_value {
+	wb_count messages WB_DOC("requests and answers: rows that the single events would have had");
+	wb_count requests WB_DOC("requests");
+	wb_count answers WB_DOC("answers");
+	wb_count answered WB_DOC("answers whose request was seen: the latencies are theirs");
+	wb_count truncated WB_DOC("messages whose path is longer than what is kept");
+	wb_bytes bytes WB_DOC("bytes of the calls with which they begin");
+	wb_duration_ns latency_sum WB_DOC("sum of the times from a request to its answer");
+	wb_duration_ns latency_max WB_DOC("longest of them");
+	wb_count latency_hist[HIST_SLOTS] WB_DOC("answers that took [2^i, 2^(i+1)) ns");
+};
+WB_EVENT(aggregate_value);
+
+WB_AGGREGATES(16384)
+
 /* The last request of a connection. */
 struct request {
 	__u64 ts;
@@ -88,6 +118,7 @@ struct {
 struct scratch {
 	struct http_event event;
 	struct request request;
+	struct aggregate_key key;
 	__u64 target; /* where it begins: kept here, the verifier knows it for no method alone */
 	__u8 head[HEAD_SIZE + MAX_METHOD];
 };
@@ -243,6 +274,38 @@ static __always_inline bool is_answer(struct http_event *e, struct scratch *scra
 	return true;
 }
 
+static __always_inline void count(struct aggregate_key *key, const struct http_event *e)
+{
+	bool asks = e->message == WB_HTTP_REQUEST, mine = asks == (e->direction == WB_SEND);
+	struct aggregate_value *value;
+	bool is_new;
+
+	__builtin_memcpy(key->path, e->path, PATH_SIZE);
+	__builtin_memcpy(key->remote_address, e->remote_address, 16);
+	key->pid = e->pid;
+	key->role = mine ? WB_ROLE_CLIENT : WB_ROLE_SERVER;
+	key->port = mine ? e->remote_port : e->local_port;
+	key->method = e->method;
+	key->status = e->status;
+	value = aggregate_of(key, &is_new);
+	if (!value)
+		return;
+	WB_ADD(value, messages, 1);
+	WB_ADD(value, truncated, e->truncated);
+	WB_ADD(value, bytes, e->size);
+	if (asks) {
+		WB_ADD(value, requests, 1);
+		return;
+	}
+	WB_ADD(value, answers, 1);
+	if (!e->latency)
+		return;
+	WB_ADD(value, answered, 1);
+	WB_ADD(value, latency_sum, e->latency);
+	WB_ADD_LOG2(value, latency_hist, e->latency);
+	wb_raise(&value->latency_max, e->latency);
+}
+
 static __always_inline bool carries_http(struct wb_call *call)
 {
 	__u16 protocol = wb_protocol_of(call->sk);
@@ -295,7 +358,10 @@ static __always_inline void look_at(void *ctx, struct wb_call *call, long ret)
 	if (!is_answer(e, scratch) && !is_request(e, scratch, there))
 		return;
 	e->cpu = bpf_get_smp_processor_id();
-	wb_output(ctx, e, sizeof(*e));
+	if (aggregate)
+		count(&scratch->key, e);
+	else
+		wb_output(ctx, e, sizeof(*e));
 }
 
 SEC("tp_btf/sys_exit")

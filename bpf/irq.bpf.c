@@ -6,7 +6,7 @@
  * arch/x86/include/asm/trace/irq_vectors.h.
  */
 #include "workbench.bpf.h"
-#include "histogram.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -58,13 +58,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 struct irqaction {
 	const char *name;
@@ -95,23 +89,15 @@ static __always_inline int enter(__u16 type)
 /* Each key is of one CPU, and of one kind of context on it: nobody else writes its value. */
 static __always_inline void count(struct irq_event *e, const char *handler)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .pid = e->pid, .cpu = e->cpu, .type = e->type, .irq = e->irq };
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-		if (!value) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return;
-		}
-		if (handler)
-			bpf_probe_read_kernel_str(value->handler, HANDLER_BYTES, handler);
-	}
+	value = aggregate_of(&key, &is_new);
+	if (!value)
+		return;
+	if (is_new && handler)
+		bpf_probe_read_kernel_str(value->handler, HANDLER_BYTES, handler);
 	value->interrupts++;
 	value->duration_sum += e->duration;
 	if (e->duration > value->duration_max)

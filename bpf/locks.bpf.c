@@ -12,7 +12,7 @@
 #include "task.bpf.h"
 #include "syscall.bpf.h"
 #include "lock.bpf.h"
-#include "histogram.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -67,13 +67,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 #define EAGAIN 11
 
@@ -160,29 +154,21 @@ static __always_inline void send(void *ctx, struct locks_event *made)
 
 static __always_inline void count(struct locks_event *e)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .lock = e->lock, .pid = e->pid, .type = e->type };
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-		if (!value) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return;
-		}
-	}
-	__sync_fetch_and_add(&value->events, 1);
+	value = aggregate_of(&key, &is_new);
+	if (!value)
+		return;
+	WB_ADD(value, events, 1);
 	if (e->event == WB_LOCK_WAIT) {
-		__sync_fetch_and_add(&value->waits, 1);
-		__sync_fetch_and_add(&value->waited_sum, e->waited);
-		__sync_fetch_and_add(&value->waited_hist[log2_slot(e->waited) & (HIST_SLOTS - 1)], 1);
+		WB_ADD(value, waits, 1);
+		WB_ADD(value, waited_sum, e->waited);
+		WB_ADD_LOG2(value, waited_hist, e->waited);
 	} else if (e->held) {
-		__sync_fetch_and_add(&value->holds, 1);
-		__sync_fetch_and_add(&value->held_sum, e->held);
+		WB_ADD(value, holds, 1);
+		WB_ADD(value, held_sum, e->held);
 	}
 }
 

@@ -7,6 +7,7 @@
  */
 #include "folio.bpf.h"
 #include "fd.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -71,13 +72,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 /* The last lookup of a thread: a read looks up again for what the first lookup did not find. And the
  * pages that it added last: a write adds pages and makes them dirty at once. */
@@ -209,36 +204,23 @@ static __always_inline __u32 path_of(struct inode *inode, struct wb_owner *owner
 	return owner ? owner->path : nameless(inode);
 }
 
-static __always_inline void lose(enum wb_drop reason)
-{
-	struct wb_stats *stats = wb_cpu_stats();
-
-	__sync_fetch_and_add(&stats->produced, 1);
-	wb_dropped(stats, reason);
-}
-
 static __always_inline void add(struct pagecache_event *e)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .pid = e->pid, .path_id = e->path };
-	struct aggregate_value *v = bpf_map_lookup_elem(&aggregates, &key);
+	struct aggregate_value *v;
 	__u32 op = e->op;
+	bool is_new;
 
-	if (!v) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&aggregates, &key);
-		if (!v) {
-			lose(WB_DROP_MAP_FULL);
-			return;
-		}
+	v = aggregate_of(&key, &is_new);
+	if (!v)
+		return;
+	if (is_new)
 		v->path = e->path;
-	}
-	__sync_fetch_and_add(&wb_cpu_stats()->produced, 1);
-	__sync_fetch_and_add(&v->events, 1);
+	WB_ADD(v, events, 1);
 	if (op <= WB_CACHE_WRITE)
 		__sync_fetch_and_add(&v->looked_up + op, e->pages);
 	if (e->fresh)
-		__sync_fetch_and_add(&v->created, e->pages);
+		WB_ADD(v, created, e->pages);
 }
 
 static __always_inline struct last *last_of_thread(void)
@@ -339,7 +321,7 @@ int BPF_PROG(cache_lookup, struct address_space *mapping, unsigned long first, u
 		return 0;
 	before = last_of_thread();
 	if (!before) {
-		lose(WB_DROP_MAP_FULL);
+		wb_lose(WB_DROP_MAP_FULL);
 		return 0;
 	}
 	if (before->mapping == (__u64)mapping && before->last == last && before->reads == reads &&

@@ -5,12 +5,12 @@
  * Where a call's entry and return are both wanted, the fields of the entry wait in `calls`. With
  * WB_STACKS each event ends in the stack: an object of its own, probe_stacks.bpf.o. */
 #include "probe_fields.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define MAX_METRICS 8
 #define VALUE_WORDS 520 /* count, unreadable, MAX_METRICS histograms */
-#define HIST_SLOTS 64
 
 enum probe_metric {
 	METRIC_SUM,
@@ -65,29 +65,6 @@ struct {
 
 static const __u64 zeros[VALUE_WORDS] = {};
 
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
-}
-
-/* A CPU's own slot: only a program that interrupts this one can come between. */
-static __always_inline void raise(__u64 *slot, __u64 value)
-{
-	for (int i = 0; i < 8; i++) {
-		__u64 old = *slot;
-
-		if (old >= value || __sync_val_compare_and_swap(slot, old, value) == old)
-			return;
-	}
-}
-
 /* Order of signed numbers in unsigned ones; the lowest is kept as the highest complement, so that
  * all slots begin with 0. */
 static __always_inline void add_metric(__u64 *slots, __u32 m, struct room *room)
@@ -102,10 +79,10 @@ static __always_inline void add_metric(__u64 *slots, __u32 m, struct room *room)
 		__sync_fetch_and_add(slot, value);
 		break;
 	case METRIC_LOW:
-		raise(slot, ~ranked);
+		wb_raise(slot, ~ranked);
 		break;
 	case METRIC_HIGH:
-		raise(slot, ranked);
+		wb_raise(slot, ranked);
 		break;
 	default:
 		at = metric_signed[m] && (__s64)value < 0 ? 0 : log2_slot(value);
@@ -115,21 +92,14 @@ static __always_inline void add_metric(__u64 *slots, __u32 m, struct room *room)
 
 static __noinline long add(struct room *room)
 {
-	struct wb_stats *stats = wb_cpu_stats();
 	__u64 *slots;
+	bool is_new;
 
 	if (!room)
 		return 0;
-	__sync_fetch_and_add(&stats->produced, 1);
-	slots = bpf_map_lookup_elem(&groups, room->data);
-	if (!slots) {
-		bpf_map_update_elem(&groups, room->data, zeros, BPF_NOEXIST);
-		slots = bpf_map_lookup_elem(&groups, room->data);
-		if (!slots) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return 0;
-		}
-	}
+	slots = wb_value_of(&groups, room->data, zeros, &is_new);
+	if (!slots)
+		return 0;
 	__sync_fetch_and_add(&slots[0], 1);
 	if (room->event.pad_missing & group_missing) {
 		__sync_fetch_and_add(&slots[1], 1);

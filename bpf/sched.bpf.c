@@ -6,7 +6,7 @@
  * Kernel sources: kernel/sched/core.c, __schedule(), try_to_wake_up() and set_task_cpu().
  */
 #include "task.bpf.h"
-#include "histogram.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -91,13 +91,7 @@ struct {
 	__type(value, struct slot);
 } slots SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 static __always_inline struct slot *slot_of(struct task_struct *task)
 {
@@ -136,21 +130,13 @@ static __always_inline bool follows(struct task_struct *task)
 /* The value of a thread is written by one CPU at a time, under the lock of its run queue. */
 static __always_inline void count(struct sched_event *e)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .pid = e->pid, .tid = e->tid };
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-		if (!value) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return;
-		}
-	}
+	value = aggregate_of(&key, &is_new);
+	if (!value)
+		return;
 	value->runs++;
 	value->preempted += e->state == WB_OFF_PREEMPTED;
 	value->migrations += e->migrations;

@@ -23,6 +23,16 @@ enum wb_family {
 enum wb_family *wb_enum_family __attribute__((unused));
 typedef __u16 wb_family;
 
+/* Which side of a connection or an exchange this is. */
+enum wb_role {
+	WB_ROLE_UNKNOWN,
+	WB_ROLE_CLIENT,
+	WB_ROLE_SERVER,
+	WB_ROLE_LISTENER,
+};
+enum wb_role *wb_enum_role __attribute__((unused));
+typedef __u16 wb_role;
+
 #define WB_S_IFMT 0170000 /* include/uapi/linux/stat.h */
 #define WB_S_IFSOCK 0140000
 #define WB_AF_UNIX 1 /* include/linux/socket.h */

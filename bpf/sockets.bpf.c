@@ -2,6 +2,7 @@
 /* What the target sends and receives: an event for each system call on a socket, or sums and
  * histograms for each socket that are made in the kernel. */
 #include "socket_calls.bpf.h"
+#include "aggregate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -34,7 +35,6 @@ struct aggregate_key {
 };
 WB_EVENT(aggregate_key);
 
-#define HIST_SLOTS 64
 struct aggregate_value {
 	wb_count calls WB_DOC("calls that returned");
 	wb_count sends WB_DOC("those that send");
@@ -55,65 +55,30 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
-
-static __always_inline __u32 log2_slot(__u64 v)
-{
-	__u32 slot = 0;
-
-	if (v >> 32) { slot += 32; v >>= 32; }
-	if (v >> 16) { slot += 16; v >>= 16; }
-	if (v >> 8) { slot += 8; v >>= 8; }
-	if (v >> 4) { slot += 4; v >>= 4; }
-	if (v >> 2) { slot += 2; v >>= 2; }
-	return slot + (v >> 1 & 1);
-}
-
-static __always_inline struct aggregate_value *value_of(struct aggregate_key *key)
-{
-	static const struct aggregate_value zero;
-	struct aggregate_value *value = bpf_map_lookup_elem(&aggregates, key);
-
-	if (value)
-		return value;
-	bpf_map_update_elem(&aggregates, key, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&aggregates, key);
-}
-
-#define ADD(field, number) __sync_fetch_and_add(&value->field, number)
+WB_AGGREGATES(16384)
 
 static __always_inline void add(struct sockets_event *e)
 {
 	struct aggregate_key key = { .inode = e->inode };
-	__u32 slot = log2_slot(e->latency) & (HIST_SLOTS - 1);
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = value_of(&key);
-	if (!value) {
-		wb_dropped(stats, WB_DROP_MAP_FULL);
+	value = aggregate_of(&key, &is_new);
+	if (!value)
 		return;
-	}
-	ADD(calls, 1);
+	WB_ADD(value, calls, 1);
 	if (e->direction == WB_SEND) {
-		ADD(sends, 1);
-		ADD(send_errors, e->ret < 0);
-		ADD(bytes_sent, e->bytes);
-		ADD(send_sum, e->latency);
-		ADD(send_hist[slot], 1);
+		WB_ADD(value, sends, 1);
+		WB_ADD(value, send_errors, e->ret < 0);
+		WB_ADD(value, bytes_sent, e->bytes);
+		WB_ADD(value, send_sum, e->latency);
+		WB_ADD_LOG2(value, send_hist, e->latency);
 	} else {
-		ADD(receives, 1);
-		ADD(receive_errors, e->ret < 0);
-		ADD(bytes_received, e->bytes);
-		ADD(receive_sum, e->latency);
-		ADD(receive_hist[slot], 1);
+		WB_ADD(value, receives, 1);
+		WB_ADD(value, receive_errors, e->ret < 0);
+		WB_ADD(value, bytes_received, e->bytes);
+		WB_ADD(value, receive_sum, e->latency);
+		WB_ADD_LOG2(value, receive_hist, e->latency);
 	}
 	value->pid = e->pid;
 	value->protocol = e->protocol;

@@ -7,7 +7,7 @@
 #else
 #include "workbench.bpf.h"
 #endif
-#include "histogram.bpf.h"
+#include "aggregate.bpf.h"
 #include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -78,13 +78,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 /* Number of arguments of each call: the other registers hold leftovers of the program. */
 const volatile __u8 arity[512] = {};
@@ -101,26 +95,18 @@ static __always_inline void read_args(struct call *call, void *regs, __u32 nr)
 
 static __always_inline void add(struct call *call, __u32 tgid, __u64 latency, long ret)
 {
-	static const struct aggregate_value zero;
 	struct aggregate_key key = { .pid = tgid, .nr = call->nr };
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
+	bool is_new;
 
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-		if (!value) {
-			wb_dropped(stats, WB_DROP_MAP_FULL);
-			return;
-		}
-	}
-	__sync_fetch_and_add(&value->calls, 1);
+	value = aggregate_of(&key, &is_new);
+	if (!value)
+		return;
+	WB_ADD(value, calls, 1);
 	if (ret < 0 && ret >= -4095)
-		__sync_fetch_and_add(&value->errors, 1);
-	__sync_fetch_and_add(&value->latency_sum, latency);
-	__sync_fetch_and_add(&value->latency_hist[log2_slot(latency) & (HIST_SLOTS - 1)], 1);
+		WB_ADD(value, errors, 1);
+	WB_ADD(value, latency_sum, latency);
+	WB_ADD_LOG2(value, latency_hist, latency);
 }
 
 static __always_inline void fill(struct syscalls_event *e, struct call *call,

@@ -42,14 +42,6 @@ enum wb_tcp_event {
 };
 enum wb_tcp_event *wb_enum_tcp_event __attribute__((unused));
 
-enum wb_role {
-	WB_ROLE_UNKNOWN,
-	WB_ROLE_CLIENT,
-	WB_ROLE_SERVER,
-	WB_ROLE_LISTENER,
-};
-enum wb_role *wb_enum_role __attribute__((unused));
-
 /* Why: retransmits' own, then the kernel's numbers, whose names user space takes from its BTF. */
 enum wb_reason {
 	WB_REASON_NONE,
@@ -66,7 +58,6 @@ enum wb_reason *wb_enum_reason __attribute__((unused));
 typedef __u16 wb_tcp_event;
 typedef __u16 wb_tcp_state;
 typedef __u16 wb_congestion;
-typedef __u16 wb_role;
 typedef __u16 wb_reason;
 typedef __u64 wb_cookie;
 typedef __u32 wb_segments;

@@ -4,7 +4,7 @@
 #define WORKBENCH_TCP_COUNTS_BPF_H
 
 #include "tcp.bpf.h"
-#include "histogram.bpf.h"
+#include "aggregate.bpf.h"
 
 struct aggregate_key {
 	wb_pid pid WB_DOC("process that opened, accepted or, until then, listens for the connections");
@@ -41,13 +41,7 @@ struct aggregate_value {
 };
 WB_EVENT(aggregate_value);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct aggregate_key);
-	__type(value, struct aggregate_value);
-} aggregates SEC(".maps");
+WB_AGGREGATES(16384)
 
 /* Counters of the socket up to here are counted already. */
 static __always_inline void counted(struct note *note, const struct tcp_event *e)
@@ -69,53 +63,52 @@ static __always_inline void count_key(struct aggregate_key *key, const struct tc
 	__builtin_memcpy(key->remote_address, e->remote_address, 16);
 }
 
-#define WB_ADD(field, number) __sync_fetch_and_add(&value->field, number)
 #define WB_ADD_TIME(name, ns)                                                                       \
 	do {                                                                                       \
-		WB_ADD(name##_sum, ns);                                                            \
-		WB_ADD(name##_hist[log2_slot(ns) & (HIST_SLOTS - 1)], 1);                          \
+		WB_ADD(value, name##_sum, ns);                                                     \
+		WB_ADD_LOG2(value, name##_hist, ns);                                               \
 	} while (0)
 /* The counters are read while others change them: what seems to shrink has not grown. */
 #define WB_ADD_GROWTH(name)                                                                         \
 	do {                                                                                       \
 		if (e->name > note->name)                                                          \
-			WB_ADD(name, e->name - note->name);                                        \
+			WB_ADD(value, name, e->name - note->name);                                 \
 	} while (0)
 
 static __always_inline void count_what(struct aggregate_value *value, const struct tcp_event *e)
 {
 	switch (e->event) {
 	case WB_TCP_CONNECT:
-		WB_ADD(connects, 1);
+		WB_ADD(value, connects, 1);
 		WB_ADD_TIME(connect, e->latency);
 		break;
 	case WB_TCP_ACCEPT:
-		WB_ADD(accepts, 1);
+		WB_ADD(value, accepts, 1);
 		WB_ADD_TIME(accept, e->latency);
 		break;
 	case WB_TCP_CLOSED:
 		if (e->old_state == TCP_SYN_SENT)
-			WB_ADD(connect_errors, 1);
+			WB_ADD(value, connect_errors, 1);
 		else if (e->role != WB_ROLE_LISTENER) {
-			WB_ADD(closes, 1);
+			WB_ADD(value, closes, 1);
 			WB_ADD_TIME(duration, e->latency);
 		}
 		break;
 	case WB_TCP_SAMPLE:
 		if (e->rtt)
-			WB_ADD(rtt_hist[log2_slot(e->rtt) & (HIST_SLOTS - 1)], 1);
+			WB_ADD_LOG2(value, rtt_hist, e->rtt);
 		break;
 	case WB_TCP_RETRANSMIT:
-		WB_ADD(retransmits, 1);
+		WB_ADD(value, retransmits, 1);
 		break;
 	case WB_TCP_RESET_SENT:
-		WB_ADD(resets_sent, 1);
+		WB_ADD(value, resets_sent, 1);
 		break;
 	case WB_TCP_RESET_RECEIVED:
-		WB_ADD(resets_received, 1);
+		WB_ADD(value, resets_received, 1);
 		break;
 	case WB_TCP_DROP:
-		WB_ADD(drops, 1);
+		WB_ADD(value, drops, 1);
 		break;
 	}
 }
@@ -123,28 +116,20 @@ static __always_inline void count_what(struct aggregate_value *value, const stru
 /* Count an event. Its note is 0 where the counters are not the socket's own. */
 static __always_inline void count(const struct tcp_event *e, struct note *note)
 {
-	static const struct aggregate_value zero;
-	struct wb_stats *stats = wb_cpu_stats();
 	struct aggregate_value *value;
 	struct aggregate_key key;
+	bool is_new;
 
 	count_key(&key, e);
-	__sync_fetch_and_add(&stats->produced, 1);
-	value = bpf_map_lookup_elem(&aggregates, &key);
-	if (!value) {
-		bpf_map_update_elem(&aggregates, &key, &zero, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&aggregates, &key);
-	}
-	if (!value) {
-		wb_dropped(stats, WB_DROP_MAP_FULL);
+	value = aggregate_of(&key, &is_new);
+	if (!value)
 		return;
-	}
 	value->family = e->family;
-	WB_ADD(events, 1);
+	WB_ADD(value, events, 1);
 	count_what(value, e);
 	if (note) {
 		if (!note->is_counted && note->role != WB_ROLE_LISTENER)
-			WB_ADD(connections, 1);
+			WB_ADD(value, connections, 1);
 		note->is_counted = 1;
 		WB_ADD_GROWTH(bytes_sent);
 		WB_ADD_GROWTH(bytes_retrans);

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 A, AAAA = 1, 28
 NXDOMAIN = 3
@@ -39,3 +43,20 @@ while True:
         answer += struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 192, 0, 2, 1)
     server.sendto(answer, peer)
 """
+
+
+@contextmanager
+def server(
+    address: str, port: int, delay: float, inside: tuple[str, ...] = ()
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run the server on a port, 0 for any; ``inside`` is what a command is put behind.
+
+    Gives its process and its port.
+    """
+    command = [*inside, sys.executable, "-c", SERVER, address, str(port), str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout
+            yield child, int(child.stdout.readline())
+        finally:
+            child.kill()

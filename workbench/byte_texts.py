@@ -16,7 +16,8 @@ def byte_texts(raw: NDArray[np.uint8]) -> Any:
     Parameters
     ----------
     raw : uint8 array of shape (n, size)
-        UTF-8; other bytes become ``\xNN``.
+        UTF-8; other bytes become ``\xNN``, and backslashes ``\\``, so that different texts stay
+        different.
 
     Returns
     -------
@@ -29,5 +30,6 @@ def byte_texts(raw: NDArray[np.uint8]) -> Any:
     rows = np.where(np.logical_and.accumulate(rows != 0, axis=1), rows, np.uint8(0))
     whole = np.ascontiguousarray(rows).view(f"S{rows.shape[1]}")[:, 0]
     values, codes = np.unique(whole, return_inverse=True)
-    texts = [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
+    plain = [value.replace(b"\\", b"\\\\") for value in values.tolist()]
+    texts = [value.decode("utf-8", "backslashreplace") for value in plain]
     return pa.array(texts, pa.string()).take(pa.array(codes.astype(np.int32)))

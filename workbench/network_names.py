@@ -41,7 +41,7 @@ TCP_STATES = (
 CONGESTION = ("open", "disorder", "cwr", "recovery", "loss", "other")
 """``enum tcp_ca_state`` of ``include/uapi/linux/tcp.h``."""
 ROLES = ("unknown", "client", "server", "listener")
-"""``enum wb_role`` of ``bpf/tcp.bpf.h``."""
+"""``enum wb_role`` of ``bpf/socket.bpf.h``."""
 REASONS = ("none", "syn", "synack", "timeout", "fast", "probe", "other")
 """``enum wb_reason`` of ``bpf/tcp.bpf.h``, without those whose names the running kernel tells."""
 DIRECTIONS = ("send", "receive", "other")

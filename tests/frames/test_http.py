@@ -3,12 +3,13 @@
 import polars as pl
 import pytest
 from fake_recording import FakeRecording
-from network_rows import table
+from network_rows import counts, table
 
 from workbench.errors import MissingTableError
 from workbench.frames import http
 
-Q = {"message": "request", "direction": "send", "method": "GET", "path": "/a"}
+Q = {"message": "request", "direction": "send", "method": "GET", "path": "/a",
+     "remote_address": "10.0.0.8", "remote_port": 80, "local_port": 40000}  # fmt: skip
 R = {**Q, "message": "answer", "direction": "receive", "status": 200}
 ROWS = [
     {**Q, "ts": 1},
@@ -46,8 +47,53 @@ def test_by_path():
     ]
 
 
+def test_by_peer():
+    found = http.by_peer(FakeRecording(http=table("http", ROWS)))
+    columns = ("role", "remote_address", "port", "requests", "answers", "unanswered", "max")
+    assert rows(found, *columns) == [
+        ("client", "10.0.0.8", 80, 3, 3, 0, 30),
+        ("server", "10.0.0.8", 40000, 1, 1, 0, 5),
+    ]
+
+
+KEY = {"role": "client", "method": "GET", "path": "/a", "port": 80, "remote_address": "10.0.0.8"}
+SERVED = {**KEY, "role": "server", "method": "POST", "port": 40000}
+
+
+def answer(key, status, latency):
+    slots = [int(latency.bit_length() == n + 1) for n in range(64)]
+    more = {"ts": 2, "pid": 7, "status": status, "answers": 1, "latency_max": latency}
+    return {**key, **more, "latency_hist": slots}
+
+
+COUNTS = [
+    {**KEY, "ts": 1, "pid": 7, "requests": 1},  # an earlier snapshot
+    {**KEY, "ts": 2, "pid": 7, "requests": 2},
+    {**KEY, "ts": 2, "pid": 8, "requests": 1},
+    answer(KEY, 200, 10),
+    answer(KEY, 503, 30),
+    answer({**KEY, "method": "none", "path": ""}, 404, 0),
+    {**SERVED, "ts": 2, "pid": 7, "requests": 1},
+    answer(SERVED, 404, 5),
+]
+
+
+def test_counts_and_events_give_the_same():
+    """But for quantiles, which are right up to a factor of two."""
+    counted = FakeRecording(http_agg=counts("http", COUNTS))
+    for frame in (http.by_path, http.by_status, http.by_peer):
+        made, wanted = frame(counted), frame(FakeRecording(http=table("http", ROWS)))
+        assert made.schema == wanted.schema
+        exact = [name for name in made.columns if not name.startswith("p") or name in KEY]
+        assert rows(made, *exact) == rows(wanted, *exact)
+        for name in ("p50", "p90", "p99"):
+            pairs = zip(rows(made, name), rows(wanted, name), strict=True)
+            assert all((a or 0) <= 2 * (b or 0) <= 4 * (a or 0) for (a,), (b,) in pairs)
+
+
 def test_without_messages():
-    for frame in (http.by_path, http.by_status):
+    for frame in (http.by_path, http.by_status, http.by_peer):
         assert frame(FakeRecording(http=table("http", []))).is_empty()
+        assert frame(FakeRecording(http_agg=counts("http", []))).is_empty()
         with pytest.raises(MissingTableError, match="http"):
             frame(FakeRecording())

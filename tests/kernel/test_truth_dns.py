@@ -5,11 +5,10 @@ import random
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import polars as pl
 import pytest
-from dns_messages import SERVER, query
+from dns_messages import query, server
 from network_space import two_hosts
 from sendmmsg import SENDMMSG
 
@@ -27,16 +26,6 @@ def rows(session, **conditions):
     assert losses["dropped"].sum() == 0
     assert losses["delivered"].sum() == found.height
     return found.filter(**conditions).sort("ts")  # CPUs have their own buffers
-
-
-@contextmanager
-def server(*arguments, inside=()):
-    command = [*inside, sys.executable, "-c", SERVER, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            yield child, int(child.stdout.readline())
-        finally:
-            child.kill()
 
 
 CLIENT = """

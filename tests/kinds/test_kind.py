@@ -56,6 +56,11 @@ def test_without_bounds_any_number_will_do():
         Parameter("n", 0, "number", high=5).check(6)
 
 
+def test_what_is_no_number_is_refused():
+    with pytest.raises(ParameterError, match="x must be a number"):
+        Parameter("x", 0.5, "part").check(float("nan"))
+
+
 def test_check_fills_in_and_refuses_the_unknown():
     assert KIND.check({"hz": 7}) == {"hz": 7, "flag": True, "names": (), "share": 0.5}
     with pytest.raises(ParameterError, match="no parameter rate, zoom") as caught:

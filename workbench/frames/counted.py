@@ -10,7 +10,7 @@ from workbench.frames.needs import need
 from workbench.frames.quantiles import BUCKETS, QUANTILES, histogram_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -79,4 +79,40 @@ def quantiles(rows: pl.DataFrame, by: Sequence[str], column: str, prefix: str = 
     keys, counts = histograms(rows, by, column)
     return keys.with_columns(histogram_columns(counts, prefix)).with_columns(
         pl.col(prefix + name).cast(pl.Int64).cast(pl.Duration("ns")) for name in QUANTILES
+    )
+
+
+def spans(
+    rows: pl.DataFrame, by: Sequence[str], name: str, wanted: Mapping[str, float]
+) -> pl.DataFrame:
+    """Return quantiles and the longest of durations that were counted as ``NAME_hist``.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        With ``NAME_hist`` and ``NAME_max``.
+    by : sequence of str
+        Keys whose rows are summed.
+    name : str
+    wanted : mapping of str to float
+        Column to quantile, between 0 and 1.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns ``by``, those that are wanted and ``max``: int64, in ns, null where nothing was
+        counted. Quantiles are interpolated within a bucket, and at most ``max``.
+    """
+    import polars as pl
+
+    keys, counts = histograms(rows, by, f"{name}_hist")
+    longest = rows.group_by(*by).agg(pl.col(f"{name}_max").cast(pl.Int64).max().alias("max"))
+    found = keys.with_columns(
+        pl.Series(column, histogram_quantile(counts, q)).fill_nan(None).round().cast(pl.Int64)
+        for column, q in wanted.items()
+    ).join(longest, on=list(by))
+    known = pl.col(next(iter(wanted))).is_not_null()
+    return found.with_columns(
+        *(pl.when(known).then(pl.min_horizontal(column, "max")).alias(column) for column in wanted),
+        pl.when(known).then("max"),
     )

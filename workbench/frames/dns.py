@@ -1,62 +1,100 @@
 """DNS: names that were looked up, how it went, how long it took.
 
-All functions work from the table ``dns``: one row for each message. Names are compared without
-regard to case (RFC 4343). ``role`` is ``client`` for queries that were sent and answers that were
-received, ``server`` for the others.
+All functions work from the table ``dns``, one row for each message, or from ``dns_agg``, which is
+counted in the kernel. Names are compared without regard to case (RFC 4343). ``role`` is ``client``
+for queries that were sent and answers that were received, ``server`` for the others.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import need
+from workbench.frames.counted import last_rows, spans
+from workbench.frames.needs import has, need
 from workbench.frames.quantiles import quantile
+from workbench.network_names import DNS_CODES
+from workbench.store.columns import KEYS
 
 if TYPE_CHECKING:
     import polars as pl
 
     from workbench.recording import Recording
 
-EVENTS = "dns"
-_COLUMNS = ("message", "direction", "qname", "qtype", "rcode", "latency", "truncated", "answers")
-_GOOD = "noerror"
-_MISSING = "nxdomain"
+EVENTS, AGGREGATED = "dns", "dns_agg"
+_COLUMNS = ("message", "direction", "qname", "qtype", "rcode", "latency", "answers")
+_TEXTS = ("role", "qname", "qtype", "remote_address")
+_GOOD, _MISSING = "noerror", "nxdomain"
+_SUMS = ("queries", "answers", "answered", "nxdomain", "failed", "empty")
+_QUANTILES = {"p50": 0.50, "p99": 0.99}
+_ORDER = ("queries", "answers", "unanswered", *_SUMS[3:], *_QUANTILES, "max")
 
 
-def _grouped(rec: Recording, *keys: str, more: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return counts and latencies for each key; most queries first."""
+def _messages(rec: Recording) -> pl.LazyFrame:
+    """Return a row per message: :data:`_SUMS` as 0 and 1, the latency as an integer, in ns."""
     import polars as pl
 
     texts = pl.col("message", "direction", "rcode", "qname").cast(pl.String)
-    rows = need(rec, EVENTS, *_COLUMNS, *more).with_columns(texts)
-    asks = pl.col("message") == "query"
-    answers, rcode, latency = pl.col("message") == "answer", pl.col("rcode"), pl.col("latency")
+    rows = need(rec, EVENTS, *_COLUMNS, "remote_address").with_columns(texts)
+    asks, answers = (pl.col("message") == kind for kind in ("query", "answer"))
+    rcode, latency = pl.col("rcode"), pl.col("latency").cast(pl.Int64)
     mine = asks == (pl.col("direction") == "send")
-    known = latency.filter(answers & (latency > 0))
-    found = (
-        rows.with_columns(
-            pl.when(mine).then(pl.lit("client")).otherwise(pl.lit("server")).alias("role"),
-            pl.col("qname").str.to_lowercase(),
-            latency.cast(pl.Int64),
+    found = {
+        "queries": asks,
+        "answered": answers & (latency > 0),
+        "nxdomain": answers & (rcode == _MISSING),
+        "failed": answers & ~rcode.is_in([_GOOD, _MISSING]),
+        "empty": answers & (rcode == _GOOD) & (pl.col("answers") == 0),
+        "answers": answers,
+    }
+    return rows.select(
+        pl.when(mine).then(pl.lit("client")).otherwise(pl.lit("server")).alias("role"),
+        pl.col("qname").str.to_lowercase(),
+        "qtype",
+        "remote_address",
+        latency,
+        *(which.cast(pl.UInt32).alias(name) for name, which in found.items()),
+    )
+
+
+def _counts(rec: Recording) -> pl.DataFrame:
+    """Return the counts that were made in the kernel, with :data:`_SUMS`."""
+    import polars as pl
+
+    columns = (*_SUMS[:3], "empty", "rcodes", "latency_max", "latency_hist")
+    codes = pl.col("rcodes").arr
+    good, missing = (codes.get(DNS_CODES.index(code)) for code in (_GOOD, _MISSING))
+    return last_rows(rec, AGGREGATED, KEYS[AGGREGATED], columns).with_columns(
+        pl.col(_TEXTS).cast(pl.String),
+        missing.alias("nxdomain"),
+        (codes.sum() - good - missing).alias("failed"),
+    )
+
+
+def _grouped(rec: Recording, *keys: str) -> pl.DataFrame:
+    """Return counts and latencies for each key; most queries first."""
+    import polars as pl
+
+    sums = pl.col(_SUMS).sum().cast(pl.UInt32)
+    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+        rows = _counts(rec)
+        times = spans(rows, keys, "latency", _QUANTILES)
+        found = rows.group_by(*keys).agg(sums).join(times, on=list(keys))
+    else:
+        known = pl.col("latency").filter(pl.col("answered") > 0)
+        spread = [
+            quantile(known, known, q, weighted=False).alias(name) for name, q in _QUANTILES.items()
+        ]
+        highest = known.max().alias("max")
+        found = _messages(rec).group_by(*keys).agg(sums, *spread, highest).collect()
+    left = pl.col("queries").cast(pl.Int64) - pl.col("answered").cast(pl.Int64)
+    return (
+        found.with_columns(
+            left.clip(lower_bound=0).cast(pl.UInt32).alias("unanswered"),
+            pl.col(*_QUANTILES, "max").cast(pl.Int64).cast(pl.Duration("ns")),
         )
-        .group_by(*keys)
-        .agg(
-            asks.sum().cast(pl.UInt32).alias("queries"),
-            answers.sum().cast(pl.UInt32).alias("answers"),
-            (answers & (rcode == _MISSING)).sum().cast(pl.UInt32).alias("nxdomain"),
-            (answers & ~rcode.is_in([_GOOD, _MISSING])).sum().cast(pl.UInt32).alias("failed"),
-            (answers & (rcode == _GOOD) & (pl.col("answers") == 0))
-            .sum().cast(pl.UInt32).alias("empty"),
-            *(
-                quantile(known, known, q, weighted=False).alias(name)
-                for name, q in (("p50", 0.5), ("p99", 0.99))
-            ),
-            known.max().alias("max"),
-        )
-        .collect()
-    )  # fmt: skip
-    times = pl.col("p50", "p99", "max").cast(pl.Int64).cast(pl.Duration("ns"))
-    return found.with_columns(times).sort("queries", *keys, descending=[True, *[False] * len(keys)])
+        .select(*keys, *_ORDER)
+        .sort("queries", *keys, descending=[True, *[False] * len(keys)])
+    )
 
 
 def by_name(rec: Recording) -> pl.DataFrame:
@@ -65,7 +103,7 @@ def by_name(rec: Recording) -> pl.DataFrame:
     Parameters
     ----------
     rec : Recording
-        Needs ``dns``.
+        Needs ``dns`` or ``dns_agg``.
 
     Returns
     -------
@@ -74,12 +112,15 @@ def by_name(rec: Recording) -> pl.DataFrame:
             The name in lower case.
         queries, answers : u32
             Of messages: a query that is sent again counts again.
+        unanswered : u32
+            Queries whose answer was not seen, yet or at all.
         nxdomain, failed, empty : u32
             Answers that say that there is no such name, that say another error, and that hold no
             record of the type.
         p50, p99, max : duration[ns]
-            From the query to its answer; values that occurred, null where no pair was seen. Most
-            queries first.
+            From the query to its answer; values that occurred, null where no pair was seen. From
+            ``dns_agg`` quantiles are interpolated within a log2 bucket (off by less than a factor
+            of two). Most queries first.
 
     Raises
     ------
@@ -97,4 +138,4 @@ def by_server(rec: Recording) -> pl.DataFrame:
     MissingTableError
         The session holds no DNS messages.
     """
-    return _grouped(rec, "role", "remote_address", more=("remote_address",))
+    return _grouped(rec, "role", "remote_address")

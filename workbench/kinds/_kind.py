@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,8 @@ class Parameter:
             return tuple(items)
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             raise ParameterError(f"{self.name} must be {wanted.__name__}, not {value!r}.")
+        if wanted is float and math.isnan(value):  # neither below nor above any bound
+            raise ParameterError(f"{self.name} must be a number, not {value!r}.")
         below = self.low is not None and value < self.low
         if below or (self.high is not None and value > self.high):
             raise ParameterError(f"{self.name} must be {self.low} to {self.high}, not {value}.")

@@ -23,6 +23,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "irq_agg": ("pid", "cpu", "type", "irq"),
     "sockets_agg": ("inode",),
     "tcp_agg": ("pid", "role", "port", "remote_address"),
+    "dns_agg": ("qname", "remote_address", "pid", "role", "qtype"),
+    "http_agg": ("path", "remote_address", "pid", "role", "port", "method", "status"),
 }
 """Tables in which a later row replaces an earlier one with the same key."""
 
