@@ -57,6 +57,13 @@ def test_flamegraph_shows_what_is_selected(session):
     assert len(one) < len(html) or "job" not in one
 
 
+def test_overview_of_a_kind(session):
+    assert "Hotspots" in repr(session.overview("cpu"))
+    assert type(session.overview()) is type(session.syscalls())
+    with pytest.raises(MissingTableError, match="locks"):
+        session.overview("locks")
+
+
 def test_flamegraph_of_what_has_no_stacks(session):
     with pytest.raises(MissingTableError):
         session.flamegraph("memory")

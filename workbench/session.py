@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
     from workbench.views.syscalls import SyscallOverview
+    from workbench.views.view import View
 
 
 class Session(Recording):
@@ -87,6 +88,30 @@ class Session(Recording):
         from workbench.views.offcpu import OffcpuOverview
 
         return OffcpuOverview(self)
+
+    def overview(self, kind: str = "") -> View:
+        """Return what a kind or one of your own probes saw, at a glance: tables with units.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Name of the kind or probe; by default the first one of the session.
+
+        Returns
+        -------
+        View
+            :meth:`syscalls`, :meth:`offcpu` or, of ``cpu``, :meth:`hotspots`; of all others the
+            tables that the report shows. The frames behind them are in :mod:`workbench.frames`.
+
+        Raises
+        ------
+        MissingTableError
+        """
+        from workbench.views.summaries import KindOverview
+
+        kind = kind or next(iter(self.kinds), "")
+        own = {"syscalls": self.syscalls, "offcpu": self.offcpu, "cpu": self.hotspots}
+        return own[kind]() if kind in own else KindOverview(self, kind)
 
     def symbolize(
         self,

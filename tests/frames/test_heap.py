@@ -48,6 +48,11 @@ def test_leaks_are_stacks_that_do_not_free():
     assert heap.leaks(rec, older_than=100).is_empty()
 
 
+def test_nothing_there():
+    assert heap.leaks(recording([])).is_empty()
+    assert heap.by_stack(recording([])).is_empty()
+
+
 def test_growth():
     assert heap.growth(recording(ROWS)).rows() == [(2, 8192, 0, 1), (3, 0, 4096, 0)]
 

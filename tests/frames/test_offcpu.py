@@ -76,6 +76,13 @@ def test_places():
     assert list(offcpu.places(only_kernel, stacks, 1).values()) == [PROBE[0]]
 
 
+def test_places_in_python():
+    path = [("main", "python3", "native"), ("load", "job.py", "python"), ("read", "c", "native")]
+    rec = offcpu_of([{**ROWS[0], "path": path}, {**ROWS[0], "path": path[:1]}])
+    stacks = rec["offcpu"].frame["stack_id"]
+    assert list(offcpu.places(rec, stacks, python=True).values()) == ["load", "main"]
+
+
 def test_the_flamegraph_leaves_the_probe_out():
     rec = offcpu_of(ROWS)
     tree = flame_tree(rec, "offcpu", by=())

@@ -12,8 +12,10 @@ notebook; see :mod:`workbench.demo.__main__`.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from workbench.diagnosis import doctor
 from workbench.errors import TargetError
@@ -31,6 +33,32 @@ ORDERS_DATASET = DATASET.with_name("orders.wb")
 """A session of it; ``make dataset`` records that, too."""
 
 ORDERS_KINDS = {"cpu": {"hz": 999}, "offcpu": {}}
+
+SHOP = Path(__file__).with_name("shop.py")
+"""The third workload: a shop on loopback with a fault for each part of the system."""
+
+SHOP_DATASET = DATASET.with_name("shop.wb")
+"""A session of it; ``make dataset`` records that, too."""
+
+SHOP_MEMORY_DATASET = DATASET.with_name("shop-memory.wb")
+"""Another one, of its memory: recorded apart, as the probes for that slow it down."""
+
+SHOP_SAMPLE_BYTES = 8192
+"""Bytes between two sampled allocations: few, as the shop is small."""
+
+SHOP_PROBES: dict[str, dict[str, Any]] = {
+    "opened": {
+        "probe": "tracepoint:syscalls:sys_enter_openat",
+        "aggregate": ["count"],
+        "by": ["file=str(filename)"],
+    },
+    "synced": {
+        "probe": "uretprobe:libc:fsync",
+        "aggregate": ["count", "hist(latency)"],
+        "by": ["comm"],
+    },
+}
+"""Two probes as a user would put them: which files are opened, how long libc's fsync takes."""
 
 KINDS = ("cpu", "syscalls")
 HZ = 999
@@ -122,6 +150,46 @@ def orders_command(seconds: float = 4.0, *, python: str = sys.executable) -> lis
     list of str
     """
     return [python, str(ORDERS), "--seconds", f"{seconds:g}"]
+
+
+def shop_kinds(dns_port: int) -> dict[str, dict[str, Any]]:
+    """Return what is captured of the shop, with parameters; its names are on a port of its own."""
+    return {
+        "sched": {},
+        "locks": {"stacks": True},
+        "files": {"regular": True},
+        "block": {},
+        "tcp": {},
+        "dns": {"dns_port": dns_port},
+        "http": {},
+    }
+
+
+def shop_command(dns_port: int, *, quiet: bool = False, python: str = sys.executable) -> list[str]:
+    """Return the command line of the shop.
+
+    Parameters
+    ----------
+    dns_port : int
+        UDP port of its names, such as :func:`free_udp_port` returns.
+    quiet : bool
+        Do not print what was done.
+    python : str
+        Interpreter that runs it.
+
+    Returns
+    -------
+    list of str
+    """
+    silent = ["--quiet"] if quiet else []
+    return [python, str(SHOP), "--dns-port", str(dns_port), *silent]
+
+
+def free_udp_port() -> int:
+    """Return a UDP port of this host that nobody uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def why_not_live() -> str:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import workbench as wb
 from workbench import demo
@@ -95,7 +96,7 @@ def capture_or_recorded(output: Path, seconds: float) -> Session:
 
 
 def record_dataset(path: Path, seconds: float) -> list[Session]:
-    """Record the sessions that `demo.DATASET` and `demo.ORDERS_DATASET` hold, beside each other.
+    """Record the sessions of the three workloads, beside each other.
 
     The programs run as copies at a neutral path, because their paths become part of the sessions.
 
@@ -107,14 +108,9 @@ def record_dataset(path: Path, seconds: float) -> list[Session]:
     folder.mkdir(exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        binary = shutil.copy(demo.program()[0], folder / "slow-api")
-        script = shutil.copy(demo.ORDERS, folder / "orders.py")
-        api = [str(binary), *demo.command(seconds)[1:]]
-        orders = ["/usr/bin/python3", str(script), *demo.orders_command(seconds)[2:]]
-        others = path.with_name(demo.ORDERS_DATASET.name)
-        made: list[Session] = [
-            wb.capture(demo.KINDS, command=api, hz=demo.HZ, output=path, overwrite=True),
-            wb.capture(demo.ORDERS_KINDS, command=orders, output=others, overwrite=True),
+        made = [
+            wb.capture(kinds, command=command, output=output, overwrite=True)
+            for output, kinds, command in _recordings(path, seconds, folder)
         ]
     finally:
         shutil.rmtree(folder)
@@ -125,6 +121,39 @@ def record_dataset(path: Path, seconds: float) -> list[Session]:
                 advice="Record fewer seconds.",
             )
     return made
+
+
+def _recordings(
+    path: Path, seconds: float, folder: Path
+) -> list[tuple[Path, dict[str, dict[str, Any]], list[str]]]:
+    """Return where what is captured of which command, with copies of the programs."""
+    binary, orders, shop = (
+        shutil.copy(program, folder / Path(program).name)
+        for program in (demo.program()[0], demo.ORDERS, demo.SHOP)
+    )
+    python = "/usr/bin/python3"
+    port = demo.free_udp_port()
+    buying = [python, str(shop), *demo.shop_command(port)[2:]]
+    # Without preload: the library's path would be in the session.
+    memory = {"sample_bytes": demo.SHOP_SAMPLE_BYTES, "preload": False}
+    return [
+        (
+            path,
+            {"cpu": {"hz": demo.HZ}, "syscalls": {}},
+            [str(binary), *demo.command(seconds)[1:]],
+        ),
+        (
+            path.with_name(demo.ORDERS_DATASET.name),
+            demo.ORDERS_KINDS,
+            [python, str(orders), *demo.orders_command(seconds)[2:]],
+        ),
+        (
+            path.with_name(demo.SHOP_DATASET.name),
+            demo.shop_kinds(port) | demo.SHOP_PROBES,
+            buying,
+        ),
+        (path.with_name(demo.SHOP_MEMORY_DATASET.name), {"memory": memory}, buying),
+    ]
 
 
 def run(output: Path, seconds: float) -> None:

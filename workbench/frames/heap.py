@@ -132,7 +132,7 @@ def _aged(rec: Recording, older_than: float) -> pl.LazyFrame:
         .group_by("pid")
         .agg(pl.col("ts").max().alias("end"))
     )
-    last = need(rec, EVENTS, "ts").select(pl.col("ts").cast(pl.Int64).max()).collect().item()
+    last = need(rec, EVENTS, "ts").select(pl.col("ts").cast(pl.Int64).max()).collect().item() or 0
     ends, born = pl.col("end").cast(pl.Int64).fill_null(last), pl.col("born").cast(pl.Int64)
     age = (ends - born).clip(lower_bound=0)
     return (

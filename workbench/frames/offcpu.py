@@ -172,7 +172,9 @@ def longest(rec: Recording, n: int = 20) -> pl.DataFrame:
     )
 
 
-def places(rec: Recording, stacks: pl.Series, depth: int = 3) -> dict[int, str]:
+def places(
+    rec: Recording, stacks: pl.Series, depth: int = 3, *, python: bool = False
+) -> dict[int, str]:
     """Return where stacks are, for people: their innermost functions outside of the kernel.
 
     Parameters
@@ -183,6 +185,8 @@ def places(rec: Recording, stacks: pl.Series, depth: int = 3) -> dict[int, str]:
         Stack ids.
     depth : int
         How many functions to name.
+    python : bool
+        Name only the Python functions of stacks that have some.
 
     Returns
     -------
@@ -205,6 +209,10 @@ def places(rec: Recording, stacks: pl.Series, depth: int = 3) -> dict[int, str]:
         names, left_on="frame_ids", right_on="frame_id", how="left", maintain_order="left"
     ).with_columns(kernel.fill_null(False).alias("kernel"))
     outside = found.filter(~pl.col("kernel") | pl.col("kernel").all().over("stack_id"))
+    if python:
+        mine = pl.col("kind").cast(pl.String) == "python"
+        mine = mine.fill_null(False)
+        outside = outside.filter(mine | ~mine.any().over("stack_id"))
     texts = outside.group_by("stack_id", maintain_order=True).agg(
         pl.col("function").fill_null("[unknown]").head(depth).str.join(" ← ")
     )

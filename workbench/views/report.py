@@ -14,7 +14,7 @@ from workbench.frames.needs import has
 from workbench.frames.offcpu import EVENTS as OFFCPU
 from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
-from workbench.views import findings, html, summaries, units
+from workbench.views import findings, html, kind_findings, summaries, units
 from workbench.views.flamegraph import Flamegraph
 from workbench.views.hotspots import Hotspots
 from workbench.views.losses import loss_table, overhead_table, problem_list, recorder_sentence
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 MAX_PROCESSES = 500
+MAX_KINDS_IN_TITLE = 3
 
 
 def report(rec: Recording, path: str | os.PathLike[str], *, title: str = "") -> Path:
     """Write a report of a recording and return its path.
 
     It holds what the recording allows: findings, a flamegraph and hot spots for every kind with
-    stacks, the overviews of off-CPU time and of system calls, tables of the other kinds, processes,
-    losses and overhead.
+    stacks, the overviews of off-CPU time and of system calls, tables of the other kinds and of the
+    user's own probes, processes, losses and overhead.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ def render(rec: Recording, title: str) -> str:
         found += findings.of_syscalls(overview)
         sections.append(("System calls", overview.fragment()))
     sections += summaries.sections(rec)
+    found += kind_findings.of_kinds(rec)
     found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
@@ -89,7 +91,8 @@ def render(rec: Recording, title: str) -> str:
 
 def _title(rec: Recording) -> str:
     target = _target(rec, short=True)
-    kinds = " and ".join(rec.kinds) or "Recording"
+    many = len(rec.kinds) > MAX_KINDS_IN_TITLE
+    kinds = f"{len(rec.kinds)} kinds" if many else " and ".join(rec.kinds) or "Recording"
     return f"{kinds}: {target}" if target else kinds
 
 

@@ -1,118 +1,107 @@
-"""Frames of a kind as plain tables: what the report shows of kinds without a view of their own."""
+"""Kinds without a view of their own, and the user's own probes, as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.frames import exec as processes
-from workbench.frames import irq, locks, sched, signals
+from workbench.errors import MissingTableError
+from workbench.frames import probes
 from workbench.frames.losses import lossy
 from workbench.frames.needs import has
-from workbench.views import units
-from workbench.views.tables import banner, table
+from workbench.kinds import all_kinds
+from workbench.views import html
+from workbench.views.frame_table import FrameTable
+from workbench.views.kind_tables import OWN_VIEWS, SUMMARIES, Part
+from workbench.views.tables import banner
+from workbench.views.view import PlainView
 
 if TYPE_CHECKING:
     import polars as pl
 
     from workbench.recording import Recording
 
-ROWS = 15
-TREE_ROWS = 500
-"""Rows of a table at most; the frames hold all."""
+NONE = '<p class="wb-muted">None in what was selected.</p>'
 
-_EITHER = {sched.by_thread, irq.by_irq, irq.by_cpu, locks.by_lock}
-"""Frames that counts made in the kernel are enough for."""
-SUMMARIES: dict[str, tuple[str, tuple[tuple[str, Callable[[Recording], pl.DataFrame]], ...]]] = {
-    "exec": (
-        "Process tree",
-        (("Processes", processes.tree), ("Programs that did not start", processes.failures)),
-    ),
-    "sched": (
-        "Scheduling",
-        (
-            ("Threads, most waiting for a CPU first", sched.by_thread),
-            ("Who woke whom", sched.wakers),
-            ("Chains of wake-ups", sched.chains),
-            ("Longest waits for a CPU", sched.longest),
-        ),
-    ),
-    "locks": (
-        "Locks",
-        (
-            ("Waiting still at the end", locks.stuck),
-            ("Locks, most time waited first", locks.by_lock),
-            ("Who was waited for", locks.blockers),
-            ("Threads", locks.by_thread),
-        ),
-    ),
-    "irq": (
-        "Interrupts",
-        (("Interrupts and softirqs", irq.by_irq), ("By CPU", irq.by_cpu)),
-    ),
-    "signals": (
-        "Signals",
-        (("From whom to whom", signals.by_pair), ("Slowest deliveries", signals.slowest)),
-    ),
-}
-"""Title of each kind's section, and its tables: caption and frame."""
+
+class KindOverview(PlainView):
+    """What a kind or one of the user's own probes saw, as tables.
+
+    Parameters
+    ----------
+    rec : Recording
+        Its selection is honoured.
+    kind : str
+        Name of the kind, or of the probe.
+    title : str, optional
+        Shown above; by default the kind's own.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds nothing of that kind.
+    """
+
+    def __init__(self, rec: Recording, kind: str, *, title: str | None = None) -> None:
+        if not (has(rec, kind) or has(rec, f"{kind}_agg")):
+            raise MissingTableError(
+                f"This session holds nothing of {kind!r}.",
+                why=f"It holds: {', '.join(sorted(rec.tables)) or 'none'}.",
+            )
+        self.kind = kind
+        self.notice = lossy(rec, kind, f"{kind}_agg")
+        self.title = title_of(rec, kind) if title is None else title
+        self.note, self.parts = _parts(rec, kind)
+
+    def fragment(self) -> str:
+        """Return the view as a piece of HTML that needs nothing else."""
+        heading = f'<div class="wb-flame-title">{html.escape(self.title)}</div>'
+        note = f'<p class="wb-muted">{html.escape(self.note)}</p>' if self.note else ""
+        tables = (part_table(part, frame) for part, frame in self.parts if len(frame))
+        body = "".join(f'<div class="wb-part">{each}</div>' for each in tables)
+        return (
+            f'<section class="wb wb-kind">{banner(self.notice)}{heading if self.title else ""}'
+            f"{note}{body or NONE}</section>"
+        )
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(frame):,} in {part.caption!r}" for part, frame in self.parts)
+        return f"<KindOverview of {self.kind}: {rows}>"
+
+
+def title_of(rec: Recording, kind: str) -> str:
+    """Return the title of a kind's section."""
+    if kind in SUMMARIES:
+        return SUMMARIES[kind][0]
+    return f"Probe: {kind}" if kind in probes.names(rec) else f"Events: {kind}"
 
 
 def sections(rec: Recording) -> list[tuple[str, str]]:
-    """Return the sections of the kinds that the recording holds: title and HTML."""
-    found = []
-    for kind, (title, frames) in SUMMARIES.items():
-        events = has(rec, kind)
-        if not events and not has(rec, f"{kind}_agg"):
-            continue
-        chosen = [(caption, frame) for caption, frame in frames if events or frame in _EITHER]
-        parts = (_part(caption, frame(rec)) for caption, frame in chosen)
-        body = "".join(f'<div class="wb-part">{part}</div>' for part in parts if part)
-        content = body or '<p class="wb-muted">None in what was selected.</p>'
-        found.append((title, f'<div class="wb">{banner(lossy(rec, kind))}{content}</div>'))
-    return found
+    """Return the sections of the kinds and probes that the recording holds: title and HTML."""
+    own = probes.names(rec)
+    known = [kind for kind in SUMMARIES if has(rec, kind) or has(rec, f"{kind}_agg")]
+    others = [
+        kind
+        for kind in all_kinds()
+        if kind not in SUMMARIES and kind not in OWN_VIEWS and has(rec, kind)
+    ]
+    views = (KindOverview(rec, kind, title="") for kind in [*known, *others, *own])
+    return [(title_of(rec, view.kind), view.fragment()) for view in views]
 
 
-def _part(caption: str, frame: pl.DataFrame) -> str:
-    """Return a frame as a table, "" for an empty one."""
-    if frame.is_empty():
-        return ""
-    limit = TREE_ROWS if "depth" in frame.columns else ROWS
-    shown = frame.head(limit)
-    if len(frame) > limit:
-        caption += f" (first {limit} of {len(frame):,})"
-    columns = [cells(shown[name]) for name in shown.columns]
-    types = shown.dtypes
-    numeric = [at for at, kind in enumerate(types) if kind.is_numeric() or kind.is_temporal()]
-    wide = [at for at, name in enumerate(shown.columns) if name in ("cmdline", "chain")]
-    head = [name.replace("_", " ") for name in shown.columns]
-    return table(head, zip(*columns, strict=True), numeric=numeric, wide=wide, caption=caption)
+def _parts(rec: Recording, kind: str) -> tuple[str, list[tuple[Part, pl.DataFrame]]]:
+    """Return a note, and the tables with their frames."""
+    if kind in SUMMARIES:
+        chosen = [part for part in SUMMARIES[kind][1] if part.counted or has(rec, kind)]
+        return "", [(part, part.frame(rec)) for part in chosen]
+    note = probes.describe(rec, kind)
+    if probes.counted(rec, kind):
+        found = probes.totals(rec, kind)
+        bar = next((name for name, type_ in found.schema.items() if type_.is_integer()), "")
+        return note, [(Part("Counted in the kernel", lambda _: found, bar=bar), found)]
+    found = probes.events(rec, kind)
+    return note, [(Part("Events, first ones first", lambda _: found), found)]
 
 
-def cells(column: pl.Series) -> list[str]:
-    """Return the values of a column for people: numbers of things grouped, ids as they are."""
-    show = _shown(column)
-    return ["–" if value is None else show(value) for value in _plain(column).to_list()]
-
-
-def _plain(column: pl.Series) -> pl.Series:
-    import polars as pl
-
-    return column.cast(pl.Int64) if isinstance(column.dtype, pl.Duration) else column
-
-
-def _shown(column: pl.Series) -> Callable[[Any], str]:
-    import polars as pl
-
-    if isinstance(column.dtype, pl.Duration):
-        return units.duration
-    if isinstance(column.dtype, pl.Datetime):
-        return lambda time: f"{time:%H:%M:%S.%f}"
-    if column.name == "lock":
-        return lambda address: f"{address:#x}"
-    if column.name == "name":  # indentation of a tree
-        return lambda name: str(name).replace("  ", "\u2003")
-    ids = ("pid", "tid", "cpu", "irq", "depth", "status", "signal")
-    if column.dtype.is_integer() and not column.name.endswith(ids):
-        return units.count
-    return str
+def part_table(part: Part, frame: pl.DataFrame) -> str:
+    """Return a frame as a table."""
+    return FrameTable(frame, *part.columns, bar=part.bar, title=part.caption).table()

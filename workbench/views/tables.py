@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from workbench.views.html import escape
 
@@ -13,6 +13,7 @@ def table(
     *,
     numeric: Sequence[int] = (),
     wide: Sequence[int] = (),
+    bars: Mapping[int, Sequence[float]] | None = None,
     caption: str = "",
 ) -> str:
     """Return an HTML table with everything escaped.
@@ -27,22 +28,32 @@ def table(
         Columns that are aligned to the right.
     wide : sequence of int
         Columns whose text may wrap.
+    bars : mapping of int to sequence of float
+        Columns behind whose cells a bar is drawn, and its length in each row: 0 to 1.
     caption : str
         Shown above.
     """
     styles = dict.fromkeys(wide, ' class="wb-wrap"') | dict.fromkeys(numeric, ' class="wb-number"')
 
-    def cells(tag: str, row: Sequence[object]) -> str:
+    def style(index: int, number: int) -> str:
+        if bars is None or index not in bars:
+            return styles.get(index, "")
+        share = min(max(bars[index][number], 0.0), 1.0)
+        return f' class="wb-number wb-with-bar" style="--share: {share:.1%}"'
+
+    def cells(row: Sequence[object], number: int) -> str:
         return "".join(
-            f"<{tag}{styles.get(index, '')}>{escape(cell)}</{tag}>"
-            for index, cell in enumerate(row)
+            f"<td{style(index, number)}>{escape(cell)}</td>" for index, cell in enumerate(row)
         )
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    body = "".join(f"<tr>{cells(row, number)}</tr>" for number, row in enumerate(rows))
+    titles = "".join(
+        f"<th{styles.get(index, '')}>{escape(title)}</th>" for index, title in enumerate(head)
+    )
+    label = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="wb-scroll"><table class="wb-table">{title}'
-        f"<thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wb-scroll"><table class="wb-table">{label}'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
