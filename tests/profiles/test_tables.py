@@ -66,6 +66,7 @@ def test_values_become_columns_in_ns_and_bytes():
             {"column": "size", "type": "size", "unit": "kilobytes"},
         ],
         "weight": "size",
+        "labels": [],
         "period_ns": 10**7,
     }
 
@@ -93,7 +94,7 @@ def test_off_cpu_times_are_durations():
 
 
 def test_known_columns_have_their_types_and_others_their_names():
-    table, _ = samples_table(
+    table, facts = samples_table(
         samples(
             value("cpu", "ns", 1, 2),
             columns={
@@ -105,6 +106,7 @@ def test_known_columns_have_their_types_and_others_their_names():
                 "size": pa.array([1, 2]),
             },
             units={"size": "bytes"},
+            facts={"more": 1},
         ),
         START,
         "p",
@@ -112,6 +114,11 @@ def test_known_columns_have_their_types_and_others_their_names():
     check_schema("cpu", table.schema)
     assert table.column_names[:6] == ["ts", "cpu", "pid", "comm", "stack_id_label", "size"]
     assert table["comm"].to_pylist() == ["a", "p"]
+    assert facts["more"] == 1
+    assert facts["labels"][-2:] == [
+        {"column": "stack_id_label", "name": "stack_id", "unit": ""},
+        {"column": "size", "name": "size", "unit": "bytes"},
+    ]
     assert table["pid"].to_pylist() == [1, None]
     assert table.schema.field("size").metadata[b"unit"] == b"bytes"
 

@@ -100,7 +100,7 @@ SUMS = {"off": ("blocked", "runnable")}
 DEFAULTS = {"offcpu": "off", "memory": "size", "locks": "waited"}
 """What is summed for a kind where nothing is said and it is not events."""
 
-_PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
+PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
 """Kernel functions that stand above the traced one in stacks which a tracepoint's program took."""
 
 
@@ -222,9 +222,9 @@ def stack_sums(
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
+    stack_of_row, flat, offsets = stacks_of(rec, events["stack_id"])
     frames = named_frames(rec)
-    flat, offsets = _without_probe(frames, flat, offsets)
+    flat, offsets = without_probe(frames, flat, offsets)
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
@@ -240,13 +240,21 @@ def _amount(parts: list[tuple[str, bool]]) -> pl.Expr:
     return pl.sum_horizontal(value if sums else value * count for value, sums in values)
 
 
-def _without_probe(
+def without_probe(
     frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take the frames of the probe off the leaves of stacks."""
+    """Take the frames of the probe off the leaves of stacks.
+
+    Parameters
+    ----------
+    frames : polars.DataFrame
+        See :func:`workbench.frames.labels.named_frames`.
+    flat, offsets : numpy.ndarray
+        int64, see :class:`StackSums`.
+    """
     import polars as pl
 
-    pattern = f"^(?:{'|'.join(_PROBE)})"
+    pattern = f"^(?:{'|'.join(PROBE)})"
     kernel = pl.col("kind") == KINDS.index("kernel")
     named = frames.select(pl.col("name").str.contains(pattern) & kernel)
     probe = np.append(named.to_series().to_numpy(), False)  # -1, an unknown frame, is none
@@ -287,12 +295,19 @@ def kept(
     return flat[keep], before[offsets]
 
 
-def _stacks(
+def stacks_of(
     rec: Recording, wanted: pl.Series
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the stack number of each event row, all frame ids leaf first, and offsets.
 
     Stack 0 stands for ids without a stack: one frame, -1.
+
+    Parameters
+    ----------
+    rec : Recording
+        Needs ``stacks``.
+    wanted : polars.Series
+        Stack id of each row.
     """
     import polars as pl
 

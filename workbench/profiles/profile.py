@@ -52,6 +52,8 @@ class Samples:
         Name of the table, where it is not to follow from the values.
     period_ns : int, optional
         Time between two samples of a thread.
+    facts : mapping
+        What else the file says of them, as plain JSON values.
     """
 
     stack_ids: NDArray[np.uint32]
@@ -61,6 +63,7 @@ class Samples:
     default: str = ""
     table: str = ""
     period_ns: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.stack_ids)

@@ -9,13 +9,15 @@ from workbench.errors import ImportFormatError, SessionCorruptError
 from workbench.profiles.names import safe_table, table_of
 from workbench.profiles.tables import processes_table, samples_table
 from workbench.store.columns import check_schema
-from workbench.store.manifest import Manifest
+from workbench.store.manifest import MAX_BYTES, Manifest
 
 if TYPE_CHECKING:
     from workbench.profiles.profile import Profile, Samples
 
 MAX_TABLES = 48
 _LAST = (1 << 63) - 1
+_ROOM = 1 << 16
+"""Bytes of the manifest for what the writer adds: the tables."""
 
 
 def session_of(
@@ -90,7 +92,8 @@ def _table_name(samples: Samples, used: dict[str, Any]) -> str:
 def _check(manifest: Manifest, tables: dict[str, Any]) -> None:
     """Refuse now what could not be opened afterwards."""
     try:
-        manifest.to_json()
+        if len(manifest.to_json()) > MAX_BYTES - _ROOM:
+            raise ImportFormatError("The file says more of itself than a session can hold.")
         for name, table in tables.items():
             check_schema(name, table.schema)
     except SessionCorruptError as error:

@@ -114,7 +114,8 @@ def samples_table(samples: Samples, start_ns: int, program: str = "") -> tuple[A
         the row stands for if the values tell, else 1.
     dict
         ``values``: type, unit and column of each value; ``weight``: the column that views sum
-        where nothing is said; ``period_ns``.
+        where nothing is said; ``labels``: name, unit and column of what else is known;
+        ``period_ns``; and the samples' own facts.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def samples_table(samples: Samples, start_ns: int, program: str = "") -> tuple[A
     import pyarrow as pa
 
     rows = len(samples)
-    arrays, fields = _own_columns(samples, start_ns, program)
+    arrays, fields, labels = _own_columns(samples, start_ns, program)
     arrays.append(pa.array(samples.stack_ids, pa.uint32()))
     fields.append(
         pa.field("stack_id", pa.uint32(), False, _meta("1", "stack, see the table stacks"))
@@ -140,7 +141,8 @@ def samples_table(samples: Samples, start_ns: int, program: str = "") -> tuple[A
         listing.append({"column": field.name, "type": value.name, "unit": value.unit})
     arrays.append(pa.array(_weight(samples.values, rows)))
     fields.append(arrow_field(DERIVED["weight"]))
-    facts: dict[str, Any] = {"values": listing, "weight": _default(samples, listing)}
+    facts = {"labels": labels, **samples.facts}
+    facts |= {"values": listing, "weight": _default(samples, listing)}
     if samples.period_ns:
         facts["period_ns"] = samples.period_ns
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), facts
@@ -185,8 +187,10 @@ def processes_table(tables: Iterable[Any], start_ns: int) -> Any:
     return pa.Table.from_arrays(arrays, schema=arrow_schema(PROCESSES))
 
 
-def _own_columns(samples: Samples, start_ns: int, program: str) -> tuple[list[Any], list[Any]]:
-    """Return what is known of each sample besides its stack and its values."""
+def _own_columns(
+    samples: Samples, start_ns: int, program: str
+) -> tuple[list[Any], list[Any], list[dict[str, str]]]:
+    """Return arrays, fields and labels: what is known of each sample besides stack and values."""
     import pyarrow as pa
 
     first = [name for name in _KNOWN if name in samples.columns or name in ("ts", "comm")]
@@ -197,7 +201,7 @@ def _own_columns(samples: Samples, start_ns: int, program: str) -> tuple[list[An
     if comm is None:
         comm = pa.repeat(pa.scalar(program, pa.string()), len(samples))
     given["comm"] = _cast(comm, pa.string()).fill_null(program)
-    arrays, fields = [], []
+    arrays, fields, labels = [], [], []
     for name, values in given.items():
         if name in _KNOWN:
             column = _KNOWN[name]
@@ -208,10 +212,13 @@ def _own_columns(samples: Samples, start_ns: int, program: str) -> tuple[list[An
         else:
             array = values.dictionary_encode() if pa.types.is_string(values.type) else values
             used = [each.name for each in fields]
-            meta = _meta(samples.units.get(name, "1"), f"{name} of the sample")
+            meta = _meta(samples.units.get(name) or "1", f"{name} of the sample")
             fields.append(pa.field(column_of(name, used, "label"), array.type, metadata=meta))
         arrays.append(array)
-    return arrays, fields
+        if name in samples.columns:
+            unit = samples.units.get(name, "")
+            labels.append({"column": fields[-1].name, "name": name, "unit": unit})
+    return arrays, fields, labels
 
 
 def _cast(array: Any, kind: Any, name: str = "") -> Any:
