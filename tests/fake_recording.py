@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from workbench.frames.flame import FlameTree, _left_edges
 
@@ -275,7 +276,9 @@ class FakeTable:
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = frame
         self.num_rows = frame.height
-        self.schema = SimpleNamespace(names=frame.columns)
+        self.schema = SimpleNamespace(
+            names=frame.columns, field=lambda name: pa.field(name, pa.null())
+        )
 
     def lazy(self) -> pl.LazyFrame:
         return self.frame.lazy()

@@ -11,7 +11,7 @@ from workbench.errors import (
     StorageError,
     WorkbenchError,
 )
-from workbench.formats import formats
+from workbench.formats import writable
 from workbench.session import Session, open_session
 
 
@@ -85,7 +85,7 @@ def test_report_is_one_file_without_network(session, tmp_path):
     assert 'src="http' not in text
 
 
-@pytest.mark.parametrize("format", formats())
+@pytest.mark.parametrize("format", writable())
 def test_every_format(session, tmp_path, format):
     path = session.export(format, tmp_path / f"out.{format}")
     assert path.stat().st_size > 100

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.profiling import profile as profile
     from workbench.recorder_process import prepare as prepare
     from workbench.session import Session as Session
+    from workbench.session import load_profile as load
     from workbench.session import open_session as open
 
 _LAZY = {
@@ -37,6 +38,7 @@ _LAZY = {
     "capture": ("workbench.client", "capture"),
     "doctor": ("workbench.diagnosis", "doctor"),
     "probe": ("workbench.own_probes", "probe"),
+    "load": ("workbench.session", "load_profile"),
     "open": ("workbench.session", "open_session"),
     "prepare": ("workbench.recorder_process", "prepare"),
     "profile": ("workbench.profiling", "profile"),
@@ -53,6 +55,7 @@ __all__ = [
     "capture",
     "doctor",
     "kinds",
+    "load",
     "open",
     "prepare",
     "probe",

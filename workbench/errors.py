@@ -23,7 +23,8 @@
     │   ├── MissingTableError        the session does not hold that table or column
     │   ├── QueryError               SQL or a selection that cannot be run
     │   └── StorageError             disk full, read-only, no permission
-    └── ExportError                  a format that cannot hold what was asked
+    ├── ExportError                  a format that cannot hold what was asked
+    └── ImportFormatError            a file of another tool that cannot be read
 
 Errors are caught once, at the command line (:mod:`workbench.cli`), which prints
 ``what``, ``why`` and ``advice``; a notebook shows the same text.
@@ -152,3 +153,7 @@ class StorageError(SessionError):
 
 class ExportError(WorkbenchError):
     """A format cannot hold what was asked for."""
+
+
+class ImportFormatError(WorkbenchError):
+    """A file of another tool is truncated, damaged, hostile, or of no known format."""

@@ -194,3 +194,42 @@ def open_session(path: str | os.PathLike[str], *, verify: bool | None = None) ->
     SessionNotFoundError, SessionCorruptError, SessionVersionError
     """
     return Session.open(path, verify=verify)
+
+
+def load_profile(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Session:
+    """Open a file of another tool (pprof, folded stacks, ...) as a session.
+
+    Needs no privilege and no eBPF. Sessions are opened as they are.
+
+    Parameters
+    ----------
+    path : path
+        The file. What it is, is found by its content.
+    output : path, optional
+        The session to make of it; by default a private one in the temporary directory.
+    format : str, optional
+        One of :func:`workbench.formats.readable`, where it is not to be guessed.
+    overwrite : bool
+        Replace an existing session.
+
+    Raises
+    ------
+    ImportFormatError
+        The file is of no known format, or damaged.
+    StorageError
+        It cannot be read, or the session not be written.
+    """
+    from workbench.importing import import_file, is_session
+    from workbench.output import choose
+
+    if format is None and is_session(path):
+        return Session.open(path)
+    if output is None:
+        output, overwrite = Path(choose(None, ["imported"])) / f"{Path(path).name}.wb", True
+    return Session.open(import_file(path, output, format=format, overwrite=overwrite))

@@ -99,13 +99,14 @@ def test_every_command_runs_a_function_of_its_own():
     choices = build_parser()._subparsers._group_actions[0].choices
     needs = {"record": ["cpu"], "sql": ["s.wb", "q"], "export": ["s.wb", "--format", "csv"]}
     needs["probe"] = ["rawtp:x"]
+    needs["convert"] = ["a.pb.gz", "s.wb"]
     runs = {
         name: parser.parse_args(
             needs.get(name, [] if name in ("doctor", "kinds") else ["s.wb"])
         ).run
         for name, parser in choices.items()
     }
-    assert len(set(runs.values())) == len(runs) == 11
+    assert len(set(runs.values())) == len(runs) == 12
 
 
 @pytest.mark.parametrize(

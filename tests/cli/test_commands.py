@@ -15,7 +15,7 @@ from synthetic import make_session, truth
 import workbench as wb
 from workbench import kinds
 from workbench.cli import commands, main
-from workbench.formats import formats
+from workbench.formats import writable
 from workbench.probe.support import Check
 
 
@@ -96,13 +96,25 @@ def test_sql(capsys, path):
     assert all(str(row["pid"]) in text for row in rows)
 
 
-@pytest.mark.parametrize("format", formats())
+@pytest.mark.parametrize("format", writable())
 def test_export(capsys, path, tmp_path, format):
     beside = tmp_path / f"s.{format}"
     assert said(capsys, "export", path, "--format", format) == f"{beside}\n"
     other = tmp_path / "other"
     assert said(capsys, "export", path, "--format", format, "-o", other) == f"{other}\n"
     assert other.read_bytes() == beside.read_bytes() != b""
+
+
+def test_convert(capsys, path, tmp_path):
+    folded, again = tmp_path / "a.folded", tmp_path / "a.wb"
+    assert said(capsys, "convert", path, str(folded)) == f"{folded}\n"
+    assert folded.stat().st_size > 100
+    assert said(capsys, "convert", path, str(again)) == f"{again}\n"
+    assert main(["convert", str(path), str(again)]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert said(capsys, "convert", path, str(again), "--force") == f"{again}\n"
+    assert main(["convert", str(tmp_path / "none"), str(again), "--force"]) == 1
+    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_exports_of_a_table_hold_its_rows(capsys, path, tmp_path):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 
 import pytest
 import synthetic
 
-from workbench.errors import ExportError, MissingTableError, StorageError
-from workbench.formats import export, formats
+from workbench.errors import ExportError, ImportFormatError, MissingTableError, StorageError
+from workbench.formats import export, formats, readable, recognised, writable
 from workbench.formats.format import Format
 from workbench.recording import Recording
 
@@ -26,9 +28,11 @@ def test_every_file_is_a_format():
         assert item.name == name
         assert item.suffix.startswith(".")
         assert item.meaning
+        assert item.write or item.read
+        assert bool(item.read) == bool(item.recognise)
 
 
-@pytest.mark.parametrize("name", sorted(formats()))
+@pytest.mark.parametrize("name", sorted(writable()))
 def test_every_format_writes_a_file_and_replaces_one(rec, name, tmp_path):
     path = tmp_path / "out"
     path.write_text("old")
@@ -45,7 +49,7 @@ def current_umask():
     return mask
 
 
-@pytest.mark.parametrize("name", sorted(formats()))
+@pytest.mark.parametrize("name", sorted(writable()))
 def test_a_failure_leaves_nothing_and_keeps_the_old_file(rec, name, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
@@ -73,3 +77,52 @@ def test_wrong_format_or_place(rec, tmp_path):
         export(rec, "csv", tmp_path)
     with pytest.raises(StorageError):
         export(rec, "csv", tmp_path / "none" / "out")
+
+
+def nothing(_file):
+    raise AssertionError
+
+
+TEXT = Format("text", ".txt", "", read=nothing, recognise=lambda head: 0.5 * (b"," in head))
+LINES = Format("lines", ".lst", "", read=nothing, recognise=lambda head: 0.5 * (b"\n" in head))
+SURE = Format("sure", ".sure", "", read=nothing, recognise=lambda head: head.startswith(b"SURE"))
+
+
+@pytest.fixture
+def known(monkeypatch):
+    found = {each.name: each for each in (TEXT, LINES, SURE)}
+    monkeypatch.setattr("workbench.formats.formats", lambda: found)
+    return found
+
+
+def test_files_are_recognised_by_content_then_by_name(known):
+    assert set(readable()) == set(known)
+    assert writable() == {}
+    for content, name, expected in [
+        (b"a,b", "x.lst", TEXT),
+        (b"a\nb", "x.txt", LINES),
+        (b"a,b\n", "x.txt", TEXT),
+        (b"a,b\n", "x.lst.gz", LINES),
+        (b"SURE,\n", "x.txt", SURE),
+        (gzip.compress(b"SURE"), "x", SURE),
+    ]:
+        file = io.BytesIO(content)
+        assert recognised(file, name) == (expected.name, nothing)
+        assert file.tell() == 0
+    assert recognised(io.BytesIO(b""), format="lines")[0] == "lines"
+
+
+def test_what_is_not_recognised(known):
+    with pytest.raises(
+        ImportFormatError, match=r"no format that can be read[^$]*text, lines, sure"
+    ):
+        recognised(io.BytesIO(b"\x7fELF"))
+    with pytest.raises(ImportFormatError, match="holds nothing"):
+        recognised(io.BytesIO(b""), "a.txt")
+    with pytest.raises(ImportFormatError, match="'xls'"):
+        recognised(io.BytesIO(b"a,b"), format="xls")
+
+
+def test_what_can_only_be_read_is_not_written(rec, known, tmp_path):
+    with pytest.raises(ExportError, match="'text' to write"):
+        export(rec, "text", tmp_path / "out")

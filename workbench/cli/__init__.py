@@ -17,6 +17,7 @@ from workbench._version import __version__
 from workbench.cli import commands, probe_command
 from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
+from workbench.formats import readable, writable
 from workbench.kinds import Parameter
 
 EPILOG = """\
@@ -68,10 +69,21 @@ def build_parser() -> argparse.ArgumentParser:
 
     export = sub.add_parser("export", help="write a session in another format")
     _session(export)
-    export.add_argument("--format", required=True, help="csv, parquet, arrow, folded")
+    export.add_argument("--format", required=True, help=", ".join(writable()))
     export.add_argument("--table", help="table to write, by default the first kind's")
     export.add_argument("-o", "--output", help="file to write, by default beside the session")
     export.set_defaults(run=commands.export)
+
+    convert = sub.add_parser(
+        "convert", help="make a session of another tool's file, or the reverse, or both"
+    )
+    convert.add_argument("input", metavar="IN", help="a session, or a file: its content tells what")
+    convert.add_argument("output", metavar="OUT", help="a session if it ends in .wb, else a file")
+    convert.add_argument("--from", dest="source", help=f"format of IN: {', '.join(readable())}")
+    convert.add_argument("--to", help=f"format of OUT: {', '.join(writable())}")
+    convert.add_argument("--table", help="table to write, where OUT holds one")
+    convert.add_argument("--force", action="store_true", help="replace an existing session")
+    convert.set_defaults(run=commands.convert)
 
     symbolize = sub.add_parser("symbolize", help="look for names and lines of frames again")
     _session(symbolize)

@@ -1,7 +1,8 @@
-"""Exporters, one file per format: each takes a session or a selection of one.
+"""Formats, one file each: what a session or a selection is written in, and what is read.
 
-A format is a module here with a :data:`FORMAT`; adding the file registers it. :func:`export`
-is the one place that opens, closes and, when something goes wrong, removes what was written.
+A format is a module or a package here with a :data:`FORMAT` (or several :data:`FORMATS`); adding
+the file registers it. :func:`export` is the one place that opens, closes and, when something
+goes wrong, removes what was written; :func:`recognised` tells what a file of another tool is.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from workbench.errors import ExportError
-from workbench.formats.format import Format
+from workbench.errors import ExportError, ImportFormatError
+from workbench.formats.format import Format, Read
+from workbench.profiles.content import head
 from workbench.store.guard import writing
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
 
-__all__ = ["Format", "export", "formats"]
+__all__ = ["Format", "export", "formats", "readable", "recognised", "writable"]
 
 _OWN = "format"
 """The module that defines what a format is, and is none itself."""
@@ -32,11 +34,78 @@ _OWN = "format"
 def formats() -> dict[str, Format]:
     """Return the formats by name."""
     found = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.name != _OWN and not module.name.startswith("_"):
-            value = importlib.import_module(f"{__name__}.{module.name}").FORMAT
-            found[value.name] = value
+    for entry in pkgutil.iter_modules(__path__):
+        if entry.name != _OWN and not entry.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{entry.name}")
+            for value in _formats_of(module, entry.ispkg):
+                found[value.name] = value
     return dict(sorted(found.items()))
+
+
+def _formats_of(module: Any, package: bool) -> tuple[Format, ...]:
+    """Return what a module registers; a package may be none but what its modules share."""
+    if hasattr(module, "FORMATS"):
+        return tuple(module.FORMATS)
+    if package and not hasattr(module, "FORMAT"):
+        return ()
+    return (module.FORMAT,)
+
+
+def writable() -> dict[str, Format]:
+    """Return the formats that a session can be written in, by name."""
+    return {name: each for name, each in formats().items() if each.write}
+
+
+def readable() -> dict[str, Format]:
+    """Return the formats that a session can be made of, by name."""
+    return {name: each for name, each in formats().items() if each.read}
+
+
+def recognised(file: IO[bytes], name: str = "", format: str | None = None) -> tuple[str, Read]:
+    """Return the format of a file, by its content; by its name where several are as likely.
+
+    Parameters
+    ----------
+    file : binary file
+        Can be sought in; it is at its start afterwards.
+    name : str
+        Its name.
+    format : str, optional
+        The format, where it is not to be guessed.
+
+    Returns
+    -------
+    str
+        Its name.
+    callable
+        What reads it.
+
+    Raises
+    ------
+    ImportFormatError
+        It is none that can be read.
+    """
+    known = {each.name: each.read for each in formats().values() if each.read}
+    if format is not None:
+        if format not in known:
+            raise ImportFormatError(
+                f"There is no format {format!r} to read.", advice=f"Formats: {', '.join(known)}"
+            )
+        return format, known[format]
+    begin = head(file)
+    plain = name.removesuffix(".gz")
+    likely = [
+        (each.recognise(begin), plain.endswith(each.suffix.removesuffix(".gz")), each.name)
+        for each in readable().values()
+        if each.recognise
+    ]
+    chance, _, best = max(likely, default=(0.0, False, ""))
+    if chance <= 0:
+        raise ImportFormatError(
+            "The file is of no format that can be read." if begin else "The file holds nothing.",
+            advice=f"If it is, name its format; these can be read: {', '.join(known)}",
+        )
+    return best, known[best]
 
 
 def export(
@@ -49,7 +118,7 @@ def export(
     rec : Recording
         What to write; its selection is honoured.
     format : str
-        One of :func:`formats`.
+        One of :func:`writable`.
     path : path
         The file. It appears under this name when it is whole, and replaces an existing one.
     table : str, optional
@@ -72,9 +141,9 @@ def export(
     """
     target = Path(path)
     chosen = formats().get(format)
-    if chosen is None:
+    if chosen is None or chosen.write is None:
         raise ExportError(
-            f"There is no format {format!r}.", advice=f"Formats: {', '.join(formats())}"
+            f"There is no format {format!r} to write.", advice=f"Formats: {', '.join(writable())}"
         )
     if target.is_dir():
         raise ExportError(f"{target} is a directory.", advice="Name a file.")

@@ -13,23 +13,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.frames.allocations import EVENTS
 from workbench.frames.labels import KINDS, Labels
-from workbench.frames.stacks import COUNT, DEFAULTS, StackTable, Start, stack_table
+from workbench.frames.stacks import (
+    BYTES,
+    COUNT,
+    TIME,
+    StackTable,
+    Start,
+    default_weight,
+    stack_table,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from workbench.recording import Recording
 
-__all__ = ["KINDS", "FlameTree", "build_tree", "flame_tree"]
+__all__ = ["BYTES", "KINDS", "TIME", "FlameTree", "build_tree", "flame_tree"]
 
 ROOT = "all"
-TIME = "ns"
-"""Unit of trees whose weights are times."""
-BYTES = "bytes"
-"""Unit of trees whose weights are sizes."""
-_UNITS = {"cpu": "samples"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def flame_tree(
         "runnable", or "off", the sum of these two; of ``memory`` one of
         :data:`workbench.frames.allocations.WEIGHTS`: "size" (bytes allocated), "live" (bytes that
         were not freed), "mapped", "faults". By default "off" for ``offcpu``, "size" for
-        ``memory``, "waited" for ``locks``, else "weight".
+        ``memory``, "waited" for ``locks``, what an imported profile says, else "weight".
     stack : str
         Column with the stack: "waker_stack_id" draws the stacks of those who woke.
     start : str or (str, str)
@@ -142,7 +145,7 @@ def flame_tree(
     -------
     FlameTree
         Its total equals the weight of all selected events, its unit is "ns" for durations,
-        "bytes" for sizes.
+        "bytes" for sizes, else what the column says.
 
     Raises
     ------
@@ -151,12 +154,13 @@ def flame_tree(
     ParameterError
         ``by`` names a column that cannot group.
     """
-    weight = weight or DEFAULTS.get(kind, COUNT)
+    weight = weight or default_weight(rec, kind)
     table = stack_table(rec, kind, by, weight, stack, start)
+    unit = unit_of(rec, kind, weight)
     if weight != COUNT:
-        return build_tree(table, unit=BYTES if kind == EVENTS else TIME)
+        return build_tree(table, unit=unit)
     parameters = dict(rec.manifest.kinds.get(kind) or {})
-    return build_tree(table, unit=_UNITS.get(kind, "events"), period_ns=_period(parameters))
+    return build_tree(table, unit=unit, period_ns=_period(parameters))
 
 
 def _period(parameters: Mapping[str, Any]) -> int | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.frames.stacks import COUNT, DEFAULTS, stack_table
+from workbench.frames.stacks import default_weight, stack_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def folded(
     """
     import polars as pl
 
-    table = stack_table(rec, kind, by, weight or DEFAULTS.get(kind, COUNT))
+    table = stack_table(rec, kind, by, weight or default_weight(rec, kind))
     names = (
         pl.Series(table.labels.names, dtype=pl.String)
         .str.replace_all(";", ":", literal=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.errors import ParameterError
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, position
-from workbench.frames.stacks import COUNT, DEFAULTS, StackSums, kept, stack_sums
+from workbench.frames.stacks import StackSums, default_weight, kept, stack_sums
 from workbench.schema import FRAME_KINDS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def hotspots(
     ParameterError
         ``by`` or ``frames`` is none of those.
     """
-    _, sums = stack_sums(rec, kind, (), weight or DEFAULTS.get(kind, COUNT))
+    _, sums = stack_sums(rec, kind, (), weight or default_weight(rec, kind))
     return hotspots_of(sums, by, frames)
 
 

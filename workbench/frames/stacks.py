@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ParameterError
-from workbench.frames.allocations import EVENTS, weighed
+from workbench.frames.allocations import EVENTS, WEIGHTS, weighed
 from workbench.frames.labels import (
     GROUPS,
     KINDS,
@@ -24,7 +24,7 @@ from workbench.frames.labels import (
     named_frames,
     position,
 )
-from workbench.frames.needs import need
+from workbench.frames.needs import has, need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,14 +87,50 @@ Start = str | tuple[str, str]
 COUNT = "weight"
 """The weight that counts events."""
 
+TIME = "ns"
+"""Unit of weights that are times."""
+BYTES = "bytes"
+"""Unit of weights that are sizes."""
+UNITS = {"cpu": "samples"}
+"""What is counted, where it is not events."""
+
 SUMS = {"off": ("blocked", "runnable")}
 """Weights that are sums of columns."""
 
 DEFAULTS = {"offcpu": "off", "memory": "size", "locks": "waited"}
 """What is summed for a kind where nothing is said and it is not events."""
 
-_PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
+PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__traceiter_")
 """Kernel functions that stand above the traced one in stacks which a tracepoint's program took."""
+
+
+def default_weight(rec: Recording, kind: str) -> str:
+    """Return what is summed for a table where nothing is said.
+
+    It is what an imported profile says, else one of :data:`DEFAULTS`, else :data:`COUNT`.
+    """
+    told = rec.manifest.kinds.get(kind, {}).get("weight")
+    if isinstance(told, str) and has(rec, kind) and told in rec[kind].schema.names:
+        return told
+    return DEFAULTS.get(kind, COUNT)
+
+
+def unit_of(rec: Recording, kind: str, weight: str) -> str:
+    """Return the unit of a weight: "ns", "bytes", "samples", "events", or what its column says."""
+    if kind == EVENTS and weight in WEIGHTS:
+        return BYTES
+    if weight == COUNT:
+        return UNITS.get(kind, "events")
+    told = _told(rec, kind, weight, "unit") or TIME
+    return UNITS.get(kind, "events") if told == "1" else told
+
+
+def _told(rec: Recording, kind: str, column: str, what: str) -> str:
+    """Return what a column's metadata says, "" where it says nothing."""
+    schema = rec[kind].schema
+    if column not in schema.names:
+        return ""
+    return str(((schema.field(column).metadata or {}).get(what.encode()) or b"").decode())
 
 
 def stack_table(
@@ -118,7 +154,8 @@ def stack_table(
         Any of :data:`~workbench.frames.labels.GROUPS`, outermost first; may be empty.
     weight : str
         What is summed: :data:`COUNT`, a column of durations (in ns, times the event's own
-        weight), or one of :data:`SUMS` of these; of ``memory`` one of
+        weight, unless the column holds the sum of its row, as those of imported profiles do), or
+        one of :data:`SUMS` of these; of ``memory`` one of
         :data:`workbench.frames.allocations.WEIGHTS`. Events without any are left out.
     stack : str
         Column with the stack.
@@ -178,29 +215,46 @@ def stack_sums(
         rows, parts = weighed(rec, weight, stack, COUNT, *by), ["size"]
     else:
         rows = need(rec, kind, stack, COUNT, *parts, *by)
-    amount = pl.col(COUNT).cast(pl.Int64)
-    if parts:
-        amount *= pl.sum_horizontal(pl.col(part).cast(pl.Int64) for part in parts)
+    amount = _amount([(part, _told(rec, kind, part, "of") == "row") for part in parts])
     events = (
         rows.group_by(*keys, pl.col(stack).alias("stack_id"))
         .agg(amount.sum().alias("amount"))
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    stack_of_row, flat, offsets = _stacks(rec, events["stack_id"])
+    stack_of_row, flat, offsets = stacks_of(rec, events["stack_id"])
     frames = named_frames(rec)
-    flat, offsets = _without_probe(frames, flat, offsets)
+    flat, offsets = without_probe(frames, flat, offsets)
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
 
-def _without_probe(
-    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take the frames of the probe off the leaves of stacks."""
+def _amount(parts: list[tuple[str, bool]]) -> pl.Expr:
+    """Return the amount of a row, from columns and whether they hold the sum of the row."""
     import polars as pl
 
-    pattern = f"^(?:{'|'.join(_PROBE)})"
+    count = pl.col(COUNT).cast(pl.Int64)
+    if not parts:
+        return count
+    values = [(pl.col(part).cast(pl.Int64), sums) for part, sums in parts]
+    return pl.sum_horizontal(value if sums else value * count for value, sums in values)
+
+
+def without_probe(
+    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take the frames of the probe off the leaves of stacks.
+
+    Parameters
+    ----------
+    frames : polars.DataFrame
+        See :func:`workbench.frames.labels.named_frames`.
+    flat, offsets : numpy.ndarray
+        int64, see :class:`StackSums`.
+    """
+    import polars as pl
+
+    pattern = f"^(?:{'|'.join(PROBE)})"
     kernel = pl.col("kind") == KINDS.index("kernel")
     named = frames.select(pl.col("name").str.contains(pattern) & kernel)
     probe = np.append(named.to_series().to_numpy(), False)  # -1, an unknown frame, is none
@@ -241,12 +295,19 @@ def kept(
     return flat[keep], before[offsets]
 
 
-def _stacks(
+def stacks_of(
     rec: Recording, wanted: pl.Series
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the stack number of each event row, all frame ids leaf first, and offsets.
 
     Stack 0 stands for ids without a stack: one frame, -1.
+
+    Parameters
+    ----------
+    rec : Recording
+        Needs ``stacks``.
+    wanted : polars.Series
+        Stack id of each row.
     """
     import polars as pl
 

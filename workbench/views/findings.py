@@ -35,7 +35,10 @@ def of_profile(tree: FlameTree) -> list[Finding]:
     ]
     kernel = tree.self[tree.kind == KINDS.index("kernel")].sum()
     return [
-        ("CPU", f"{tree.total:,} {tree.unit}{time}; by thread name: {', '.join(threads)}."),
+        (
+            "CPU",
+            f"{units.amount(tree.total, tree.unit)}{time}; by thread name: {', '.join(threads)}.",
+        ),
         ("Hottest functions", f"{_hottest(tree)} (share of self time)."),
         ("Kernel", f"{units.share(float(kernel) / tree.total)} of the samples were in the kernel."),
     ]

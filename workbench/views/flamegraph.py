@@ -11,7 +11,7 @@ import numpy as np
 from workbench.frames.allocations import MEANINGS
 from workbench.frames.flame import BYTES, TIME, FlameTree, flame_tree
 from workbench.frames.losses import shortcomings
-from workbench.frames.stacks import DEFAULTS, Start
+from workbench.frames.stacks import COUNT, Start, default_weight
 from workbench.views import html, units
 from workbench.views.payload import payload
 from workbench.views.tables import banner, table
@@ -96,7 +96,7 @@ class Flamegraph(View):
             The recording has no stacks of that kind.
         """
         tree = flame_tree(rec, kind, by, weight, stack, start)
-        options.setdefault("title", _title(kind, tree, weight or DEFAULTS.get(kind, ""), stack))
+        options.setdefault("title", _title(rec, kind, tree, weight, stack))
         options.setdefault("notice", shortcomings(rec, kind))
         return cls(tree, **options)
 
@@ -151,9 +151,13 @@ class Flamegraph(View):
         return banner(self.notice) + table(head, rows, numeric=(1, 2), wide=(0,), caption=caption)
 
 
-def _title(kind: str, tree: FlameTree, weight: str, stack: str) -> str:
+def _title(rec: Recording, kind: str, tree: FlameTree, weight: str, stack: str) -> str:
+    weight = weight or default_weight(rec, kind)
+    values = rec.manifest.kinds.get(kind, {}).get("values")
+    if values and weight != COUNT:  # of an imported profile
+        return f"{kind}: {weight}"
     if tree.unit == BYTES:
-        return f"{kind}: {MEANINGS[weight or DEFAULTS[kind]]}"
+        return f"{kind}: {MEANINGS[weight]}"
     if tree.unit != TIME:
         return f"{kind}: stacks by weight"
     what = WHAT.get(weight)

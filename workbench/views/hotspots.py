@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.frames.hotspots import hotspots_of
 from workbench.frames.losses import shortcomings
-from workbench.frames.stacks import COUNT, DEFAULTS, stack_sums
+from workbench.frames.stacks import BYTES, TIME, default_weight, stack_sums, unit_of
 from workbench.views import html, units
 from workbench.views.tables import banner, table
 from workbench.views.view import PlainView
@@ -53,8 +53,8 @@ class Hotspots(PlainView):
 
         self.title = title
         self.notice = shortcomings(rec, kind)
-        weight = weight or DEFAULTS.get(kind, COUNT)
-        self._time = weight != COUNT
+        weight = weight or default_weight(rec, kind)
+        self._unit = unit_of(rec, kind, weight)
         _, sums = stack_sums(rec, kind, (), weight)
         self.functions = hotspots_of(sums)
         known = (pl.col("file") != "") & pl.col("line").is_not_null()
@@ -78,7 +78,7 @@ class Hotspots(PlainView):
         )
 
     def _table(self, caption: str, place: str, found: pl.DataFrame, tell: Any) -> str:
-        amount = units.duration if self._time else units.count
+        amount = {TIME: units.duration, BYTES: units.size}.get(self._unit, units.count)
         rows = [
             (
                 amount(row["self"]),

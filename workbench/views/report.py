@@ -66,7 +66,7 @@ def render(rec: Recording, title: str) -> str:
             found += findings.of_profile(graph.tree)
         sections.append((f"Flamegraph: {kind}", graph.fragment()))
         sections.append((f"Hot spots: {kind}", Hotspots(rec, kind, title="").fragment()))
-    if has(rec, OFFCPU):
+    if has(rec, OFFCPU) and "state" in rec[OFFCPU].schema.names:  # not in imported profiles
         waits = OffcpuOverview(rec, title="")
         found += findings.of_offcpu(waits)
         sections.append(("Off-CPU time", waits.fragment()))

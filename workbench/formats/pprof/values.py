@@ -1,0 +1,254 @@
+"""What the samples of a table are worth, and what is known of each: by table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import ExportError
+from workbench.frames.allocations import EVENTS as MEMORY
+from workbench.frames.allocations import events, with_ends
+from workbench.frames.needs import has, need
+from workbench.frames.stacks import COUNT, DEFAULTS
+from workbench.profiles.names import unit_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.recording import Recording
+
+NANOSECONDS = "nanoseconds"
+BYTES = "bytes"
+_COUNT = "count"
+
+
+@dataclass(frozen=True)
+class SampleType:
+    """One value of every sample: its name and unit, and the column that holds it."""
+
+    name: str
+    unit: str
+    column: str
+
+
+@dataclass(frozen=True)
+class LabelType:
+    """What is known of every sample: the label's key and unit, and the column that holds it."""
+
+    key: str
+    unit: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Valued:
+    """The samples of a table.
+
+    Parameters
+    ----------
+    rows : polars.LazyFrame
+        ``stack_id``, a column for each of ``types`` (int64) and of ``labels``.
+    types : tuple of SampleType
+    labels : tuple of LabelType
+    default : str
+        Name of the type that is meant where nothing is said.
+    period : (str, str, int), optional
+        Type, unit and number: between two samples lie so many of that.
+    """
+
+    rows: pl.LazyFrame
+    types: tuple[SampleType, ...]
+    labels: tuple[LabelType, ...]
+    default: str
+    period: tuple[str, str, int] | None = None
+
+
+_LABELS = {"comm": "thread", "pid": "pid", "tid": "tid", "state": "state", "name": "name"}
+"""Columns that become labels, and the labels' keys."""
+
+
+def chosen_table(rec: Recording, table: str | None) -> str:
+    """Return the table to write: the one that was asked for, else ``cpu``, else the first one.
+
+    Raises
+    ------
+    ExportError
+        No table has stacks, or not the one that was asked for.
+    MissingTableError
+        There is no such table.
+    """
+    if table is not None:
+        if "stack_id" not in rec[table].schema.names or not has(rec, "stacks"):
+            raise ExportError(
+                f"{table} has no stacks, and pprof holds nothing else.",
+                advice="Record it with stacks=True, where it takes that.",
+            )
+        return table
+    held = [kind for kind in rec.kinds if has(rec, kind)]
+    fitting = [kind for kind in held if "stack_id" in rec[kind].schema.names]
+    if not fitting or not has(rec, "stacks"):
+        raise ExportError(
+            "The session has no stacks, and pprof holds nothing else.",
+            why=f"It holds: {', '.join(held) or 'nothing'}.",
+            advice="Record a kind that takes stacks, such as: workbench record cpu -- COMMAND",
+        )
+    return "cpu" if "cpu" in fitting else fitting[0]
+
+
+def valued(rec: Recording, table: str) -> Valued:
+    """Return the samples of a table with their values.
+
+    ``cpu`` has samples and, if its rate is known, time; ``offcpu`` events and times; ``memory``
+    what Go's heap profiles have; ``locks`` what Go's mutex profiles have; an imported table what
+    its file had; others their events, and the sums of what is a duration or a size.
+
+    Raises
+    ------
+    MissingTableError
+        The table lacks a column.
+    """
+    facts = rec.manifest.kinds.get(table, {})
+    if isinstance(facts.get("values"), list | tuple):
+        return _imported(rec, table, facts)
+    if table == MEMORY:
+        return _memory(rec)
+    if table == "cpu":
+        return _cpu(rec)
+    return _others(rec, table)
+
+
+def _labels(rec: Recording, table: str) -> tuple[LabelType, ...]:
+    there = set(rec[table].schema.names)
+    return tuple(LabelType(key, "", name) for name, key in _LABELS.items() if name in there)
+
+
+def _cpu(rec: Recording) -> Valued:
+    import polars as pl
+
+    labels = _labels(rec, "cpu")
+    rows = need(rec, "cpu", "stack_id", COUNT, *(label.column for label in labels))
+    hz = rec.manifest.kinds.get("cpu", {}).get("hz")
+    count = pl.col(COUNT).cast(pl.Int64)
+    types = [SampleType("samples", _COUNT, "samples")]
+    if not isinstance(hz, int | float) or not hz > 0:
+        return Valued(rows.with_columns(samples=count), tuple(types), labels, "samples")
+    period = round(1e9 / hz)
+    types.append(SampleType("cpu", NANOSECONDS, "time"))
+    rows = rows.with_columns(samples=count, time=count * period)
+    return Valued(rows, tuple(types), labels, "cpu", ("cpu", NANOSECONDS, period))
+
+
+def _memory(rec: Recording) -> Valued:
+    """Return allocations as Go's heap profiles have them, and what was mapped and touched."""
+    import polars as pl
+
+    labels = _labels(rec, MEMORY)
+    wanted = ("stack_id", "size", COUNT, *(label.column for label in labels))
+    keys = [pl.col(name) for name in ("stack_id", *(label.column for label in labels))]
+    count, lives = pl.col(COUNT).cast(pl.Int64), pl.col("freed").is_null()
+    size = pl.col("size").cast(pl.Int64) * count
+    parts = [
+        with_ends(rec, *wanted).select(
+            *keys,
+            alloc_objects=count,
+            alloc_space=size,
+            inuse_objects=pl.when(lives).then(count).otherwise(0),
+            inuse_space=pl.when(lives).then(size).otherwise(0),
+        )
+    ]
+    names = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
+    facts = rec.manifest.kinds.get(MEMORY, {})
+    more = {"mappings": ("map", "mapped_space"), "faults": ("fault", "faulted_space")}
+    for part, (op, name) in more.items():
+        if part in (facts.get("parts") or ()):
+            parts.append(events(rec, op, *wanted).select(*keys, size.alias(name)))
+            names.append(name)
+    rows = pl.concat(parts, how="diagonal_relaxed").with_columns(pl.col(names).fill_null(0))
+    units = {name: _COUNT if name.endswith("objects") else BYTES for name in names}
+    types = tuple(SampleType(name, unit, name) for name, unit in units.items())
+    sampled = facts.get("sample_bytes")
+    period = ("space", BYTES, sampled) if isinstance(sampled, int) and sampled > 0 else None
+    return Valued(rows, types, labels, "alloc_space", period)
+
+
+def _others(rec: Recording, table: str) -> Valued:
+    import polars as pl
+
+    labels = _labels(rec, table)
+    schema = rec[table].schema
+    sums = [(field.name, _sum_unit(field)) for field in schema]
+    summed = {name: unit for name, unit in sums if unit}
+    rows = need(rec, table, "stack_id", COUNT, *summed, *(label.column for label in labels))
+    count = pl.col(COUNT).cast(pl.Int64)
+    columns = {"value_0": count}
+    times = {}
+    types = [SampleType(_NAMES.get((table, COUNT), f"{table}_events"), _COUNT, "value_0")]
+    for number, (name, unit) in enumerate(summed.items(), 1):
+        column = f"value_{number}"
+        columns[column] = times[name] = pl.col(name).cast(pl.Int64).fill_null(0) * count
+        types.append(SampleType(_NAMES.get((table, name), f"{table}_{name}"), unit, column))
+    if table == "offcpu":
+        columns["off"] = times["blocked"] + times["runnable"]
+        types.append(SampleType("offcpu", NANOSECONDS, "off"))
+    default = _NAMES.get((table, DEFAULTS.get(table, "")), types[0].name)
+    return Valued(rows.with_columns(**columns), tuple(types), labels, default)
+
+
+_NAMES = {
+    ("locks", COUNT): "contentions",
+    ("locks", "waited"): "delay",
+    ("offcpu", "off"): "offcpu",
+}
+"""Names that differ from TABLE_COLUMN: those of locks are what Go's mutex profiles have."""
+
+
+def _sum_unit(field: Any) -> str:
+    """Return the unit of a column whose sum means something, "" for others."""
+    from pyarrow import types
+
+    if types.is_duration(field.type):
+        return NANOSECONDS
+    unit = (field.metadata or {}).get(b"unit")
+    sizes = types.is_integer(field.type) and field.name in ("size", "bytes")
+    return BYTES if sizes and unit == b"bytes" else ""
+
+
+def _imported(rec: Recording, table: str, facts: Any) -> Valued:
+    """Return what the file had from which the table was made."""
+    import polars as pl
+
+    schema = rec[table].schema
+    types, columns = [], {}
+    for number, told in enumerate(_told(facts.get("values"), schema.names)):
+        name, unit, column = (str(told.get(key, "")) for key in ("type", "unit", "column"))
+        own, factor = unit_of(unit)
+        meta = (schema.field(column).metadata or {}).get(b"unit", b"").decode()
+        amount = pl.col(column).cast(pl.Int64).fill_null(0)
+        # Times were made ns unless they would not have fitted; the sum is again a whole number.
+        columns[f"value_{number}"] = amount // factor if own == meta and factor > 1 else amount
+        types.append(SampleType(name, unit, f"value_{number}"))
+    keys = facts.get("keys") or {}
+    labels = tuple(
+        LabelType(str(keys.get(told["name"], told["name"])), str(told["unit"]), told["column"])
+        for told in _told(facts.get("labels"), schema.names)
+        if keys.get(told["name"]) != ""  # a copy
+    )
+    rows = rec[table].lazy().with_columns(**columns)
+    default = str(facts.get("default_type", ""))
+    return Valued(rows, tuple(types), labels, default, _period(facts))
+
+
+def _period(facts: Any) -> tuple[str, str, int] | None:
+    told = facts.get("period")
+    if isinstance(told, list | tuple) and len(told) == 3 and isinstance(told[2], int):
+        return str(told[0]), str(told[1]), told[2]
+    return None
+
+
+def _told(listing: Any, there: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the entries of a list in the manifest whose column exists."""
+    if not isinstance(listing, list | tuple):
+        return []
+    listed = [each for each in listing if isinstance(each, dict) and each.get("column") in there]
+    return [{"name": "", "unit": ""} | each for each in listed]

@@ -1,0 +1,208 @@
+"""A session, or a selection of one, as a pprof profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Facts
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench._version import __version__
+from workbench.formats.pprof.encode import Header, encode
+from workbench.formats.pprof.places import EXTRA, Mapping, Places, places
+from workbench.formats.pprof.values import LabelType, Valued, chosen_table, valued
+from workbench.frames.labels import NO_STACK, UNKNOWN, named_frames, position
+from workbench.frames.losses import shortcomings
+from workbench.frames.needs import has, need
+from workbench.frames.stacks import PROBE, stacks_of, without_probe
+from workbench.schema import FRAMES
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from workbench.recording import Recording
+
+_KIND = LabelType("kind", "", "kind")
+_COMMAND = LabelType("comm", "", "command")
+
+
+def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write the stacks of a table as an uncompressed profile; the same session, the same bytes.
+
+    Samples with the same stack, thread and labels are one.
+
+    Raises
+    ------
+    ExportError
+        The table has no stacks.
+    MissingTableError
+    """
+    name = chosen_table(rec, table)
+    known = valued(rec, name)
+    imported = _imported(rec, name)
+    if imported is None:
+        known = _with_command(rec, known)
+    rows, frames, flat, offsets = _summed(rec, known)
+    if imported is None:
+        kinds = _kind_of_leaf(frames, flat, offsets)
+        rows = rows.with_columns(kinds[rows["stack"].to_numpy()].alias("kind"))
+        known = _labelled(known, _KIND)
+    where = places(frames, flat, offsets, None if imported is None else _mappings(imported))
+    header = _header(rec, name, where) if imported is None else _kept(rec, imported)
+    encode(file, header, known, rows, where)
+
+
+def _summed(
+    rec: Recording, known: Valued
+) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64], NDArray[np.int64]]:
+    """Return one row for each stack and labels; all frames; and stacks, as rows of frames."""
+    import polars as pl
+
+    values = [each.column for each in known.types]
+    labels = [each.column for each in known.labels]
+    rows = known.rows.with_columns(pl.col(label).cast(pl.String) for label in _texts(known))
+    sums = (
+        rows.group_by("stack_id", *labels)
+        .agg(pl.col(value).sum() for value in values)
+        .filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
+        .sort("stack_id", *labels, nulls_last=True)
+        .collect()
+    )
+    stack, flat, offsets = stacks_of(rec, sums["stack_id"])
+    names = named_frames(rec)
+    flat, offsets = without_probe(names, flat, offsets)
+    frames = _frames(rec)
+    ids = names["frame_id"].to_numpy()
+    at = position(ids, flat)
+    at[at < 0] = len(ids)  # an id that no frame has
+    at[flat == -1] = len(ids) + 1
+    return sums.with_columns(pl.Series("stack", stack)), frames, at, offsets
+
+
+def _texts(known: Valued) -> list[str]:
+    """Return the columns of labels that are texts."""
+    import polars as pl
+
+    schema = known.rows.collect_schema()
+    texts = (pl.String, pl.Categorical, pl.Enum)
+    return [each.column for each in known.labels if isinstance(schema[each.column], texts)]
+
+
+def _frames(rec: Recording) -> pl.DataFrame:
+    """Return the frames by their id, then one for what is unknown, and one for no stack."""
+    import polars as pl
+
+    there = [name for name in EXTRA if name in rec["frames"].schema.names]
+    held = rec["frames"].lazy().unique("frame_id", keep="last").sort("frame_id").collect()
+    held = held.select(*(column.name for column in FRAMES), *there)
+    held = held.with_columns(pl.col("kind").cast(pl.String).fill_null("unknown"))
+    if not there:
+        held = held.with_columns(pl.col("function").fill_null("").replace("", UNKNOWN))
+    more = pl.DataFrame(
+        {"function": [UNKNOWN, NO_STACK], "module": "", "build_id": "", "kind": "unknown"}
+    )
+    return pl.concat([held, more], how="diagonal_relaxed").with_columns(
+        pl.col("offset").fill_null(0),
+        *(pl.col(name).fill_null(name == "named") for name in EXTRA if name in there),
+    )
+
+
+def _with_command(rec: Recording, known: Valued) -> Valued:
+    """Add the name of each process: that of its main thread, as it was last."""
+    import polars as pl
+
+    if not has(rec, "processes") or "pid" not in known.rows.collect_schema():
+        return known
+    names = (
+        need(rec, "processes", "ts", "pid", "tid", "comm")
+        .filter(pl.col("pid") == pl.col("tid"))
+        .sort("ts", maintain_order=True)
+        .group_by("pid")
+        .agg(pl.col("comm").last().alias("command"))
+    )
+    rows = known.rows.join(names, on="pid", how="left")
+    return _labelled(known, _COMMAND, rows)
+
+
+def _labelled(known: Valued, label: LabelType, rows: Any = None) -> Valued:
+    labels = (*known.labels, label)
+    return Valued(
+        known.rows if rows is None else rows, known.types, labels, known.default, known.period
+    )
+
+
+def _kind_of_leaf(
+    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> pl.Series:
+    """Return what kind of code each stack ends in; what is inlined is native."""
+    import polars as pl
+
+    kinds = frames["kind"].replace("inlined", "native")
+    leaves = np.full(len(offsets) - 1, len(frames) - 1)
+    full = offsets[1:] > offsets[:-1]
+    leaves[full] = flat[offsets[:-1][full]]
+    return pl.Series(kinds.gather(leaves))
+
+
+def _header(rec: Recording, table: str, where: Places) -> Header:
+    """Return what a profile of the workbench's own says of itself."""
+    manifest = rec.manifest
+    stop = manifest.stop_ns
+    if stop is None:
+        stop = manifest.start_ns + int(rec.duration.total_seconds() * 1e9)
+    low, high = rec.selection.window or (manifest.start_ns, stop)
+    start = max(low, manifest.start_ns)
+    host = " ".join(str(manifest.host.get(key, "")) for key in ("node", "kernel", "machine"))
+    command = manifest.target.get("command")
+    comments = [
+        f"{table}, recorded with ebpf-workbench {manifest.workbench}, written with {__version__}",
+        f"command: {' '.join(map(str, command))}" if isinstance(command, list | tuple) else "",
+        f"host: {host}" if host.strip() else "",
+        f"selection: {rec.selection.describe()}" if rec.selection else "",
+        shortcomings(rec, table),
+    ]
+    return Header(
+        time_ns=start,
+        duration_ns=max(0, min(high, stop) - start),
+        comments=tuple(filter(None, comments)),
+        drop_frames=_drop_frames(where),
+    )
+
+
+def _drop_frames(where: Places) -> str:
+    """Return a pattern of the functions that belong to probes, as far as none is shown.
+
+    They were taken off the leaves already. The pattern is for who adds another profile of the same
+    program to this one.
+    """
+    shown = where.functions["name"]
+    absent = [prefix for prefix in PROBE if not shown.str.starts_with(prefix).any()]
+    return "|".join(f"{prefix}.*" for prefix in absent)
+
+
+def _imported(rec: Recording, table: str) -> Facts[str, Any] | None:
+    """Return what a pprof file said of itself from which the session was made."""
+    told = rec.manifest.target.get("imported")
+    if not isinstance(told, dict) or told.get("format") != "pprof":
+        return None
+    there = set(rec["frames"].schema.names)
+    return told if set(EXTRA) <= there and "values" in rec.manifest.kinds.get(table, {}) else None
+
+
+def _mappings(told: Facts[str, Any]) -> Sequence[Mapping]:
+    return [Mapping(*row) for row in told.get("mappings", ())]
+
+
+def _kept(rec: Recording, told: Facts[str, Any]) -> Header:
+    manifest = rec.manifest
+    duration = (manifest.stop_ns or manifest.start_ns) - manifest.start_ns
+    return Header(
+        time_ns=manifest.start_ns if told.get("time_known") else 0,
+        duration_ns=duration,
+        comments=tuple(map(str, told.get("comments", ()))),
+        drop_frames=str(told.get("drop_frames", "")),
+        keep_frames=str(told.get("keep_frames", "")),
+        doc_url=str(told.get("doc_url", "")),
+    )

@@ -1,0 +1,145 @@
+"""Files of other tools become sessions: every frame and view works on them, with no privilege."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from workbench.errors import ExportError, ImportFormatError, StorageError
+from workbench.formats import export, recognised, writable
+from workbench.output import OldSession, check_room
+from workbench.profiles.session import session_of
+from workbench.recording import Recording
+from workbench.store.archive import is_archive
+from workbench.store.save import save_tables
+
+PathLike = str | os.PathLike[str]
+
+
+def import_file(
+    path: PathLike,
+    output: PathLike | None = None,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Make a session of a file that another tool wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file. What it is, is found by its content.
+    output : path, optional
+        The session; by default ``NAME.wb`` beside the file.
+    format : str, optional
+        One of :func:`workbench.formats.formats`, where it is not to be guessed.
+    overwrite : bool
+        Replace an existing session.
+
+    Returns
+    -------
+    Path
+        The session.
+
+    Raises
+    ------
+    ImportFormatError
+        The file is of no known format, or damaged.
+    StorageError
+        The file cannot be read; the output exists, is no session, or cannot be written.
+    """
+    source = Path(path)
+    target = Path(output) if output else source.with_name(f"{source.name}.wb")
+    check_room(target.absolute(), overwrite)
+    try:
+        with source.open("rb") as file:
+            changed = os.fstat(file.fileno()).st_mtime_ns
+            chosen, read = recognised(file, source.name, format)
+            profile = read(file)
+    except OSError as error:
+        raise StorageError(f"{source} cannot be read.", why=str(error)) from error
+    except ImportFormatError as error:
+        raise ImportFormatError(
+            f"{source} cannot be imported.",
+            why=" ".join(filter(None, (error.what, error.why))),
+            advice=error.advice,
+        ) from error
+    except RecursionError as error:
+        raise ImportFormatError(f"{source} cannot be imported: it is nested too deep.") from error
+    manifest, tables = session_of(profile, format=chosen, source=source.name, modified_ns=changed)
+    rows = {name: (table.schema, table.to_batches()) for name, table in tables.items()}
+    old = OldSession(target) if target.is_dir() else None  # a file is replaced by the writer
+    try:
+        save_tables(manifest, rows, target)
+    except BaseException:
+        if old:
+            old.restore()
+        raise
+    if old:
+        old.remove()
+    return target
+
+
+def convert_file(
+    path: PathLike,
+    output: PathLike,
+    *,
+    source: str | None = None,
+    to: str | None = None,
+    table: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Make of a session or another tool's file a session or another file.
+
+    Parameters
+    ----------
+    path : path
+        A session, or a file that can be imported.
+    output : path
+        A session if it ends in ``.wb``, else a file in the format `to`.
+    source, to : str, optional
+        Formats, where they are not to follow from the content and from the name.
+    table : str, optional
+        What to write, where the format holds one table.
+    overwrite : bool
+        Replace an existing session. Other files are replaced in any case, as by an export.
+
+    Raises
+    ------
+    ImportFormatError, ExportError, SessionError
+    """
+    target = Path(output)
+    foreign = source is not None or not is_session(path)
+    if to is None and target.suffix == ".wb":
+        if foreign:
+            return import_file(path, target, format=source, overwrite=overwrite)
+        check_room(target.absolute(), overwrite)
+        return Recording.open(path).save(target)
+    chosen = to or _format_of(target)
+    if not foreign:
+        return export(Recording.open(path), chosen, target, table=table)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        made = import_file(path, Path(folder) / "imported.wb", format=source)
+        with Recording.open(made) as rec:
+            return export(rec, chosen, target, table=table)
+
+
+def _format_of(path: Path) -> str:
+    """Return the format that a file's name stands for: the longest suffix counts."""
+    fitting = [each for each in writable().values() if path.name.endswith(each.suffix)]
+    if not fitting:
+        raise ExportError(
+            f"{path.name} does not tell a format.",
+            why=f"These are known: {', '.join(each.suffix for each in writable().values())}",
+            advice="Name one: --to FORMAT",
+        )
+    return max(fitting, key=lambda each: len(each.suffix)).name
+
+
+def is_session(path: PathLike) -> bool:
+    """Return whether a path is, by its content, a session rather than a file to import."""
+    place = Path(path)
+    if place.is_dir():
+        return True
+    return place.is_file() and is_archive(place)
