@@ -17,6 +17,7 @@ from workbench.errors import (
     ObjectFormatError,
     ParameterError,
 )
+from workbench.probe import objects
 from workbench.probe.objects import LOG_LINES, Object, tail
 
 SETTINGS = """
@@ -154,6 +155,26 @@ def test_load_attach_detach_close(path):
     obj.close()
     del hits  # the last that holds the map
     assert bpf_descriptors() == []
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("threads", [0, 1, 32])
+def test_several_are_detached_at_once(path, monkeypatch, threads):
+    monkeypatch.setattr(objects, "DETACHED_AT_ONCE", threads)
+    with Object(path) as one, Object(path) as two:
+        hits = []
+        for obj in (one, two):
+            obj.load()
+            hits.append(obj.global_array("stats")["hits"])
+            for _ in range(3):
+                obj.attach(obj.programs["hit"])
+        os.getppid()
+        assert all(each[1] > 0 for each in hits)
+        objects.detach_all([one, two])
+        stopped = [int(each[1]) for each in hits]
+        os.getppid()
+        assert [int(each[1]) for each in hits] == stopped
+        assert one.give_links() == two.give_links() == []
 
 
 @pytest.mark.kernel

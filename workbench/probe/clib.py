@@ -72,6 +72,8 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "bpf_program__attach_kprobe_opts": (P, P, S, P),
     "bpf_program__attach_raw_tracepoint": (P, P, S),
     "bpf_program__set_attach_target": (I, P, I, S),
+    "bpf_program__set_expected_attach_type": (I, P, I),
+    "bpf_prog_load": (I, I, S, S, P, Z, P),
     "bpf_link__destroy": (I, P),
     "bpf_link__fd": (I, P),
     "bpf_iter_create": (I, I),
