@@ -72,10 +72,10 @@ test: ## Set up, then check style and types and run all tests with coverage
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory pytest
 
-# Fetching the next Python waits for the network, as does the environment: side by side. The tests
-# say what they leave out without it.
+# Fetching the next Python and the programs that open our exports waits for the network, as does the
+# environment: side by side. The tests say what they leave out without them.
 setup: packages-test ## Install what is missing, compile the BPF objects and the workload
-	@$(if $(NEXT_PYTHON),tools/debian-python.sh $(NEXT_PYTHON) &) \
+	@$(if $(NEXT_PYTHON),tools/debian-python.sh $(NEXT_PYTHON) &) tools/importers.sh & \
 		$(MAKE) --no-print-directory venv-dev bpf workload; status=$$?; wait; exit $$status
 
 packages-demo packages-test packages-bench packages-vm: packages-%:

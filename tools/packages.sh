@@ -50,6 +50,10 @@ group_test() {
     need fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     need python3-bpfcc has_bcc
     need bpfcc-tools has opensnoop-bpfcc
+    need bpftrace has bpftrace
+    need linux-perf has perf
+    need nodejs has node
+    need npm has npm
     group_vm
 }
 

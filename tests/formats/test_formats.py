@@ -71,7 +71,7 @@ def test_wrong_table(rec, name, tmp_path):
 
 
 def test_wrong_format_or_place(rec, tmp_path):
-    with pytest.raises(ExportError, match="csv, folded"):
+    with pytest.raises(ExportError, match="chrome, csv, firefox"):
         export(rec, "xlsx", tmp_path / "out")
     with pytest.raises(ExportError, match="directory"):
         export(rec, "csv", tmp_path)

@@ -210,23 +210,54 @@ def stack_sums(
             advice=f"Use any of: {', '.join(GROUPS)}.",
         )
     keys = [pl.col(column) for column in by]
-    parts = [] if weight == COUNT else list(SUMS.get(weight, (weight,)))
-    if kind == EVENTS and weight != COUNT:
-        rows, parts = weighed(rec, weight, stack, COUNT, *by), ["size"]
-    else:
-        rows = need(rec, kind, stack, COUNT, *parts, *by)
-    amount = _amount([(part, _told(rec, kind, part, "of") == "row") for part in parts])
+    rows, amount = amounts_of(rec, kind, weight, stack, *by)
     events = (
         rows.group_by(*keys, pl.col(stack).alias("stack_id"))
         .agg(amount.sum().alias("amount"))
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    stack_of_row, flat, offsets = stacks_of(rec, events["stack_id"])
-    frames = named_frames(rec)
-    flat, offsets = without_probe(frames, flat, offsets)
+    frames, flat, offsets, stack_of_row = named_stacks(rec, events["stack_id"])
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
+
+
+def amounts_of(
+    rec: Recording, kind: str, weight: str, *columns: str
+) -> tuple[pl.LazyFrame, pl.Expr]:
+    """Return the rows that have a weight, with these columns, and how much each row has of it.
+
+    Raises
+    ------
+    MissingTableError, ParameterError
+    """
+    parts = [] if weight == COUNT else list(SUMS.get(weight, (weight,)))
+    if kind == EVENTS and weight != COUNT:
+        rows, parts = weighed(rec, weight, COUNT, *columns), ["size"]
+    else:
+        rows = need(rec, kind, *dict.fromkeys((*columns, COUNT, *parts)))
+    return rows, _amount([(part, _told(rec, kind, part, "of") == "row") for part in parts])
+
+
+def named_stacks(
+    rec: Recording, ids: pl.Series
+) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the stacks with these ids: ``frames``, ``flat``, ``offsets`` of :class:`StackSums`.
+
+    Returns
+    -------
+    tuple
+        The three, then the number of the stack of each id, int64.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds no ``stacks`` or ``frames``.
+    """
+    stack_of_row, flat, offsets = stacks_of(rec, ids)
+    frames = named_frames(rec)
+    flat, offsets = without_probe(frames, flat, offsets)
+    return frames, flat, offsets, stack_of_row
 
 
 def _amount(parts: list[tuple[str, bool]]) -> pl.Expr:

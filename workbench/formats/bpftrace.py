@@ -1,0 +1,228 @@
+"""bpftrace: maps whose keys hold stacks, as ``print()`` and the end of a script write them.
+
+As text, ``@name[`` keys ``]: count`` with the stacks on lines of their own, or as JSON lines
+(``-f json``); one table for each map. Frames are ``function+offset``, or, of ``ustack(perf)``,
+``address function+offset (module)``; raw ones are addresses alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import ImportFormatError
+from workbench.formats.format import Format
+from workbench.profiles.profile import Profile, Samples, Value
+from workbench.profiles.stack_texts import tables, text_lines
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_BEGIN = r"^@\w*\["
+_END = r"\]: -?\d+$"
+_ENTRY = r"(?s)^@(?<map>\w*)\[(?<key>.*)\]: (?<amount>-?\d+)$"
+_FRAME = (
+    r"^\s+(?:(?<ip>(?:0x)?[0-9a-f]{5,16})(?:\s+|$))?(?<function>.*?)(?:\+(?:0x)?[0-9a-f]+)?"
+    r"(?:\s+\((?<module>(?:[^()]|\([^()]*\))*)\))?$"
+)
+_ENTRIES = (
+    r"entry_SYSCALL|do_syscall_|asm_|ret_from_fork|secondary_startup|start_kernel|el0t?_|"
+    r"work_pending|x64_sys_call|kthread$"
+)
+"""Functions with which stacks of the kernel begin."""
+_HEAD = re.compile(rb'^@\w*\[$|^@\w*\[.*\]: -?\d+\r?$|^\{"type": ?"(?:map|attached_probes)"', re.M)
+_UNNAMED = "samples"
+
+
+def recognise(head: bytes) -> float:
+    """Tell by maps with keys."""
+    return 0.0 if b"\0" in head else 0.85 * bool(_HEAD.search(head))
+
+
+def read(file: IO[bytes]) -> Profile:
+    """Read the maps with stacks; what else was printed is left out.
+
+    Of a key with a stack of the kernel and one of the program, the kernel's is the leaf: it is
+    known by the functions with which the kernel is entered, else it is the first one.
+
+    Raises
+    ------
+    ImportFormatError
+        There is no map with stacks.
+    """
+    import polars as pl
+
+    lines = text_lines(file)
+    json_lines = lines.filter(lines.str.contains(r'^\s*\{"type"'))
+    found = _from_json(json_lines) if len(json_lines) else _from_text(lines)
+    parts = _keys(found)
+    stacked = parts.group_by("map").agg(pl.col("frames").list.len().max().alias("deepest"))
+    maps = stacked.filter(pl.col("deepest") > 0)["map"]
+    parts = parts.filter(pl.col("map").is_in(maps.implode()))
+    if parts.is_empty():
+        raise ImportFormatError(
+            "The file holds no map of bpftrace with stacks.",
+            why="Such a map is written as: @[ustack, comm] = count();",
+        )
+    texts = parts["frames"].list.join("\n")
+    unique = texts.unique(maintain_order=True)
+    frames, table = tables(_entries(unique), len(unique))
+    at = unique.rename("text").to_frame().with_row_index("stack")
+    named = parts.with_columns(texts.alias("text")).join(
+        at, on="text", how="left", maintain_order="left"
+    )
+    samples = tuple(
+        _samples(part, str(name)) for (name,), part in named.group_by("map", maintain_order=True)
+    )
+    return Profile(frames, table, samples)
+
+
+def _from_text(lines: pl.Series) -> pl.DataFrame:
+    """Return map, key and amount of each entry."""
+    import polars as pl
+
+    line = pl.col("line")
+    rows = (
+        lines.rename("line")
+        .to_frame()
+        .with_columns(
+            line.str.contains(_BEGIN).cum_sum().alias("entry"), line.str.contains(_END).alias("end")
+        )
+    )
+    rows = rows.filter(pl.col("entry") > 0)
+    before = pl.col("end").cum_sum().over("entry") - pl.col("end")
+    texts = (
+        rows.filter(before == 0)
+        .group_by("entry", maintain_order=True)
+        .agg(line.str.join("\n"), pl.col("end").any())
+        .filter("end")
+    )
+    return _checked(texts.select(line.str.extract_groups(_ENTRY).alias("parts")).unnest("parts"))
+
+
+def _from_json(lines: pl.Series) -> pl.DataFrame:
+    import polars as pl
+
+    rows: list[tuple[str, str, int]] = []
+    for line in lines:
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ImportFormatError("A line is no JSON.", why=str(error)[:200]) from error
+        data = document.get("data") if document.get("type") == "map" else None
+        for name, entries in data.items() if isinstance(data, dict) else ():
+            if isinstance(entries, dict):
+                rows += ((name, k, v) for k, v in entries.items() if type(v) is int)
+    if any(abs(amount) >= 1 << 63 for _, _, amount in rows):
+        raise ImportFormatError("A count is larger than 64 bits hold.")
+    schema = {"map": pl.String, "key": pl.String, "amount": pl.Int64}
+    made = [(_safe(name).lstrip("@"), _safe(key), amount) for name, key, amount in rows]
+    return pl.DataFrame(made, schema=schema, orient="row")
+
+
+def _safe(text: str) -> str:
+    """Return a text without lone halves of surrogate pairs, which JSON can spell."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _checked(parts: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    found = parts.drop_nulls().with_columns(pl.col("amount").cast(pl.Int64, strict=False))
+    if found["amount"].null_count():
+        raise ImportFormatError("A count is larger than 64 bits hold.")
+    return found
+
+
+def _keys(found: pl.DataFrame) -> pl.DataFrame:
+    """Split keys: ``frames`` are the lines of their stacks, leaf first, ``others`` the rest."""
+    import polars as pl
+
+    rows = found.with_row_index("row").with_columns(pl.col("key").str.split("\n").alias("line"))
+    lines = rows.select("row", "line").explode("line")
+    is_frame = pl.col("line").str.contains(r"^\s+\S")
+    run = (is_frame != is_frame.shift(1, fill_value=False)).cum_sum().over("row")
+    lines = lines.with_columns(is_frame.alias("is_frame"), run.alias("run"))
+    stacks = (
+        lines.filter("is_frame")
+        .group_by("row", "run", maintain_order=True)
+        .agg("line")
+        .with_columns(pl.col("line").list.last().str.contains(_ENTRIES).alias("kernel"))
+        .sort("row", pl.col("kernel"), descending=[False, True], maintain_order=True)
+        .group_by("row", maintain_order=True)
+        .agg(
+            pl.col("line").list.explode(keep_nulls=False, empty_as_null=False).alias("frames"),
+            pl.col("kernel").any(),
+        )
+    )
+    others = (
+        lines.filter(~pl.col("is_frame"))
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("line").str.join(","))
+        .select("row", pl.col("line").str.split(",").alias("others"))
+    )
+    empty = pl.lit([], pl.List(pl.String))
+    return (
+        rows.select("row", "map", "amount")
+        .join(stacks, on="row", how="left", maintain_order="left")
+        .join(others, on="row", how="left", maintain_order="left")
+        .with_columns(
+            pl.coalesce("frames", empty),
+            pl.coalesce("others", empty)
+            .list.eval(pl.element().str.strip_chars())
+            .list.eval(pl.element().filter(pl.element() != "")),
+        )
+    )
+
+
+def _entries(texts: pl.Series) -> pl.DataFrame:
+    import polars as pl
+
+    rows = (
+        texts.rename("text").to_frame().with_row_index("stack")
+        .filter(pl.col("text") != "")
+        .with_columns(pl.col("text").str.split("\n"))
+        .explode("text")
+    )  # fmt: skip
+    parts = pl.col("text").str.extract_groups(_FRAME)
+    module = parts.struct.field("module").fill_null("")
+    offset = parts.struct.field("ip").str.strip_prefix("0x").str.to_integer(
+        base=16, dtype=pl.UInt64, strict=False
+    )  # fmt: skip
+    kernel = module.str.starts_with("[kernel") | (offset >= 0xFFFF_8000_0000_0000)
+    name = parts.struct.field("function").replace("", None)
+    parsed = rows.select(pl.col("text").unique(maintain_order=True)).with_columns(
+        function=pl.coalesce(name, pl.col("text").str.strip_chars()),
+        module=pl.when(module.str.starts_with("[kernel")).then(pl.lit("[kernel]")).otherwise(module),
+        offset=offset.fill_null(0),
+        kind=pl.when(kernel.fill_null(False)).then(pl.lit("kernel"))
+        .when(module != "").then(pl.lit("native")).otherwise(pl.lit("unknown")),
+    )  # fmt: skip
+    return rows.join(parsed, on="text", how="left", maintain_order="left").drop("text")
+
+
+def _samples(part: pl.DataFrame, name: str) -> Samples:
+    """Return the entries of a map: a text beside the stacks is the thread's name."""
+    import polars as pl
+
+    columns: dict[str, Any] = {}
+    texts = 0
+    longest = part.select(pl.col("others").list.len().max()).item() or 0
+    for at in range(min(longest, 8)):
+        values = part["others"].list.get(at, null_on_oob=True)
+        numbers = values.cast(pl.Int64, strict=False)
+        if numbers.null_count() == values.null_count():
+            columns[f"key_{at + 1}"] = numbers.to_arrow()
+        else:
+            texts += 1
+            column = "comm" if texts == 1 else f"key_{at + 1}"
+            columns[column] = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    value = Value(name or _UNNAMED, "count", part["amount"].to_numpy().astype(np.int64))
+    ids = part["stack"].cast(pl.UInt32).to_numpy()
+    return Samples(ids, (value,), columns, table=name or _UNNAMED)
+
+
+FORMAT = Format("bpftrace", ".bt.txt", "maps with stacks", None, read, recognise)

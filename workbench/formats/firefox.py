@@ -1,0 +1,193 @@
+"""Firefox Profiler: samples and markers of each thread, for profiler.firefox.com.
+
+The "processed profile format" as of version 60, which newer profilers upgrade when they open a
+file; it is described by ``src/types/profile.ts`` and ``docs-developer/CHANGELOG-formats.md`` of
+firefox-devtools/profiler. All threads share their tables of stacks, frames and functions.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from workbench.errors import ExportError
+from workbench.formats._firefox_tables import CATEGORIES, MS, Shared
+from workbench.formats._json import constant, dumps, put_table
+from workbench.formats.format import Format
+from workbench.frames.samples import Samples, samples, with_stacks
+from workbench.frames.spans import span_kinds, spans
+from workbench.frames.threads import threads
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.frames.spans import SpanKind
+    from workbench.recording import Recording
+
+VERSION = 60
+"""``preprocessedProfileVersion``."""
+GECKO_VERSION = 33
+"""``meta.version``: that of the format which Firefox itself writes, at the same time."""
+_INTERVAL = 1
+"""``MarkerPhase`` of markers with a start and an end."""
+
+
+def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write the samples of one table, and the spans of all tables or of that one, as markers."""
+    import polars as pl
+
+    kinds = span_kinds(rec, table)
+    stacks = table or with_stacks(rec)
+    found = _samples(rec, stacks, needed=not kinds)
+    marks = [_markers(rec, kind) for kind in kinds]
+    texts = pl.Series("name", [""], pl.String)
+    shared = Shared(found, pl.concat([texts, *(part["name"].unique() for part in marks)]))
+    file.write(b'{"meta":' + dumps(_meta(rec, stacks, kinds)) + b',"libs":[],"shared":')
+    shared.put(file)
+    file.write(b',"threads":[')
+    used = [*([stacks] if found else []), *(kind.table for kind in kinds)]
+    people = threads(rec, list(dict.fromkeys(used)))
+    mains = _mains(people)
+    start = rec.manifest.start_ns
+    for number, (pid, tid, name, process) in enumerate(people.iter_rows()):
+        file.write(b",\n" if number else b"\n")
+        head = _thread(rec, pid, tid, name, process, main=mains[pid] == tid)
+        file.write(dumps(head)[:-1] + b',"samples":')
+        mine = (pl.col("pid") == pid) & (pl.col("tid") == tid)
+        shared.put_samples(file, found, mine, start)
+        file.write(b',"markers":')
+        _put_markers(file, [part.filter(mine) for part in marks], shared, start)
+        file.write(b"}")
+    file.write(b"\n]}\n")
+
+
+def _samples(rec: Recording, table: str, *, needed: bool) -> Samples | None:
+    """Return the samples of a table, None where it has no stacks and they are not needed."""
+    if table in rec.tables and "stack_id" in rec[table].schema.names:
+        return samples(rec, table)
+    if not needed:
+        return None
+    rec[table]
+    raise ExportError(
+        f"{table} has neither stacks nor spans.",
+        advice=f"Tables of this session: {', '.join(rec.tables)}",
+    )
+
+
+def _mains(people: pl.DataFrame) -> dict[int, int]:
+    """Return the thread of each process that counts as its main one."""
+    mains: dict[int, int] = {}
+    for pid, tid, *_ in people.iter_rows():
+        if tid == pid or pid not in mains:
+            mains[pid] = tid
+    return mains
+
+
+def _meta(rec: Recording, table: str, kinds: list[SpanKind]) -> dict[str, Any]:
+    host, parameters = rec.manifest.host, rec.manifest.kinds.get(table) or {}
+    hz = parameters.get("hz")
+    target = rec.manifest.target.get("command") or []
+    return {
+        "interval": 1000 / hz if isinstance(hz, int | float) and hz > 0 else 1,
+        "startTime": rec.manifest.start_ns / MS,
+        "processType": 0,
+        "product": " ".join(str(word) for word in target) or rec.path.name,
+        "stackwalk": 1,
+        "debug": False,
+        "version": GECKO_VERSION,
+        "preprocessedProfileVersion": VERSION,
+        "importedFrom": "eBPF workbench",
+        "symbolicated": True,
+        "platform": "Linux",
+        "oscpu": f"Linux {host.get('kernel', '')} {host.get('machine', '')}".strip(),
+        "logicalCPUs": host.get("cpus", 0),
+        "categories": [
+            {"name": name, "color": colour, "subcategories": ["Other"]}
+            for name, colour in CATEGORIES.items()
+        ],
+        "markerSchema": [_schema(rec, kind) for kind in kinds],
+        "sampleUnits": {"time": "ms", "eventDelay": "ms", "threadCPUDelta": "ns"},
+    }
+
+
+def _schema(rec: Recording, kind: SpanKind) -> dict[str, Any]:
+    names = rec[kind.table].schema.names
+    return {
+        "name": kind.table,
+        "tooltipLabel": "{marker.name}",
+        "tableLabel": "{marker.name}",
+        "chartLabel": "{marker.name}",
+        "display": ["marker-chart", "marker-table", "timeline-overview"],
+        "fields": [
+            {"key": name, "label": name, "format": _format(rec, kind.table, name)}
+            for name in kind.details
+            if name in names
+        ],
+    }
+
+
+def _format(rec: Recording, table: str, column: str) -> str:
+    """Return the profiler's format of a column: of times, of numbers, of texts."""
+    import polars as pl
+
+    dtype = rec[table].lazy().collect_schema()[column]
+    if isinstance(dtype, pl.Duration):
+        return "nanoseconds"
+    return "integer" if dtype.is_integer() else "string"
+
+
+def _thread(
+    rec: Recording, pid: int, tid: int, name: str, process: str, *, main: bool
+) -> dict[str, Any]:
+    stop = rec.duration.total_seconds() * 1000
+    return {
+        "processType": "default",
+        "processStartupTime": 0,
+        "processShutdownTime": stop,
+        "registerTime": 0,
+        "unregisterTime": stop,
+        "pausedRanges": [],
+        "name": name,
+        "processName": process,
+        "isMainThread": main,
+        "pid": str(pid),
+        "tid": tid,
+        "showMarkersInTimeline": True,
+    }
+
+
+def _markers(rec: Recording, kind: SpanKind) -> pl.DataFrame:
+    """Return all spans of a kind: pid, tid, ts, duration, name and the payload as JSON."""
+    import polars as pl
+
+    columns = ("pid", "tid", "ts", "duration", "name")
+    details = [name for name in kind.details if name in rec[kind.table].schema.names]
+    payload = pl.struct(pl.lit(kind.table).alias("type"), *details).struct.json_encode()
+    parts = [part.select(*columns, payload.alias("data")) for part in spans(rec, kind)]
+    empty = {"pid": pl.Int64, "tid": pl.Int64, "ts": pl.Int64, "duration": pl.Int64}
+    texts = {"name": pl.String, "data": pl.String}
+    return pl.concat([pl.DataFrame(schema={**empty, **texts}), *parts])
+
+
+def _put_markers(file: IO[bytes], parts: list[pl.DataFrame], shared: Shared, start: int) -> None:
+    """Write the markers of one thread."""
+    import polars as pl
+
+    schema = {"ts": pl.Int64, "duration": pl.Int64, "name": pl.String, "data": pl.String}
+    found = pl.concat(
+        [pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts if len(part))]
+    ).sort("ts", maintain_order=True)
+    begin = found["ts"] - start
+    columns = {
+        "data": found["data"],
+        "name": shared.text_numbers(found["name"]),
+        "startTime": begin / MS,
+        "endTime": (begin + found["duration"]) / MS,
+        "phase": constant(_INTERVAL, len(found)),
+        "category": constant(0, len(found)),
+    }
+    put_table(file, columns)
+
+
+FORMAT = Format(
+    "firefox", ".firefox.json", "samples and markers of threads: profiler.firefox.com", write
+)

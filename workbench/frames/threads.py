@@ -1,0 +1,97 @@
+"""Names of the threads and processes that an export speaks of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.frames.needs import has, need
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from workbench.recording import Recording
+
+
+def threads(rec: Recording, tables: Sequence[str]) -> pl.DataFrame:
+    """Return the threads that have selected rows in tables.
+
+    Parameters
+    ----------
+    rec : Recording
+    tables : sequence of str
+        Those without ``tid`` tell of none; without ``pid`` their process is 0.
+
+    Returns
+    -------
+    polars.DataFrame
+        pid, tid : i64
+        name : str
+            Its last name: in the tables, else in ``processes``, else "thread TID".
+        process : str
+            Name of its main thread, or of its first one where the selection leaves that out.
+            Sorted by pid, tid.
+
+    Raises
+    ------
+    MissingTableError
+        A table is missing.
+    """
+    import polars as pl
+
+    parts = [_threads(rec, name) for name in tables]
+    schema = {"pid": pl.Int64, "tid": pl.Int64, "name": pl.String, "last": pl.Int64}
+    seen = pl.concat([pl.DataFrame(schema=schema), *(part for part in parts if part is not None)])
+    found = (
+        seen.sort("last")
+        .group_by("pid", "tid")
+        .agg(pl.col("name").drop_nulls().last())
+        .join(_known(rec), on="tid", how="left")
+        .with_columns(
+            pl.coalesce("name", "comm", pl.format("thread {}", "tid")).alias("name"),
+        )
+        .join(_known(rec).rename({"tid": "pid", "comm": "main"}), on="pid", how="left")
+        .sort("pid", "tid")
+    )
+    own = pl.col("name").filter(pl.col("tid") == pl.col("pid")).first().over("pid")
+    process = pl.coalesce("main", own, pl.col("name").first().over("pid"))
+    return found.select("pid", "tid", "name", process.alias("process"))
+
+
+def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
+    import polars as pl
+
+    names = need(rec, table, "ts").collect_schema() and rec[table].schema.names
+    if "tid" not in names:
+        return None
+    pid = pl.col("pid") if "pid" in names else pl.lit(0)
+    comm = pl.col("comm").cast(pl.String) if "comm" in names else pl.lit(None, pl.String)
+    ts = pl.col("ts").cast(pl.Int64)
+    wanted = [name for name in ("ts", "pid", "tid", "comm") if name in names]
+    return (
+        need(rec, table, *wanted)
+        .select(
+            pid.cast(pl.Int64).alias("pid"),
+            pl.col("tid").cast(pl.Int64),
+            comm.replace("", None).alias("name"),
+            ts.alias("last"),
+        )
+        .group_by("pid", "tid")
+        .agg(
+            pl.col("name").sort_by("last").drop_nulls().last(),
+            pl.col("last").max(),
+        )
+        .collect()
+    )
+
+
+def _known(rec: Recording) -> pl.DataFrame:
+    """Return the last name of each thread, from the whole session."""
+    import polars as pl
+
+    if not has(rec, "processes"):
+        return pl.DataFrame(schema={"tid": pl.Int64, "comm": pl.String})
+    rows = need(rec, "processes", "ts", "tid", "comm").sort("ts")
+    comm = pl.col("comm").cast(pl.String).replace("", None).drop_nulls().last()
+    return rows.group_by(pl.col("tid").cast(pl.Int64)).agg(comm).collect()
