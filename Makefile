@@ -86,7 +86,7 @@ $(VENV_DEMO): pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV_DEV): pyproject.toml constraints.txt
-	@tools/venv.sh $(VENV) notebook,models,otlp,dev
+	@tools/venv.sh $(VENV) notebook,models,otlp,bench,dev
 	@touch $@ $(VENV_DEMO)
 
 venv-demo: $(VENV_DEMO)

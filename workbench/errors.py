@@ -24,6 +24,11 @@
     │   ├── QueryError               SQL or a selection that cannot be run
     │   └── StorageError             disk full, read-only, no permission
     ├── ExportError                  a format that cannot hold what was asked
+    │   └── SendError                sending to a receiver (OTLP)
+    │       ├── DestinationError     an endpoint, header or certificate has no meaning
+    │       ├── UnreachableError     no connection: name, port, TLS, time
+    │       ├── RefusedError         the receiver does not take it
+    │       └── UndeliveredError     part of what was sent is lost for good
     └── ImportFormatError            a file of another tool that cannot be read
 
 Errors are caught once, at the command line (:mod:`workbench.cli`), which prints
@@ -157,3 +162,23 @@ class ExportError(WorkbenchError):
 
 class ImportFormatError(WorkbenchError):
     """A file of another tool is truncated, damaged, hostile, or of no known format."""
+
+
+class SendError(ExportError):
+    """Sending to a receiver failed."""
+
+
+class DestinationError(SendError):
+    """An endpoint, a header, a certificate or another setting of a receiver has no meaning."""
+
+
+class UnreachableError(SendError):
+    """No receiver could be reached: its name, its port, TLS, or no answer in time."""
+
+
+class RefusedError(SendError):
+    """The receiver answered that it does not take what was sent."""
+
+
+class UndeliveredError(SendError):
+    """Part of what was sent is lost for good; the report of sending tells how much and why."""

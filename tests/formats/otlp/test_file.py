@@ -1,0 +1,83 @@
+"""OTLP in files, read back by independent means."""
+
+import io
+import json
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from otlp_json_reference import from_otlp_json
+from otlp_messages import MAKERS, identities, traces
+
+from workbench.errors import ExportError
+from workbench.formats.otlp.file import read_delimited, write_delimited, write_json_lines
+from workbench.formats.otlp.signals import SIGNALS
+
+KEYS = {"resourceSpans": "traces", "resourceMetrics": "metrics", "resourceLogs": "logs"}
+
+
+def test_json_lines_hold_several_signals():
+    file = io.BytesIO()
+    made = [make(start, 10) for start in (0, 10) for make in MAKERS.values()]
+    assert write_json_lines(iter(made), file) == 80
+    lines = file.getvalue().decode().split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == len(made)
+    got = {name: 0 for name in SIGNALS}
+    for line, request in zip(lines, made, strict=True):
+        value = json.loads(line)
+        name = KEYS.get(next(iter(value)), "profiles")
+        message = from_otlp_json(value, SIGNALS[name].request()())
+        assert message == SIGNALS[name].request().FromString(request.body)
+        got[name] += identities(name, message).total()
+    assert got == dict.fromkeys(SIGNALS, 20)
+
+
+def test_delimited_as_the_collector_writes_it():
+    file = io.BytesIO()
+    made = [traces(0, 3), traces(3, 200)]
+    assert write_delimited(iter(made), file) == 203
+    data, bodies = file.getvalue(), []
+    while data:  # "an unsigned 32 bit integer", as the collector's README says
+        (size,) = struct.unpack(">I", data[:4])
+        bodies.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    assert bodies == [request.body for request in made]
+    file.seek(0)
+    assert list(read_delimited(file)) == bodies
+
+
+def test_delimited_files_hold_one_signal():
+    with pytest.raises(ExportError, match="cannot hold traces and logs"):
+        write_delimited([traces(), MAKERS["logs"]()], io.BytesIO())
+
+
+def test_requests_are_written_as_they_come():
+    file, sizes = io.BytesIO(), []
+
+    def made():
+        for start in range(3):
+            sizes.append(file.tell())
+            yield traces(start, 1)
+
+    write_json_lines(made(), file)
+    assert sizes == sorted(set(sizes))
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_end_in_messages_or_an_error(data):
+    try:
+        bodies = list(read_delimited(io.BytesIO(data)))
+    except ExportError:
+        return
+    assert b"".join(struct.pack(">I", len(body)) + body for body in bodies) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [(b"\0\0", "ends"), (b"\0\0\0\2a", "ends"), (b"\xff\xff\xff\xff", "claims 4,294,967,295")],
+)
+def test_damaged_files_are_told(data, match):
+    with pytest.raises(ExportError, match=match):
+        list(read_delimited(io.BytesIO(data)))

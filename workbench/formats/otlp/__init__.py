@@ -1,0 +1,1 @@
+"""OTLP, the protocol of OpenTelemetry: encoding, sending and writing to files."""
