@@ -92,6 +92,11 @@ class Recording:
         return self._selection
 
     @property
+    def whole(self) -> Self:
+        """The same session without the selection, sharing the files."""
+        return type(self)(self._store)
+
+    @property
     def start(self) -> datetime:
         """When the recording began, UTC."""
         return datetime_of(self.manifest.start_ns)

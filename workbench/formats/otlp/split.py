@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.formats.otlp.dictionary import shrink
+from workbench.formats.otlp.shrink import shrink
 from workbench.formats.otlp.request import Request
 from workbench.formats.otlp.signals import items_of, known
 

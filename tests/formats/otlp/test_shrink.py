@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from otlp_messages import profiles, resolved
 
-from workbench.formats.otlp.dictionary import _TABLES, _plan, shrink
+from workbench.formats.otlp.shrink import _TABLES, _plan, shrink
 from workbench.formats.otlp.signals import SIGNALS
 
 MESSAGE = SIGNALS["profiles"].request()

@@ -1,0 +1,23 @@
+"""What is measured exists: tables, columns and conditions are those of the kinds."""
+
+import polars as pl
+import pytest
+from network_rows import table
+
+from workbench.formats.otlp.instruments import INSTRUMENTS
+from workbench.kinds import all_kinds
+
+
+@pytest.mark.parametrize("each", INSTRUMENTS, ids=lambda each: each.name)
+def test_columns_exist(each):
+    assert each.table in all_kinds()
+    frame = table(each.table, []).with_columns(pl.selectors.categorical().cast(pl.String))
+    assert {*each.values, *each.by} <= set(frame.columns) | {"errno"}
+    if each.where:
+        assert frame.filter(pl.sql_expr(each.where)).is_empty()
+    assert each.form == "histogram" or each.spans is None
+
+
+def test_names_are_unique():
+    names = [each.name for each in INSTRUMENTS]
+    assert len(set(names)) == len(names)

@@ -1,0 +1,176 @@
+"""Data points: columns of values and counts as protobuf messages, each a field of its metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.formats.otlp import wire
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from workbench.formats.otlp.identity import Ids
+
+POINT = 1
+"""Field of the data points in ``Sum``, ``Gauge`` and ``ExponentialHistogram``."""
+NUMBER_ATTRIBUTE, HISTOGRAM_ATTRIBUTE = 7, 1
+NUMBER_EXEMPLAR, HISTOGRAM_EXEMPLAR = 5, 11
+"""Fields of ``NumberDataPoint`` and of ``ExponentialHistogramDataPoint``."""
+CUMULATIVE = 2
+"""``AggregationTemporality``."""
+
+
+def fixed(number: int, values: Any, dtype: str) -> pa.BinaryArray:
+    """Return a field of 64 bits in every row: ``<i8``, ``<u8`` or ``<f8``."""
+    rows = np.empty(len(values), [("key", "V1"), ("value", dtype)])
+    rows["key"] = np.frombuffer(wire.tag(number, wire.FIXED64), "V1")[0]
+    rows["value"] = values
+    return wire.block(rows)
+
+
+def numbers(
+    attributes: Sequence[wire.Part], start: Any, time: Any, values: Any, *more: wire.Part
+) -> pa.BinaryArray:
+    """Return a ``NumberDataPoint`` for each row.
+
+    Parameters
+    ----------
+    attributes : sequence of column
+        Of the field :data:`NUMBER_ATTRIBUTE`.
+    start, time : array of int
+        ns UTC; a start of 0 is not known, as of gauges.
+    values : array
+        Integers or floats.
+    *more : column
+        Exemplars.
+    """
+    array = np.asarray(values)
+    floats = array.dtype.kind == "f"
+    value = fixed(4, array, "<f8") if floats else fixed(6, wire.bits(array), "<u8")
+    return wire.message(
+        POINT, *attributes, fixed(2, start, "<u8"), fixed(3, time, "<u8"), value, *more
+    )
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Counts of the buckets of each point.
+
+    Parameters
+    ----------
+    first : numpy.ndarray
+        Shape (n,): number of the bucket that the first column of each row is.
+    counts : numpy.ndarray
+        Shape (n, columns). What is empty at both ends of a row is left out.
+    """
+
+    first: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def encoded(self, number: int) -> pa.BinaryArray:
+        """Return the message ``Buckets`` of each point, null where all are empty."""
+        rows, columns = self.counts.shape
+        used = self.counts != 0
+        some = used.any(axis=1) if columns else np.zeros(rows, bool)
+        if not some.any():
+            return wire.present(wire.message(number, wire.block(np.zeros((rows, 1), "u1"))), some)
+        low = used.argmax(axis=1)
+        high = columns - used[:, ::-1].argmax(axis=1)
+        inside = (np.arange(columns) >= low[:, None]) & (np.arange(columns) < high[:, None])
+        inside &= some[:, None]
+        counts = wire.lists(inside.sum(axis=1), wire.varints(self.counts[inside]))
+        offset = wire.join(wire.tag(1, wire.VARINT), wire.varints(wire.zigzag(self.first + low)))
+        return wire.present(wire.message(number, offset, wire.message(2, counts)), some)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Columns of exponential histograms.
+
+    Parameters
+    ----------
+    start, time, count : numpy.ndarray
+        int64.
+    sum, low, high : numpy.ndarray
+        float64: sum, smallest and largest value; the sum is left out where values are negative,
+        `low` and `high` where they are None.
+    scale : numpy.ndarray
+        int64.
+    zeros : numpy.ndarray
+        int64, values not above `threshold`.
+    positive, negative : Buckets
+        Of negative values the buckets are those of their absolute values; None for none.
+    threshold : float
+    """
+
+    start: NDArray[np.int64]
+    time: NDArray[np.int64]
+    count: NDArray[np.int64]
+    sum: NDArray[np.float64]
+    scale: NDArray[np.int64]
+    zeros: NDArray[np.int64]
+    positive: Buckets
+    negative: Buckets | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+    threshold: float = 0.0
+
+    def encoded(self, attributes: Sequence[wire.Part], *more: wire.Part) -> pa.BinaryArray:
+        """Return an ``ExponentialHistogramDataPoint`` for each row, with exemplars in `more`."""
+        parts = [
+            fixed(2, self.start, "<u8"),
+            fixed(3, self.time, "<u8"),
+            fixed(4, self.count, "<u8"),
+            self._sum(),
+            wire.join(wire.tag(6, wire.VARINT), wire.varints(wire.zigzag(self.scale))),
+            fixed(7, self.zeros, "<u8"),
+            self.positive.encoded(8),
+        ]
+        if self.negative is not None:
+            parts.append(self.negative.encoded(9))
+        if self.low is not None:
+            parts.append(fixed(12, self.low, "<f8"))
+        if self.high is not None:
+            parts.append(fixed(13, self.high, "<f8"))
+        if self.threshold:
+            parts.append(fixed(14, np.full(len(self.count), self.threshold), "<f8"))
+        return wire.message(POINT, *attributes, *parts, *more)
+
+    def _sum(self) -> pa.BinaryArray:
+        found = fixed(5, self.sum, "<f8")
+        return found if self.low is None else wire.present(found, self.low >= 0)
+
+
+def exemplars(
+    number: int, time: Any, values: Any, span: Ids, trace: tuple[Ids, Ids]
+) -> pa.BinaryArray:
+    """Return an ``Exemplar`` of each point: one of its values, and the span it is of.
+
+    Null where the span is 0.
+    """
+    rows = np.empty(
+        len(span),
+        [
+            ("time_key", "V1"),
+            ("time", "<u8"),
+            ("value_key", "V1"),
+            ("value", "<f8"),
+            ("span_key", "V2"),
+            ("span", ">u8"),
+            ("trace_key", "V2"),
+            ("trace_1", ">u8"),
+            ("trace_2", ">u8"),
+        ],
+    )
+    rows["time_key"] = np.frombuffer(wire.tag(2, wire.FIXED64), "V1")[0]
+    rows["value_key"] = np.frombuffer(wire.tag(3, wire.FIXED64), "V1")[0]
+    rows["span_key"] = np.frombuffer(wire.tag(4, wire.DELIMITED) + b"\x08", "V2")[0]
+    rows["trace_key"] = np.frombuffer(wire.tag(5, wire.DELIMITED) + b"\x10", "V2")[0]
+    rows["time"], rows["value"], rows["span"] = time, values, span
+    rows["trace_1"], rows["trace_2"] = trace
+    return wire.present(wire.message(number, wire.block(rows)), span != 0)

@@ -1,0 +1,249 @@
+"""Profiles: samples that share stack and thread as one, with the times and values of each.
+
+A profile that does not fit into one request is cut into several, each whole in itself: with
+its own dictionary and its own ``profile_id``. All of them have the attribute
+``workbench.profile``, which is the id of the first, and which the scope of spans names, too.
+Samples link to the span of their thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import ExportError
+from workbench.formats.otlp import wire
+from workbench.formats.otlp.dictionary import Dictionary, integers, strings, varint, whole
+from workbench.formats.otlp.identity import hashed, profile_id
+from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
+from workbench.formats.otlp.profile_types import TEXTS, ProfileType, profile_types
+from workbench.formats.otlp.request import Request
+from workbench.formats.otlp.slices import chosen, is_text, slices
+from workbench.formats.otlp.slices import integers as numbers
+from workbench.formats.otlp.symbols import Symbols
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from workbench.formats.otlp.lives import People
+    from workbench.recording import Recording
+
+ROWS = 1 << 17
+"""Samples of a profile at most: the more, the fewer dictionaries."""
+_KEYS = ("process.pid", "thread.id", "thread.name", "workbench.profile")
+_BLOCK = ("pid", "address", "born")
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """What the requests of one profile have in common."""
+
+    symbols: Symbols
+    people: People
+    type: ProfileType
+    period: int
+    before: bytes
+    scope: bytes
+
+
+def profiles(rec: Recording, people: People, max_bytes: int) -> Iterator[Request]:
+    """Yield the profiles of the selected part of a session.
+
+    ``items`` of a request are its samples, as they were taken.
+
+    Parameters
+    ----------
+    rec : Recording
+        Kinds without stacks are left out.
+    people : People
+        Its processes and threads.
+    max_bytes : int
+        No request is larger.
+
+    Raises
+    ------
+    ExportError
+        One sample with its stack does not fit into `max_bytes`.
+    """
+    types = profile_types(rec)
+    if not types:
+        return
+    symbols = Symbols(rec, TEXTS)
+    origin = wire.field(1, resource(rec)), wire.field(1, scope(rec))
+    for type_ in types:
+        made = _Maker(symbols, people, type_, _period(rec, type_), *origin)
+        part = 0
+        low, high = rec.selection.window or (people.start, people.end)
+        window = max(low, people.start), min(high, people.end)
+        for rows in _samples(rec, symbols, people, type_):
+            for data, count in _fitting(made, rows, window, part, max_bytes):
+                yield Request("profiles", count, data)
+                part += 1
+
+
+def _period(rec: Recording, type_: ProfileType) -> int:
+    """Return the ns between two samples, 0 where that is not the sort of profile."""
+    hz = (rec.manifest.kinds.get("cpu") or {}).get("hz")
+    return round(1e9 / hz) if type_.table == "cpu" and isinstance(hz, int) and hz > 0 else 0
+
+
+def _samples(
+    rec: Recording, symbols: Symbols, people: People, type_: ProfileType
+) -> Iterator[pl.DataFrame]:
+    """Yield samples: ts, pid, tid, comm, stack (number), thread (index), value."""
+    import polars as pl
+
+    columns = ("ts", "pid", "tid", "comm", "stack_id", "weight", *type_.values)
+    more = ("op", "address", "born") if type_.op else ()
+    freed = _freed(rec) if type_.live else np.zeros(0, np.uint64)
+    for each in slices(rec, type_.table, *columns, *more, rows=ROWS):
+        batch = each
+        if type_.op:
+            batch = chosen(batch, is_text(batch, "op", type_.op))
+        if type_.live:
+            batch = chosen(batch, ~np.isin(_blocks(batch), freed))
+        if not batch.num_rows:
+            continue
+        value = np.ones(batch.num_rows, np.int64)
+        if type_.values:
+            value = np.sum([numbers(batch, n).astype(np.int64) for n in type_.values], axis=0)
+        if "weight" in batch.schema.names:
+            value = value * numbers(batch, "weight").astype(np.int64)
+        stack = batch.column("stack_id").cast("int64").fill_null(-1)
+        tid, ts = numbers(batch, "tid"), numbers(batch, "ts")
+        names = batch.column("comm").cast("string") if "comm" in batch.schema.names else ""
+        yield pl.DataFrame(
+            {
+                "ts": ts,
+                "pid": numbers(batch, "pid"),
+                "tid": tid,
+                "comm": pl.Series(names) if names != "" else pl.Series([""] * len(ts)),
+                "stack": symbols.stacks(np.asarray(stack)),
+                "thread": people.thread(tid, ts),
+                "value": value,
+            }
+        )
+
+
+def _freed(rec: Recording) -> Any:
+    """Return hashes of the blocks of memory that were freed, 8 bytes for each."""
+    parts = [
+        _blocks(chosen(batch, is_text(batch, "op", "free")))
+        for batch in slices(rec, "memory", "op", *_BLOCK)
+    ]
+    return np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
+
+
+def _blocks(batch: pa.RecordBatch) -> Any:
+    """Return a hash of what tells each block of memory."""
+    return hashed(np.uint64(3), *(numbers(batch, name) for name in _BLOCK))
+
+
+def _fitting(
+    made: _Maker, rows: pl.DataFrame, window: tuple[int, int], part: int, max_bytes: int
+) -> Iterator[tuple[bytes, int]]:
+    """Yield requests of at most `max_bytes`: rows are halved until they fit."""
+    todo = [rows]
+    while todo:
+        some = todo.pop()
+        data = _request(made, some, window, part)
+        if len(data) <= max_bytes:
+            yield data, some.height
+            part += 1
+        elif some.height == 1:
+            raise ExportError(
+                f"A sample with its stack takes {len(data)} bytes, more than {max_bytes}.",
+                advice="Allow larger requests.",
+            )
+        else:
+            half = some.height // 2
+            todo += [some[half:], some[:half]]
+
+
+def _request(made: _Maker, rows: pl.DataFrame, window: tuple[int, int], part: int) -> bytes:
+    """Return one ``ExportProfilesServiceRequest``."""
+    import polars as pl
+
+    keys = ["stack", "pid", "tid", "comm", "thread"]
+    grouped = rows.group_by(keys, maintain_order=True).agg("ts", "value")
+    period = ("cpu", "nanoseconds") if made.period else ()
+    named = (grouped["comm"] != "").any()
+    keys = [key for key in _KEYS if named or key != "thread.name"]
+    texts = (made.type.type, made.type.unit, *period, *keys)
+    dictionary = Dictionary(made.symbols, grouped["stack"].to_numpy(), texts)
+    sizes = grouped["ts"].list.len().to_numpy().astype(np.int64)
+    flat = grouped["ts"].explode(empty_as_null=False).to_numpy().astype(np.int64)
+    values = grouped["value"].explode(empty_as_null=False).to_numpy().astype(np.int64)
+    samples = wire.message(
+        2,
+        varint(1, dictionary.stack(grouped["stack"].to_numpy())),
+        wire.message(2, _attributes(dictionary, grouped)),
+        varint(3, _links(made.people, dictionary, grouped)),
+        wire.message(4, wire.lists(sizes, wire.varints(values))),
+        wire.message(5, wire.lists(sizes, wire.block(flat.astype("<i8")))),
+    )
+    own = dictionary.attributes("workbench.profile", strings([_series(made).hex()]))
+    start = int(rows.select(pl.col("ts").min()).item())
+    end = int(rows.select(pl.col("ts").max()).item()) + 1
+    if part == 0:
+        start, end = min(start, window[0]), max(end, window[1])
+    head = wire.field(1, _value_type(dictionary, made.type.type, made.type.unit))
+    tail = [
+        wire.fixed64(3, start),
+        wire.integer(4, end - start),
+        wire.field(7, profile_id(made.people.session, made.type.name, part)),
+        wire.field(11, wire.varint(own)),
+    ]
+    if made.period:
+        tail += [
+            wire.field(5, _value_type(dictionary, "cpu", "nanoseconds")),
+            wire.integer(6, made.period),
+        ]
+    profile = b"".join([head, whole(samples), *tail])
+    url = wire.field(3, SCHEMA_URL)
+    scoped = wire.field(2, b"".join([made.scope, wire.field(2, profile), url]))
+    body = wire.field(1, b"".join([made.before, scoped, url]))
+    return body + wire.field(2, dictionary.encoded())
+
+
+def _series(made: _Maker) -> bytes:
+    return profile_id(made.people.session, made.type.name)
+
+
+def _value_type(dictionary: Dictionary, type_: str, unit: str) -> bytes:
+    return wire.integer(1, dictionary.text(type_)) + wire.integer(2, dictionary.text(unit))
+
+
+def _attributes(dictionary: Dictionary, grouped: pl.DataFrame) -> pa.BinaryArray:
+    """Return the indices of each sample's attributes, packed."""
+    import polars as pl
+
+    columns = []
+    for name, key in (("pid", _KEYS[0]), ("tid", _KEYS[1]), ("comm", _KEYS[2])):
+        unique = grouped[name].unique(maintain_order=True)
+        if name == "comm":
+            unique = unique.filter(unique.fill_null("") != "")
+            if not len(unique):
+                continue
+            values = strings(unique.to_arrow(compat_level=pl.CompatLevel.oldest()).cast("string"))
+        else:
+            values = integers(unique.to_numpy())
+        start = dictionary.attributes(key, values)
+        number = {value: start + place for place, value in enumerate(unique.to_list())}
+        index = grouped[name].replace_strict(number, default=0, return_dtype=pl.Int64).to_numpy()
+        columns.append(wire.present(wire.varints(index), index > 0))
+    return wire.join(*columns)
+
+
+def _links(people: People, dictionary: Dictionary, grouped: pl.DataFrame) -> Any:
+    """Return the index of each sample's link: to the span of its thread, 0 for none."""
+    thread = grouped["thread"].to_numpy().astype(np.int64)
+    used = np.unique(thread[thread >= 0])
+    if not len(used):
+        return np.zeros(len(thread), np.int64)
+    dictionary.links(people.thread_trace(used), people.thread_span(used))
+    return np.where(thread >= 0, np.searchsorted(used, thread) + 1, 0)
