@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import random
 import socket
 import socketserver
 import ssl
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -48,8 +50,8 @@ class FakeClock(Clock):
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         with self._lock:
             self.waits.append(seconds)
-            self._now += seconds
             self._on_wait(len(self.waits))
+            self._now += seconds
         return stop.is_set()
 
 
@@ -272,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
             books.take(signal.name, message)
             if step == TAKE_AND_STALL:
                 books.stalled.set()
-                books.released.wait(30)
+                books.released.wait(40)
             return self._cut()
         reply = step(books, signal, message) if callable(step) else step
         if reply is None:
@@ -371,6 +373,25 @@ class Cutter:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """A port on which nobody listens, and which the kernel does not give to anybody meanwhile."""
+    with Path("/proc/sys/net/ipv4/ip_local_port_range").open() as file:
+        first = int(file.read().split()[0])
+    while True:
+        port = random.randrange(max(1024, first - 12_000), first)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def take_and_cut(between: Cutter) -> Any:
+    """A step of gRPC that takes a request, whose answer then is lost on its way."""
+
+    def step(receiver, signal, message, context):
+        receiver.take(signal.name, message)
+        between.arm()
+        return signal.response()()
+
+    return step

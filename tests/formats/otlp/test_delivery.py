@@ -15,6 +15,7 @@ from otlp_receivers import (
     abort,
     free_port,
     partial,
+    take_and_cut,
 )
 
 from workbench.errors import RefusedError, UnreachableError
@@ -110,7 +111,7 @@ def test_a_wait_until_a_date():
 
 @both
 def test_a_receiver_restarts_on_its_port(protocol):
-    there = receiver(protocol).start()
+    there = receiver(protocol, port=free_port()).start()
     with Way(there.endpoint, protocol, on_wait=lambda n: n == 3 and there.start()) as way:
         way.deliver(traces(0, 5))
         there.stop()
@@ -130,7 +131,7 @@ def lose_answers(protocol, count):
         return there, None
     there = GrpcReceiver().start()
     between = Cutter(there.port)
-    there.script += [lambda *_: between.arm()] * count
+    there.script += [take_and_cut(between)] * count
     return there, between
 
 
@@ -157,6 +158,17 @@ def test_an_answer_that_is_always_lost_is_unconfirmed(protocol):
     assert outcome.numbers.doubled == 0
     assert isinstance(outcome.error, UnreachableError)
     assert min(there.taken["traces"].values()) >= 2
+
+
+@both
+def test_a_lost_answer_is_remembered_through_other_failures(protocol):
+    there, between = lose_answers(protocol, 1)
+    there.script += busy(protocol, None, None)
+    with between or there, Way((between or there).endpoint, protocol) as way:
+        numbers = way.deliver(traces()).numbers
+    there.stop()
+    assert set(there.taken["traces"].values()) == {2}
+    assert (numbers.sent, numbers.doubled, numbers.retries) == (10, 10, 3)
 
 
 def test_a_request_that_was_not_read_is_not_doubled():
@@ -362,8 +374,13 @@ def test_nothing_begins_after_a_stop(protocol):
 
 @both
 def test_a_pause_holds_for_all_that_is_sent(protocol):
-    with receiver(protocol) as there, Way(there.endpoint, protocol) as way:
-        way.route._not_before = 30.0
-        way.deliver(traces())
-    assert way.clock.waits == [30.0]
+    def another(number):
+        if number == 1:  # while the first one waits, before any time has passed
+            way.deliver(traces(5, 5))
+
+    with receiver(protocol, *busy(protocol, 30)) as there:
+        with Way(there.endpoint, protocol, on_wait=another) as way:
+            way.deliver(traces(0, 5))
+    first, second = way.clock.waits
+    assert 30 <= first == second
     assert there.taken["traces"] == ONCE

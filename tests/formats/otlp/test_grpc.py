@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from otlp_messages import MAKERS, traces
-from otlp_receivers import Cutter, GrpcReceiver, HttpReceiver, abort, free_port, partial
+from otlp_receivers import (
+    Cutter,
+    GrpcReceiver,
+    HttpReceiver,
+    abort,
+    free_port,
+    partial,
+    take_and_cut,
+)
 
 from workbench import __version__
 from workbench.formats.otlp.answer import Verdict
@@ -132,7 +140,7 @@ def test_an_answer_that_is_lost(receiver):
     with Cutter(receiver.port) as between:
         way = transport(between.endpoint)
         assert way.export(traces(0, 1).body, 10).verdict is Verdict.TAKEN
-        receiver.script.append(lambda *_: between.arm())
+        receiver.script.append(take_and_cut(between))
         got = way.export(traces(1, 1).body, 10)
         assert (got.verdict, got.lost) == (Verdict.RETRY, True)
         # The same transport connects anew.

@@ -95,10 +95,7 @@ def _walk(message: Any, visit: Visit) -> None:
         if repeated:
             if value:
                 value[:] = [visit(table, index) for index in value]
-        elif message.DESCRIPTOR.fields_by_name[name].has_presence:
-            if message.HasField(name):
-                setattr(message, name, visit(table, value))
-        elif value:
+        elif value:  # 0 stays 0, whether it is set or not
             setattr(message, name, visit(table, value))
     for name, repeated in messages:
         if repeated:
