@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from workbench import kinds
 from workbench._version import __version__
-from workbench.cli import commands, probe_command
+from workbench.cli import commands, export_command, probe_command
 from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
 from workbench.formats import readable, writable
@@ -67,12 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(sql)
     sql.set_defaults(run=commands.sql)
 
-    export = sub.add_parser("export", help="write a session in another format")
-    _session(export)
-    export.add_argument("--format", required=True, help=", ".join(writable()))
-    export.add_argument("--table", help="table to write, by default the first kind's")
-    export.add_argument("-o", "--output", help="file to write, by default beside the session")
-    export.set_defaults(run=commands.export)
+    export_command.add_to(sub.add_parser("export", help="write it in another format, or send it"))
 
     convert = sub.add_parser(
         "convert", help="make a session of another tool's file, or the reverse, or both"

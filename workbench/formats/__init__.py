@@ -11,12 +11,15 @@ import importlib
 import os
 import pkgutil
 import tempfile
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import ExportError, ImportFormatError
+from workbench.formats._watched import WatchedFile
 from workbench.formats.format import Format, Read
 from workbench.profiles.content import head
 from workbench.store.guard import writing
@@ -109,7 +112,13 @@ def recognised(file: IO[bytes], name: str = "", format: str | None = None) -> tu
 
 
 def export(
-    rec: Recording, format: str, path: str | os.PathLike[str], *, table: str | None = None
+    rec: Recording,
+    format: str,
+    path: str | os.PathLike[str],
+    *,
+    table: str | None = None,
+    progress: Callable[[int], object] | None = None,
+    cancel: threading.Event | None = None,
 ) -> Path:
     """Write a session, or a selection of one, in another format.
 
@@ -124,6 +133,10 @@ def export(
     table : str, optional
         The table, for formats that hold one; default the session's events, or for stacks its
         CPU samples.
+    progress : callable, optional
+        Called with the bytes that are written so far.
+    cancel : threading.Event, optional
+        Once it is set, the next piece is not written any more.
 
     Returns
     -------
@@ -138,6 +151,8 @@ def export(
         The session does not hold the table.
     StorageError
         The file cannot be written. Nothing of it is left behind.
+    CancelledError
+        It was cancelled. Nothing of it is left behind.
     """
     target = Path(path)
     chosen = formats().get(format)
@@ -151,7 +166,7 @@ def export(
         descriptor, name = tempfile.mkstemp(f".{os.getpid()}.part", target.name, target.parent)
         part = Path(name)
         try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor has no path
+            with WatchedFile(descriptor, progress, cancel) as file:
                 chosen.write(rec, file, table)
             part.chmod(0o666 & ~_umask())
             part.replace(target)

@@ -24,7 +24,7 @@ def test_json_lines_hold_several_signals():
     lines = file.getvalue().decode().split("\n")
     assert lines.pop() == ""
     assert len(lines) == len(made)
-    got = {name: 0 for name in SIGNALS}
+    got = dict.fromkeys(SIGNALS, 0)
     for line, request in zip(lines, made, strict=True):
         value = json.loads(line)
         name = KEYS.get(next(iter(value)), "profiles")

@@ -16,7 +16,7 @@ from workbench.formats.otlp.retry import (
 
 
 def test_the_lists_are_those_of_the_specification():
-    assert HTTP_RETRYABLE == {429, 502, 503, 504}
+    assert {429, 502, 503, 504} == HTTP_RETRYABLE
     final = {
         "OK",
         "UNKNOWN",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.formats.otlp.shrink import shrink
 from workbench.formats.otlp.request import Request
+from workbench.formats.otlp.shrink import shrink
 from workbench.formats.otlp.signals import items_of, known
 
 _SHRUNK = 0.9
