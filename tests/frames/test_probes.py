@@ -52,6 +52,8 @@ def test_events_are_in_order_and_without_stacks():
         "ts": [1, 2],
         "ret": [10, 20],
     }
+    assert probes.events(seen(same), "reads", 1).rows() == [(1, 10)]
+    assert probes.events(seen(same.drop("ts")), "reads", 1).rows() == [(20,)]
     weighed = rows.with_columns(weight=pl.lit(3))
     assert probes.events(seen(weighed), "reads").columns == ["ts", "ret", "weight"]
 

@@ -83,7 +83,7 @@ def test_losses_are_above_the_tables():
     view = summaries.KindOverview(FakeRecording(given, big=pl.DataFrame({"ts": [1]})), "big")
     assert "1 of 9 events of big were lost" in view.fragment()
     assert "wb-flame-title" in view.fragment()
-    assert repr(view) == "<KindOverview of big: 1 in 'Events, first ones first'>"
+    assert repr(view) == "<KindOverview of big: 1 in 'Events: 1, first ones first'>"
 
 
 def test_kind_that_is_not_there():

@@ -111,10 +111,23 @@ def histogram(rec: Recording, name: str, of: str) -> pl.DataFrame:
     return found if of == "latency" else found.rename({"low_ns": "low", "high_ns": "high"})
 
 
-def events(rec: Recording, name: str) -> pl.DataFrame:
+def events(rec: Recording, name: str, first: int | None = None) -> pl.DataFrame:
     """Return the events of a table in the order in which they happened.
 
     Stacks are left out, and ``weight`` where all rows stand for one event.
+
+    Parameters
+    ----------
+    rec : Recording
+        Needs the table.
+    name : str
+        Of a probe, or of a kind.
+    first : int, optional
+        Only so many, which needs no memory for the others.
+
+    Returns
+    -------
+    polars.DataFrame
 
     Raises
     ------
@@ -124,11 +137,14 @@ def events(rec: Recording, name: str) -> pl.DataFrame:
     import polars as pl
 
     columns = [column for column in _columns(rec, name) if "stack" not in column]
-    rows = need(rec, name, *columns).collect()
-    if "ts" in columns:
-        rows = rows.sort("ts", maintain_order=True)
-    alike = "weight" in columns and bool((rows["weight"] == 1).all())
-    return rows.select(pl.exclude("weight") if alike else pl.all())
+    rows = need(rec, name, *columns)
+    if "weight" in columns and rows.select((pl.col("weight") == 1).all()).collect().item():
+        rows = rows.drop("weight")
+    if "ts" not in columns:
+        return (rows if first is None else rows.head(first)).collect()
+    if first is None:
+        return rows.sort("ts", maintain_order=True).collect()
+    return rows.bottom_k(first, by="ts").sort("ts").collect()
 
 
 def _columns(rec: Recording, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from workbench.frames.losses import lossy
 from workbench.frames.needs import has
 from workbench.kinds import all_kinds
 from workbench.views import html
-from workbench.views.frame_table import FrameTable
+from workbench.views.frame_table import ROWS, FrameTable
 from workbench.views.kind_tables import OWN_VIEWS, SUMMARIES, Part
 from workbench.views.tables import banner
 from workbench.views.view import PlainView
@@ -98,8 +98,9 @@ def _parts(rec: Recording, kind: str) -> tuple[str, list[tuple[Part, pl.DataFram
         found = probes.totals(rec, kind)
         bar = next((name for name, type_ in found.schema.items() if type_.is_integer()), "")
         return note, [(Part("Counted in the kernel", lambda _: found, bar=bar), found)]
-    found = probes.events(rec, kind)
-    return note, [(Part("Events, first ones first", lambda _: found), found)]
+    found = probes.events(rec, kind, ROWS)
+    caption = f"Events: {rec[kind].num_rows:,}, first ones first"
+    return note, [(Part(caption, lambda _: found), found)]
 
 
 def part_table(part: Part, frame: pl.DataFrame) -> str:
