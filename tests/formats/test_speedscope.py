@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import importers
 import jsonschema
 import pytest
+import reading
 import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from workbench.errors import MissingTableError
+from workbench.errors import ImportFormatError, MissingTableError
 from workbench.formats import export
 from workbench.session import open_session
 
@@ -112,8 +117,19 @@ def test_speedscope_opens_it(rec, tmp_path):
         for profile in found["profiles"]:
             own += evented_self(profile, frames)
         assert own == expected(rec, kind)[0]
+        # What speedscope saves is evented: it is read back, too.
+        made = reading.session(json.dumps(found).encode(), tmp_path / f"{kind}.wb")
+        spots = reading.self_and_total(made, "cpu")
+        assert {name: own for name, (own, _) in spots.items() if own} == expected(rec, kind)[0]
+        assert {name: total for name, (_, total) in spots.items()} == expected(rec, kind)[1]
         assert [p["name"] for p in found["profiles"]] == [p["name"] for p in mine["profiles"]]
         assert [p["unit"] for p in found["profiles"]] == [p["unit"] for p in mine["profiles"]]
+
+
+def test_by_default_the_table_with_stacks(tmp_path):
+    path = synthetic.make_session(tmp_path / "a.wb", kinds=("syscalls", "offcpu"), rows=50)
+    document = written(open_session(path), tmp_path / "out")
+    assert {profile["unit"] for profile in document["profiles"]} == {"nanoseconds"}
 
 
 def test_nothing_selected_and_no_stacks(rec, tmp_path):
@@ -122,3 +138,127 @@ def test_nothing_selected_and_no_stacks(rec, tmp_path):
     with pytest.raises(MissingTableError, match="stack_id"):
         export(rec, "speedscope", tmp_path / "out", table="syscalls")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["cpu", "offcpu"])
+def test_what_is_written_is_read(rec, kind, tmp_path):
+    export(rec, "speedscope", tmp_path / "out", table=kind)
+    made = reading.session((tmp_path / "out").read_bytes(), tmp_path / "b.wb")
+    assert made.kinds == (kind,)
+    assert reading.folded(made, kind) == reading.folded(rec, kind)
+    threads = ["pid", "tid", "comm"]
+    counted = [one[kind].polars().group_by("pid", "tid").len().sort("tid") for one in (made, rec)]
+    assert counted[0].equals(counted[1])
+    assert made[kind].polars().select(threads).filter(tid=1001)["comm"].unique()[0] == "worker-0"
+    export(made, "speedscope", tmp_path / "again", table=kind)
+    first, second = (json.loads((tmp_path / n).read_bytes()) for n in ("out", "again"))
+    assert sums(second) == sums(first)
+    assert [p["weights"] for p in second["profiles"]] == [p["weights"] for p in first["profiles"]]
+    assert [p["name"] for p in second["profiles"]] == [p["name"] for p in first["profiles"]]
+
+
+STACK = st.lists(st.integers(0, 4), max_size=5)
+UNITS = {"none": 1, "nanoseconds": 1, "microseconds": 1000, "seconds": 10**9, "bytes": 1}
+
+
+def evented_of(stacks, weights):
+    """Return the events of samples, as speedscope makes them: what stays open is not closed."""
+    events, now, at = [], [], 0
+    for stack, weight in zip([*stacks, []], [*weights, 0], strict=True):
+        same = 0
+        while same < min(len(now), len(stack)) and now[same] == stack[same]:
+            same += 1
+        events += [{"type": "C", "frame": f, "at": at} for f in reversed(now[same:])]
+        events += [{"type": "O", "frame": f, "at": at} for f in stack[same:]]
+        now, at = stack, at + weight
+    return {"type": "evented", "startValue": 0, "endValue": at, "events": events}
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(STACK, st.integers(1, 10**6)), min_size=1, max_size=8),
+    st.sampled_from(sorted(UNITS)),
+    st.booleans(),
+)
+def test_sampled_and_evented_profiles(samples, unit, as_events):
+    stacks, weights = [stack for stack, _ in samples], [weight for _, weight in samples]
+    frames = [{"name": f"f{at}"} for at in range(5)]
+    if as_events:
+        profile = evented_of(stacks, weights)
+    else:
+        profile = {"type": "sampled", "samples": stacks, "weights": weights}
+        profile |= {"startValue": 0, "endValue": sum(weights)}
+    document = {"shared": {"frames": frames}, "profiles": [{**profile, "name": "a", "unit": unit}]}
+    own = Counter()
+    for stack, weight in samples:
+        # Nothing is open in an empty stack of events: that time is nobody's.
+        if stack or not as_events:
+            own[";".join(f"f{at}" for at in stack)] += weight * UNITS[unit]
+    if not own:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = reading.session(json.dumps(document).encode(), Path(folder) / "a.wb")
+        table = "bytes" if unit == "bytes" else "cpu"
+        assert reading.folded(made, table) == own
+
+
+FRAMES = {"frames": [{"name": "a"}, {"name": "b", "file": "x.py", "line": 3}]}
+EVENT = {"type": "evented", "name": "e", "unit": "milliseconds", "startValue": 0, "endValue": 9.5}
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        ({"type": "sampled", "samples": [[0]], "weights": [1, 2]}, "2 weights for 1"),
+        ({"type": "sampled", "samples": [[2]], "weights": [1]}, "none of the 2"),
+        ({"type": "sampled", "samples": [[-1]], "weights": [1]}, "none of the 2"),
+        ({"type": "sampled", "samples": [["0"]], "weights": [1]}, "no list of frames"),
+        ({"type": "sampled", "samples": [[None]], "weights": [1]}, "null"),
+        ({"type": "sampled", "samples": [0], "weights": [1]}, "no list of frames"),
+        ({"type": "sampled", "samples": [[0]], "weights": ["1"]}, "no number"),
+        ({"type": "sampled", "samples": [[0]], "weights": [10**400]}, "too large|no number"),
+        ({"type": "sampled", "samples": [[0]], "weights": [1e19]}, "64 bits"),
+        ({"type": "sampled", "samples": {}, "weights": []}, "no list of samples"),
+        ({"type": "other"}, "not known"),
+        ({**EVENT, "events": [{"type": "C", "at": 1, "frame": 0}]}, "neither the begin"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": 0}]}, "do not end"),
+        ({**EVENT, "events": [{"type": "O", "at": 99, "frame": 0}]}, "go back"),
+        ({**EVENT, "events": [{"type": "O", "at": 1}]}, "not whole"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": 0}] * 70_000}, "deeper"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(profile, why, tmp_path):
+    document = {"shared": FRAMES, "profiles": [{"name": "x", "unit": "none", **profile}]}
+    with pytest.raises(ImportFormatError, match=why):
+        reading.session(json.dumps(document).encode(), tmp_path / "a.wb", "speedscope")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"shared": 1, "profiles": []}', b"[" * 10**6])
+def test_what_is_no_speedscope_file(content, tmp_path):
+    with pytest.raises(ImportFormatError):
+        reading.session(content, tmp_path / "a.wb", "speedscope")
+
+
+def test_fractions_are_no_counts(tmp_path):
+    profile = {"type": "sampled", "samples": [[0], [1]], "weights": [0.25, 0.5], "name": "x"}
+    document = {"shared": FRAMES, "profiles": [{**profile, "unit": "milliseconds"}]}
+    made = reading.session(json.dumps(document).encode(), tmp_path / "a.wb")
+    assert reading.folded(made, "cpu") == {"a": 250_000, "b": 500_000}
+    assert made["frames"].polars().row(1, named=True)["line"] == 3
+    document["profiles"][0]["unit"] = "none"
+    with pytest.raises(ImportFormatError, match="whole number"):
+        reading.session(json.dumps(document).encode(), tmp_path / "a.wb")
+
+
+def test_damaged_files(rec, tmp_path):
+    document = written(rec, tmp_path / "out")
+    for profile in document["profiles"]:
+        profile["samples"], profile["weights"] = profile["samples"][:3], profile["weights"][:3]
+    events = [{"type": kind, "at": at, "frame": 0} for at, kind in enumerate("OCOC")]
+    other = {"shared": FRAMES, "profiles": [{**EVENT, "events": events}]}
+    seeds = [json.dumps(one).encode() for one in (document, other)]
+    words = [b"[]", b"{}", b"null", b'"O"', b'"frame":1', b"1.5", b"-0", b"[[0]]", b'"\\ud800"']
+    cases = reading.mutated(seeds, 10 * reading.CASES, words)
+    good, bad = reading.fuzz(reading.reader("speedscope"), cases)
+    assert good
+    assert bad

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import MissingTableError
-from workbench.frames.samples import functions, samples, stack_tree, with_stacks
+from workbench.frames.samples import functions, samples, stack_tree
 from workbench.recording import Recording
 
 KINDS = ("syscalls", "cpu", "offcpu")
@@ -53,10 +53,7 @@ def test_functions_are_frames_that_differ_in_lines_only(rec):
     assert named["name"].to_list() == found.frames["name"][:3].to_list()
 
 
-def test_which_table_is_meant(rec, tmp_path):
-    assert with_stacks(rec) == "cpu"
-    off = synthetic.make_session(tmp_path / "off.wb", kinds=("syscalls", "offcpu"), rows=10)
-    assert with_stacks(Recording.open(off)) == "offcpu"
+def test_what_has_no_stacks(rec):
     with pytest.raises(MissingTableError):
         samples(rec, "syscalls")
 

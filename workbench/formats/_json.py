@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 """Values that are made into text at once."""
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.formats._packets import number, text
-from workbench.frames.samples import used_frames
-from workbench.frames.stacks import named_stacks
+from workbench.frames.samples import named_stacks, used_frames
 
 if TYPE_CHECKING:
     import polars as pl

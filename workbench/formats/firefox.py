@@ -13,8 +13,9 @@ from workbench.errors import ExportError
 from workbench.formats._firefox_tables import CATEGORIES, MS, Shared
 from workbench.formats._json import constant, dumps, put_table
 from workbench.formats.format import Format
-from workbench.frames.samples import Samples, samples, with_stacks
+from workbench.frames.samples import Samples, samples
 from workbench.frames.spans import span_kinds, spans
+from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     import polars as pl
 
     kinds = span_kinds(rec, table)
-    stacks = table or with_stacks(rec)
+    stacks = table or profiled(rec)
     found = _samples(rec, stacks, needed=not kinds)
     marks = [_markers(rec, kind) for kind in kinds]
     texts = pl.Series("name", [""], pl.String)

@@ -14,6 +14,7 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
 from workbench.frames.folded import folded
+from workbench.frames.stacks import profiled
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.stack_texts import folded_entries, numbers, tables, text_lines
 
@@ -31,7 +32,7 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     """
     import polars as pl
 
-    kind = table or "cpu"
+    kind = table or profiled(rec)
     by = ("comm",) if _has_names(rec, kind) else ()
     stacks = folded(rec, kind=kind, by=by)
     lines = stacks.select(pl.format("{} {}\n", "stack", "weight").str.join(""))

@@ -50,6 +50,9 @@ _SEQUENCE = number(10, 1)
 _TIME, _ID, _I64 = 9, 5, 10
 """Bytes of times (63 bits), of numbers that we give out (35 bits), of any integer."""
 _MAX_WEIGHT = 1000
+"""Samples that a row becomes at most."""
+_ROWS = 1 << 14
+"""Rows of samples that are written at once."""
 
 
 def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
@@ -151,23 +154,33 @@ class _Trace:
         template = _packets_of(message(66, sample))
         before = 0
         for batch in self._rec[name].batches():
-            rows = pl.DataFrame(batch.select([*who, "ts", "stack_id", COUNT]))
-            weights = rows[COUNT].to_numpy()
-            if int(weights.max()) > _MAX_WEIGHT:
-                raise ExportError(
-                    f"A row of {name} stands for {int(weights.max())} events; Perfetto's samples "
-                    "have no weight.",
-                    advice="Use another format, such as speedscope or pprof.",
-                )
-            stack = stacks.numbers(rows["stack_id"])
-            found = {one: rows[one].cast(pl.Int64).to_numpy() for one in who}
-            found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - self._offset, "stack": stack}
-            found["mode"] = np.where(stacks.in_kernel[stack], KERNEL, USER)
-            repeated = {key: np.repeat(values, weights) for key, values in found.items()}
-            size = len(repeated["ts"])
-            repeated["count"] = before + np.arange(1, size + 1)
-            before += size
-            self._file.write(filled(template, repeated, size).tobytes())
+            for rows in pl.DataFrame(batch.select([*who, "ts", "stack_id", COUNT])).iter_slices(
+                _ROWS
+            ):
+                columns = self._sample_columns(name, rows, who, stacks)
+                size = len(columns["ts"])
+                columns["count"] = before + np.arange(1, size + 1)
+                before += size
+                self._file.write(filled(template, columns, size).tobytes())
+
+    def _sample_columns(
+        self, name: str, rows: pl.DataFrame, who: list[str], stacks: Stacks
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return the numbers of samples, each as often as its weight says."""
+        import polars as pl
+
+        weights = rows[COUNT].to_numpy()
+        if int(weights.max()) > _MAX_WEIGHT:
+            raise ExportError(
+                f"A row of {name} stands for {int(weights.max()):,} events; Perfetto's samples "
+                "have no weight.",
+                advice="Use another format, such as speedscope or pprof.",
+            )
+        stack = stacks.numbers(rows["stack_id"])
+        found = {one: rows[one].cast(pl.Int64).to_numpy() for one in who}
+        found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - self._offset, "stack": stack}
+        found["mode"] = np.where(stacks.in_kernel[stack], KERNEL, USER)
+        return {key: np.repeat(values, weights) for key, values in found.items()}
 
     def _interned(self, field: int, values: pl.Series) -> NDArray[np.int64]:
         """Return the numbers of texts, 0 for null; write those that are new."""

@@ -1,25 +1,35 @@
 """speedscope: the samples of each thread in the order of time, for speedscope.app.
 
-The format is described by ``file-format-schema.json`` of speedscope, version 1.25.
+The format is described by ``file-format-schema.json`` of speedscope, version 1.25. Many tools write
+it, such as py-spy, rbspy and .NET's dotnet-trace.
 """
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+import json
+import re
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import MissingTableError
+from workbench.errors import ImportFormatError, MissingTableError
 from workbench.formats._json import dumps, put_all, put_array
 from workbench.formats.format import Format
-from workbench.frames.samples import functions, samples, with_stacks
+from workbench.frames.samples import functions, samples
+from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
+from workbench.profiles.content import whole
+from workbench.profiles.names import unit_of
+from workbench.profiles.profile import Profile, Samples, Value
+from workbench.profiles.speedscope import evented, sampled
+from workbench.profiles.stack_texts import tables
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from workbench.frames.samples import Samples
+    from workbench.frames.samples import Samples as Found
+    from workbench.profiles.speedscope import Weighed
     from workbench.recording import Recording
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -32,7 +42,7 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
     A frame is a function, as in the hot spots; weights are samples, nanoseconds or bytes.
     """
-    kind = table or with_stacks(rec)
+    kind = table or profiled(rec)
     found = samples(rec, kind)
     if found.rows.is_empty():
         raise MissingTableError(
@@ -86,7 +96,7 @@ def _stack_texts(flat: NDArray[np.int64], offsets: NDArray[np.int64]) -> pl.Seri
 
 
 def _put_profile(
-    file: IO[bytes], group: pl.DataFrame, stacks: pl.Series, found: Samples, name: str
+    file: IO[bytes], group: pl.DataFrame, stacks: pl.Series, found: Found, name: str
 ) -> None:
     head = {
         "type": "sampled",
@@ -102,6 +112,159 @@ def _put_profile(
     file.write(b"}")
 
 
+def recognise(head: bytes) -> float:
+    """Tell by the schema, or by what only such files have."""
+    begin = head.lstrip()
+    if not begin.startswith(b"{"):
+        return 0.0
+    named = b"speedscope.app/file-format-schema.json" in head
+    shaped = b'"shared"' in head and b'"frames"' in head and b'"profiles"' in head
+    return 1.0 if named else 0.6 * shaped
+
+
+def read(file: IO[bytes]) -> Profile:
+    """Read all profiles: each is a thread, and those of one unit are one table.
+
+    The table is ``cpu`` for counts and times, where the file does not tell another one, as those of
+    the workbench do.
+
+    Raises
+    ------
+    ImportFormatError
+        It is no speedscope file, or damaged.
+    """
+    try:
+        document = json.loads(whole(file, _LIMIT))
+    except (ValueError, RecursionError) as error:
+        raise ImportFormatError("The file is no JSON.", why=str(error)[:200]) from error
+    frames, profiles = _parts(document)
+    found = [_profile(one, len(frames)) for one in profiles]
+    if not sum(len(one.weight) for _, _, one in found):
+        raise ImportFormatError("The file holds no samples.")
+    table, stacks, firsts = _tables(frames, [one for _, _, one in found])
+    kind = _kind(document)
+    units = dict.fromkeys(unit for _, unit, _ in found)
+    samples = []
+    for unit in units:
+        mine = [(name, one, at) for (name, its, one), at in zip(found, firsts, strict=True)
+                if its == unit and len(one.weight)]  # fmt: skip
+        if mine:
+            samples.append(_samples(mine, unit, kind))
+    return Profile(table, stacks, tuple(samples), facts=_facts(document))
+
+
+def _parts(document: Any) -> tuple[list[Any], list[Any]]:
+    shared = document.get("shared") if isinstance(document, dict) else None
+    frames = shared.get("frames") if isinstance(shared, dict) else None
+    profiles = document.get("profiles") if isinstance(document, dict) else None
+    if not isinstance(frames, list) or not isinstance(profiles, list):
+        raise ImportFormatError("The file has no frames or no profiles.")
+    if not all(isinstance(one, dict) for one in (*frames, *profiles)):
+        raise ImportFormatError("A frame or a profile is no object.")
+    return frames, profiles
+
+
+def _profile(profile: dict[str, Any], frames: int) -> tuple[str, str, Weighed]:
+    """Return name, unit and samples of a profile."""
+    kind, unit, name = (profile.get(key) for key in ("type", "unit", "name"))
+    readers = {"sampled": sampled, "evented": evented}
+    if kind not in readers or not isinstance(unit, str):
+        raise ImportFormatError(f"A profile of type {str(kind)[:20]!r} is not known.")
+    return _text(name), unit, readers[kind](profile, frames)
+
+
+def _text(value: Any) -> str:
+    """Return a text, "" for anything else, without lone halves of surrogate pairs."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _tables(frames: list[Any], parts: list[Weighed]) -> tuple[Any, Any, list[int]]:
+    """Return the tables of frames and stacks, and the first stack of each profile."""
+    import polars as pl
+
+    lines = [one.get("line") for one in frames]
+    numbers = [n if type(n) is int and 0 < n < 1 << 32 else None for n in lines]
+    named = pl.DataFrame(
+        {
+            "function": pl.Series([_text(one.get("name")) for one in frames], dtype=pl.String),
+            "file": pl.Series([_text(one.get("file")) or None for one in frames], dtype=pl.String),
+            "line": pl.Series(numbers, dtype=pl.UInt32),
+        }
+    )
+    python = pl.col("file").str.contains(r"\.pyx?$|^<.*>$").fill_null(False)
+    named = named.with_columns(
+        pl.when(python).then(pl.lit("python")).otherwise(pl.lit("unknown")).alias("kind")
+    )
+    stacks = pl.concat([pl.Series([], dtype=pl.List(pl.Int64)), *(one.stacks for one in parts)])
+    rows = stacks.alias("frame").to_frame().with_row_index("stack")
+    entries = rows.filter(pl.col("frame").list.len() > 0).explode("frame")
+    found = pl.concat(
+        [entries.select("stack"), named[entries["frame"].to_numpy()]], how="horizontal"
+    )
+    firsts = np.concatenate([[0], np.cumsum([len(one.stacks) for one in parts])])
+    return *tables(found, len(stacks)), firsts[:-1].tolist()
+
+
+def _kind(document: dict[str, Any]) -> str:
+    """Return the table that a file of the workbench was made of."""
+    if not _text(document.get("exporter")).startswith("ebpf-workbench"):
+        return ""
+    return _text(document.get("name")).rpartition(" ")[2]
+
+
+def _samples(parts: list[tuple[str, Weighed, int]], unit: str, kind: str) -> Samples:
+    """Return the samples of all profiles of one unit."""
+    name, factor = unit_of("count" if unit == "none" else unit)
+    weights = np.concatenate([one.weight for _, one, _ in parts]) * factor
+    amounts = np.rint(weights)
+    if name == "1" and not np.array_equal(amounts, weights):
+        raise ImportFormatError("A weight is no whole number.", why=f"Its unit is {unit!r}.")
+    if float(np.abs(amounts).sum()) >= 2.0**63:
+        raise ImportFormatError("The weights together are larger than 64 bits hold.")
+    title = "samples" if name == "1" else kind or {"ns": "time"}.get(name, unit)
+    value = Value(title, "count" if name == "1" else name, amounts.astype(np.int64))
+    stacks = np.concatenate([one.stack + first for _, one, first in parts])
+    columns = _threads([name for name, _, _ in parts], [len(one.weight) for _, one, _ in parts])
+    return Samples(
+        stacks.astype(np.uint32), (value,), columns, table=kind or _TABLES.get(name, unit)
+    )
+
+
+def _threads(names: list[str], counts: list[int]) -> dict[str, Any]:
+    """Return comm, pid and tid of samples, as far as the names of the profiles tell them."""
+    import pyarrow as pa
+
+    ours = [_OURS.fullmatch(name) for name in names]
+    columns: dict[str, Any] = {}
+    texts = names
+    if all(ours):
+        known = [one for one in ours if one]
+        texts = [one[1] for one in known]
+        for column, group in (("pid", 2), ("tid", 3)):
+            numbers = np.array([int(one[group]) for one in known])
+            if int(numbers.max()) < 1 << 32:
+                columns[column] = pa.array(np.repeat(numbers, counts).astype(np.uint32))
+    where = pa.array(np.repeat(np.arange(len(texts)), counts).astype(np.int32))
+    columns["comm"] = pa.DictionaryArray.from_arrays(where, pa.array(texts, pa.string()))
+    return columns
+
+
+def _facts(document: dict[str, Any]) -> dict[str, str]:
+    texts = {key: _text(document.get(key))[:200] for key in ("name", "exporter")}
+    return {key: text for key, text in texts.items() if text}
+
+
+_LIMIT = 1 << 28
+"""Bytes of JSON: its objects take ten times as much."""
+_OURS = re.compile(r"(.*) \((\d{1,10})/(\d{1,10})\)", re.S)
+"""Names of our own profiles: of the thread, process and thread id."""
+_TABLES = {"1": "cpu", "ns": "cpu"}
+
 FORMAT = Format(
-    "speedscope", ".speedscope.json", "stacks of each thread over time: speedscope.app", write
+    "speedscope",
+    ".speedscope.json",
+    "stacks of each thread over time: speedscope.app, py-spy",
+    write,
+    read,
+    recognise,
 )

@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, position
-from workbench.frames.stacks import amounts_of, default_weight, named_stacks, unit_of
-from workbench.schema import SIDE_TABLES
+from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, named_frames, position
+from workbench.frames.stacks import (
+    amounts_of,
+    default_weight,
+    stacks_of,
+    unit_of,
+    without_probe,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
     from workbench.recording import Recording
 
-CPU = "cpu"
 _SPECIAL = (UNKNOWN, NO_STACK)
 
 
@@ -76,17 +80,6 @@ class StackTree:
     leaf: NDArray[np.int64]
 
 
-def with_stacks(rec: Recording) -> str:
-    """Return the table whose samples are meant where none is named.
-
-    That is ``cpu``, or else the first one with stacks; ``cpu``, which cannot be read then, where
-    there is none.
-    """
-    names = [name for name in rec.tables if name not in SIDE_TABLES]
-    found = [name for name in names if "stack_id" in rec[name].schema.names]
-    return CPU if CPU in found or not found else found[0]
-
-
 def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
     """Return the samples of a table.
 
@@ -128,6 +121,27 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
     return Samples(rows_of, named, flat, offsets, unit_of(rec, kind, weight))
 
 
+def named_stacks(
+    rec: Recording, ids: pl.Series
+) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the stacks with these ids, without the frames of the probe.
+
+    Returns
+    -------
+    tuple
+        ``frames``, ``flat`` and ``offsets`` of :class:`workbench.frames.stacks.StackSums`, then the
+        number of the stack of each id, int64.
+
+    Raises
+    ------
+    MissingTableError
+        The session holds no ``stacks`` or ``frames``.
+    """
+    number, flat, offsets = stacks_of(rec, ids)
+    frames = named_frames(rec)
+    return frames, *without_probe(frames, flat, offsets), number
+
+
 def used_frames(
     frames: pl.DataFrame, flat: NDArray[np.int64]
 ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
@@ -136,7 +150,7 @@ def used_frames(
     Parameters
     ----------
     frames, flat
-        Of :func:`workbench.frames.stacks.named_stacks`.
+        Of :func:`named_stacks`.
 
     Returns
     -------

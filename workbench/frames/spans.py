@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 
+_ROWS = 1 << 16
+"""Spans of a batch at most."""
+
+
 @dataclass(frozen=True)
 class SpanKind:
     """Spans of one table.
@@ -138,6 +142,8 @@ def spans(rec: Recording, kind: SpanKind) -> Iterator[pl.DataFrame]:
     Yields
     ------
     polars.DataFrame
+        At most 65,536 rows.
+
         ts, duration, pid, tid : i64
             Times in ns, UTC.
         name : str
@@ -161,8 +167,7 @@ def spans(rec: Recording, kind: SpanKind) -> Iterator[pl.DataFrame]:
     keep, ts, duration, name = kind.select()
     start = rec.manifest.start_ns
     begin = pl.max_horizontal(ts, start)
-    for batch in rec[kind.table].batches():
-        frame = _plain(pl.DataFrame(batch.select(wanted)))
+    for frame in _slices(rec, kind.table, wanted):
         yield frame.filter(keep).select(
             begin.cast(pl.Int64).alias("ts"),
             (duration - (begin - ts)).clip(lower_bound=0).cast(pl.Int64).alias("duration"),
@@ -170,6 +175,15 @@ def spans(rec: Recording, kind: SpanKind) -> Iterator[pl.DataFrame]:
             name.fill_null("").alias("name"),
             *more,
         )
+
+
+def _slices(rec: Recording, table: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield a table in parts of bounded size: a row group may have half a million rows."""
+    import polars as pl
+
+    for batch in rec[table].batches():
+        for part in pl.DataFrame(batch.select(columns)).iter_slices(_ROWS):
+            yield _plain(part)
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:

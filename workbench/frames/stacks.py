@@ -104,6 +104,13 @@ PROBE = ("bpf_prog_", "bpf_trace_run", "bpf_trampoline_", "__bpf_trace_", "__tra
 """Kernel functions that stand above the traced one in stacks which a tracepoint's program took."""
 
 
+def profiled(rec: Recording) -> str:
+    """Return the table that is meant where a profile is: ``cpu``, else the first with stacks."""
+    held = [kind for kind in rec.manifest.kinds if has(rec, kind)]
+    fitting = [kind for kind in held if "stack_id" in rec[kind].schema.names]
+    return "cpu" if "cpu" in fitting or not fitting else fitting[0]
+
+
 def default_weight(rec: Recording, kind: str) -> str:
     """Return what is summed for a table where nothing is said.
 
@@ -217,7 +224,9 @@ def stack_sums(
         .filter(pl.col("amount") > 0)
         .collect()
     )
-    frames, flat, offsets, stack_of_row = named_stacks(rec, events["stack_id"])
+    stack_of_row, flat, offsets = stacks_of(rec, events["stack_id"])
+    frames = named_frames(rec)
+    flat, offsets = without_probe(frames, flat, offsets)
     amounts = events["amount"].to_numpy().astype(np.int64)
     return events, StackSums(frames, flat, offsets, stack_of_row, amounts)
 
@@ -237,27 +246,6 @@ def amounts_of(
     else:
         rows = need(rec, kind, *dict.fromkeys((*columns, COUNT, *parts)))
     return rows, _amount([(part, _told(rec, kind, part, "of") == "row") for part in parts])
-
-
-def named_stacks(
-    rec: Recording, ids: pl.Series
-) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the stacks with these ids: ``frames``, ``flat``, ``offsets`` of :class:`StackSums`.
-
-    Returns
-    -------
-    tuple
-        The three, then the number of the stack of each id, int64.
-
-    Raises
-    ------
-    MissingTableError
-        The session holds no ``stacks`` or ``frames``.
-    """
-    stack_of_row, flat, offsets = stacks_of(rec, ids)
-    frames = named_frames(rec)
-    flat, offsets = without_probe(frames, flat, offsets)
-    return frames, flat, offsets, stack_of_row
 
 
 def _amount(parts: list[tuple[str, bool]]) -> pl.Expr:

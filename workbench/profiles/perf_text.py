@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _WHO = r"^\s*(?<comm>.*?)\s+(?:(?<pid>-?\d+)/)?(?<tid>-?\d+)\s+(?:\[(?<cpu>\d+)\]\s+)?"
 TIMED = (
-    _WHO + r"(?:[^\s:.]{4,6}\s+)?(?<time>\d+\.\d{6,9}):\s*(?:(?<period>\d+)\s+)?"
+    _WHO + r"(?:[.#a-zA-Z][^\s:]{3,5}\s+)?(?<time>\d+\.\d{6,9}):\s*(?:(?<period>\d+)\s+)?"
     r"(?:(?<event>[^\s()]+):(?:\s|$))?\s*(?<rest>.*)$"
 )
 UNTIMED = (

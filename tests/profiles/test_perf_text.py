@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from workbench.profiles.perf_text import classified, entries, lost
+
+FIELDS = ("comm", "pid", "tid", "cpu", "time", "period", "event")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("bash  3712 24478.556987:    2004008 cpu-clock:ppp: ",
+         ("bash", None, "3712", None, "24478.556987", "2004008", "cpu-clock:ppp")),
+        ("my 42 app  7/8 [001] 1.500000000: sched:sched_switch: prev_comm=x",
+         ("my 42 app", "7", "8", "001", "1.500000000", None, "sched:sched_switch")),
+        ("   swapper     0 [000] d..3.  1.000000:  1 cycles:  ffffffff81000000 idle ([kernel])",
+         ("swapper", None, "0", "000", "1.000000", "1", "cycles")),
+        (":-1 -1/-1 [002] 2.000000: 5 cpu_core/cycles/u: ",
+         (":-1", "-1", "-1", "002", "2.000000", "5", "cpu_core/cycles/u")),
+    ],
+)  # fmt: skip
+def test_heads(line, expected):
+    (row,) = classified(pl.Series([line])).rows(named=True)
+    assert row["role"] == "head"
+    assert tuple(row[name] for name in FIELDS) == expected
+
+
+def test_roles():
+    lines = ["# x", "a 1 1.000000: e: ", "\t7f00 f+0x1 (/a)", "  f.c:3", "\t7f01 g (/a)", "", "?"]
+    assert classified(pl.Series(lines))["role"].to_list() == [
+        "head", "frame", "source", "frame", "blank", "other",
+    ]  # fmt: skip
+
+
+def test_losses():
+    lines = [
+        "a 1 1.000000: PERF_RECORD_LOST lost 5",
+        "a 1 1.000000: PERF_RECORD_LOST_SAMPLES lost 7",
+        "a 1 1.000000: PERF_RECORD_MMAP lost 9",
+    ]
+    assert lost(classified(pl.Series(lines))) == 12
+
+
+def test_inlined_functions_are_where_the_next_one_is():
+    text = "\t7f00 i (inlined)\n\t7f00 j (inlined)\n\t7f00 f+0x1 (/a)\n\x01f.c:3 (discriminator 2)"
+    found = entries(pl.Series([text, "\t7f00 i (inlined)"]))
+    assert found.select("stack", "function", "module", "kind", "file", "line").rows() == [
+        (0, "i", "/a", "inlined", None, None),
+        (0, "j", "/a", "inlined", None, None),
+        (0, "f", "/a", "native", "f.c", 3),
+        (1, "i", "", "inlined", None, None),
+    ]
+
+
+def test_addresses_that_are_too_long_are_none():
+    found = entries(pl.Series(["\tffffffffffffffffff x (/a)"]))
+    assert found["offset"].to_list() == [0]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import gzip
+import io
+
+import polars as pl
+import pytest
+
+from workbench.errors import ImportFormatError
+from workbench.profiles import stack_texts
+from workbench.profiles.stack_texts import folded_entries, numbers, tables, text_lines
+from workbench.schema import FRAMES, STACKS, arrow_schema
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a\nb\n", ["a", "b"]),
+        (b"a\r\n\r\nb", ["a", "", "b"]),
+        (b"", [""]),
+        (gzip.compress(b"a\n\xff\n"), ["a", "\ufffd"]),
+    ],
+)
+def test_lines(content, expected):
+    assert text_lines(io.BytesIO(content)).to_list() == expected
+
+
+def test_long_texts_are_refused():
+    with pytest.raises(ImportFormatError, match="too large"):
+        text_lines(io.BytesIO(b"a\n" * 100), 50)
+
+
+def test_numbers():
+    assert numbers(pl.Series(["1", "-2", str(2**63 - 1)]), "It").tolist() == [1, -2, 2**63 - 1]
+    assert numbers(pl.Series([], dtype=pl.String), "It").tolist() == []
+    for wrong in ("x", str(2**63), "1.5", ""):
+        with pytest.raises(ImportFormatError, match="It cannot be"):
+            numbers(pl.Series(["1", wrong]), "It")
+
+
+def test_tables():
+    entries = pl.DataFrame(
+        {"stack": [0, 0, 2, 2], "function": ["f", "main", "main", "main"], "line": [3, 1, 1, 2]}
+    )
+    frames, stacks = tables(entries, 4)
+    assert frames.schema.equals(arrow_schema(FRAMES))
+    assert stacks.schema.equals(arrow_schema(STACKS))
+    assert pl.DataFrame(frames).select("function", "line", "kind").rows() == [
+        ("f", 3, "unknown"),
+        ("main", 1, "unknown"),
+        ("main", 2, "unknown"),
+    ]
+    assert pl.DataFrame(stacks)["frame_ids"].to_list() == [[0, 1], [], [1, 2], []]
+
+
+def test_nothing():
+    frames, stacks = tables(folded_entries(pl.Series([], dtype=pl.String)), 0)
+    assert (frames.num_rows, stacks.num_rows) == (0, 0)
+
+
+def test_too_much_is_refused(monkeypatch):
+    entries = pl.DataFrame({"stack": [0, 0, 0], "function": ["f"] * 3})
+    monkeypatch.setattr(stack_texts, "MAX_DEPTH", 2)
+    with pytest.raises(ImportFormatError, match="At most 2 a stack"):
+        tables(entries, 1)
+    monkeypatch.setattr(stack_texts, "MAX_DEPTH", 3)
+    monkeypatch.setattr(stack_texts, "MAX_ENTRIES", 2)
+    with pytest.raises(ImportFormatError, match="2 in all"):
+        tables(entries, 1)
+
+
+def test_folded_entries():
+    found = folded_entries(pl.Series(["main;f_[k]", "", "<module> (a.py:3)"]))
+    assert found.rows() == [
+        (0, "f", "kernel", None, None),
+        (0, "main", "unknown", None, None),
+        (2, "<module>", "python", "a.py", 3),
+    ]
