@@ -15,6 +15,7 @@ from benches import (
     drain,
     first_event,
     memory_cost,
+    otlp_encode,
     programs_and_maps,
     report,
     stacks_complete,
@@ -37,8 +38,9 @@ BENCHES = {
     "stacks-cost": stacks_cost.run,
     "stacks-complete": stacks_complete.run,
     "memory-cost": memory_cost.run,
+    "otlp-encode": otlp_encode.run,
 }
-NEEDS_NO_KERNEL = {"decode"}
+NEEDS_NO_KERNEL = {"decode", "otlp-encode"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"
 MIN_WIDTH = 170
 """Columns of the tables where the output is no terminal."""

@@ -12,6 +12,7 @@ from benches import (
     decode,
     drain,
     first_event,
+    otlp_encode,
     programs_and_maps,
     stacks_complete,
     stacks_cost,
@@ -90,6 +91,16 @@ def ratios(results: Mapping[str, Result]) -> dict[str, dict[str, float | None]]:
         peer: figures.ratio("first-event", peer, first_event.WORKBENCH, "total")
         for peer in (first_event.BCC, first_event.BPFTRACE)
     }
+    for own, peers in (
+        (otlp_encode.SPANS, (otlp_encode.SDK_SPANS, otlp_encode.CLASS_SPANS)),
+        (otlp_encode.FOUR, (otlp_encode.SDK_FOUR,)),
+        (otlp_encode.POINTS, (otlp_encode.SDK_POINTS,)),
+        (otlp_encode.MEASURED, (otlp_encode.SDK_MEASURED,)),
+        (otlp_encode.SAMPLES, (otlp_encode.CLASS_SAMPLES,)),
+    ):
+        found[f"otlp-encode: a second ({own})"] = {
+            peer: figures.ratio("otlp-encode", own, peer, "per_s") for peer in peers
+        }
     found["decode: time per event"] = {
         peer: figures.ratio("decode", peer, decode.FIXED, "ns_per_event")
         for peer in (decode.CAST, decode.FRAME)
@@ -153,6 +164,17 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
         Goal("× bpftrace into a CSV reader, delivered", 10, times("drain", drain.BPFTRACE)),
         Goal("× slower traced program than with count only", 1.25, slowed, False),
         Goal("s to the first event in a dataframe", 0.3, first, False),
+        *(
+            Goal(
+                f"× OpenTelemetry's SDK ({own})",
+                25,
+                figures.ratio("otlp-encode", peer, own, "per_s"),
+            )
+            for own, peer in (
+                (otlp_encode.SPANS, otlp_encode.SDK_SPANS),
+                (otlp_encode.POINTS, otlp_encode.SDK_POINTS),
+            )
+        ),
         *_stack_goals(results, figures),
     ]
 

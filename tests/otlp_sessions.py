@@ -75,9 +75,13 @@ def _batch(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.RecordBatch:
     arrays = []
     for item in schema:
         text = pa.types.is_dictionary(item.type) or pa.types.is_string(item.type)
+        several = pa.types.is_fixed_size_list(item.type)
         default = 1 if item.name == "weight" else "" if text else 0
         values = [row.get(item.name, default) for row in rows]
-        if text:
+        if several:
+            flat = [row.get(item.name, [0] * item.type.list_size) for row in rows]
+            arrays.append(pa.array(flat, item.type))
+        elif text:
             arrays.append(pa.array(values, pa.string()).dictionary_encode().cast(item.type))
         else:
             unsigned = pa.types.is_unsigned_integer(item.type)

@@ -148,3 +148,10 @@ def test_subclasses_stay_subclasses(rec):
     special = Special.open(rec.path)
     assert type(special.window(0.0, 1.0).where(pid=1)) is Special
     assert repr(special).startswith("<Special")
+
+
+def test_the_whole_of_a_part(rec):
+    part = rec.where(pid=1000).window(1.0, 2.0)
+    assert part.whole.selection == rec.selection
+    assert part.whole["syscalls"].num_rows == rec["syscalls"].num_rows > part["syscalls"].num_rows
+    assert type(part.whole) is type(rec)

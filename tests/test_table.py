@@ -181,3 +181,14 @@ def test_errors_while_reading_reach_the_caller(tmp_path, monkeypatch):
 def test_repr(rec):
     assert "3,000 rows" in repr(rec["cpu"])
     assert "selected" in repr(rec.where(pid=1)["cpu"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_of_some_columns(rec, kind):
+    wanted = ["pid", "ts"]
+    for part in (rec, rec.where(pid=1000), rec.where(pid=1000, expr="cast(ts as bigint) % 2 = 0")):
+        batches = list(part[kind].batches(wanted))
+        table = pa.Table.from_batches(batches)
+        assert table.column_names == wanted
+        assert table.equals(part[kind].arrow().select(wanted))
+        assert part is rec or set(table["pid"].to_pylist()) == {1000}

@@ -9,7 +9,7 @@ reader, which reports them as errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import QueryError
@@ -99,24 +99,32 @@ class Table:
         frame: pd.DataFrame = self.arrow().to_pandas(types_mapper=pd.ArrowDtype)
         return frame
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """Yield the selected rows as pyarrow record batches, in bounded memory.
 
         An expression given to ``where(expr=)`` may look at all rows at once (a mean, a rank);
         then the selected rows are collected first.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Columns to read, in this order; by default all.
         """
         if self._predicate() is not None and self._selection.expressions:
-            yield from self._collected_batches(self._source().schema)
+            for batch in self._collected_batches(self._source().schema):
+                yield batch if columns is None else batch.select(columns)
         else:
-            yield from (part for _, part in self.since(0) if part.num_rows)
+            yield from (part for _, part in self.since(0, columns) if part.num_rows)
 
-    def since(self, row: int) -> Iterator[tuple[int, Any]]:
+    def since(self, row: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Any]]:
         """Yield what was written behind a row: what has come since then.
 
         Parameters
         ----------
         row : int
             Rows to pass over, of all rows, selected or not.
+        columns : sequence of str, optional
+            Columns to read, in this order; by default all.
 
         Yields
         ------
@@ -128,12 +136,13 @@ class Table:
         condition = self._predicate()
         source = self._source()
         names = sorted(set(condition.meta.root_names())) if condition is not None else []
-        for batch in source.batches(start=row):
+        read = None if columns is None else list(dict.fromkeys((*columns, *names)))
+        for batch in source.batches(read, start=row):
             row += batch.num_rows
             part = batch
             if condition is not None:
                 part = batch.filter(_mask(batch.select(names), condition))
-            yield row, part
+            yield row, part if columns is None else part.select(columns)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         import pyarrow as pa

@@ -14,7 +14,7 @@ from workbench.formats.otlp.points import Buckets, Distribution
 if TYPE_CHECKING:
     import polars as pl
 
-_DENSE = 1 << 22
+_DENSE = 1 << 19
 """Bucket counts that are laid out at a time."""
 
 

@@ -72,20 +72,28 @@ class Buckets:
     first: NDArray[np.int64]
     counts: NDArray[np.int64]
 
-    def encoded(self, number: int) -> pa.BinaryArray:
-        """Return the message ``Buckets`` of each point, null where all are empty."""
+    def parts(self, number: int) -> list[wire.Part]:
+        """Return the message ``Buckets`` of each point, null where all are empty, in parts.
+
+        They are joined with those of the point: joining them before would copy them twice.
+        """
         rows, columns = self.counts.shape
         used = self.counts != 0
         some = used.any(axis=1) if columns else np.zeros(rows, bool)
         if not some.any():
-            return wire.present(wire.message(number, wire.block(np.zeros((rows, 1), "u1"))), some)
+            return []
         low = used.argmax(axis=1)
         high = columns - used[:, ::-1].argmax(axis=1)
         inside = (np.arange(columns) >= low[:, None]) & (np.arange(columns) < high[:, None])
         inside &= some[:, None]
-        counts = wire.lists(inside.sum(axis=1), wire.varints(self.counts[inside]))
-        offset = wire.join(wire.tag(1, wire.VARINT), wire.varints(wire.zigzag(self.first + low)))
-        return wire.present(wire.message(number, offset, wire.message(2, counts)), some)
+        flat = self.counts.ravel() if inside.all() else self.counts[inside]
+        counts = wire.lists(inside.sum(axis=1), wire.varints(flat))
+        head = wire.prefixes(2, np.asarray(wire.lengths(counts)))
+        offset = wire.varints(wire.zigzag(self.first + low))
+        key = wire.block(np.full((rows, 1), wire.tag(1, wire.VARINT)[0], np.uint8))
+        made = [key, offset, head, counts]
+        size: Any = sum(wire.lengths(part) for part in made)
+        return [wire.present(part, some) for part in (wire.prefixes(number, size), *made)]
 
 
 @dataclass(frozen=True)
@@ -122,28 +130,46 @@ class Distribution:
 
     def encoded(self, attributes: Sequence[wire.Part], *more: wire.Part) -> pa.BinaryArray:
         """Return an ``ExponentialHistogramDataPoint`` for each row, with exemplars in `more`."""
-        parts = [
-            fixed(2, self.start, "<u8"),
-            fixed(3, self.time, "<u8"),
-            fixed(4, self.count, "<u8"),
-            self._sum(),
-            wire.join(wire.tag(6, wire.VARINT), wire.varints(wire.zigzag(self.scale))),
-            fixed(7, self.zeros, "<u8"),
-            self.positive.encoded(8),
-        ]
+        parts = [self._head(), self._scale(), *self.positive.parts(8)]
         if self.negative is not None:
-            parts.append(self.negative.encoded(9))
-        if self.low is not None:
-            parts.append(fixed(12, self.low, "<f8"))
-        if self.high is not None:
-            parts.append(fixed(13, self.high, "<f8"))
+            parts += self.negative.parts(9)
+        if self.low is not None and self._mixed():
+            parts.append(wire.present(fixed(5, self.sum, "<f8"), self.low >= 0))
         if self.threshold:
-            parts.append(fixed(14, np.full(len(self.count), self.threshold), "<f8"))
+            parts.append(wire.tag(14, wire.FIXED64) + np.float64(self.threshold).tobytes())
         return wire.message(POINT, *attributes, *parts, *more)
 
-    def _sum(self) -> pa.BinaryArray:
-        found = fixed(5, self.sum, "<f8")
-        return found if self.low is None else wire.present(found, self.low >= 0)
+    def _mixed(self) -> bool:
+        """Whether some points hold negative values: these have no sum."""
+        return self.low is not None and bool((self.low < 0).any())
+
+    def _head(self) -> pa.BinaryArray:
+        """Return the fields of 64 bits: together they are much faster than one by one."""
+        fields: list[tuple[int, str, Any]] = [
+            (2, "<u8", self.start),
+            (3, "<u8", self.time),
+            (4, "<u8", self.count),
+            (7, "<u8", self.zeros),
+        ]
+        if not self._mixed():
+            fields.append((5, "<f8", self.sum))
+        ends = ((12, self.low), (13, self.high))
+        fields += [(number, "<f8", values) for number, values in ends if values is not None]
+        dtype = [
+            (f"{what}{n}", kind) for n, k, _ in fields for what, kind in (("key", "u1"), ("", k))
+        ]
+        rows = np.empty(len(self.count), dtype)
+        for number, _, values in fields:
+            rows[f"key{number}"] = wire.tag(number, wire.FIXED64)[0]
+            rows[f"{number}"] = values
+        return wire.block(rows)
+
+    def _scale(self) -> wire.Part:
+        numbers = wire.zigzag(self.scale)
+        key = wire.tag(6, wire.VARINT)
+        if len(numbers) and (numbers == numbers[0]).all():
+            return key + wire.varint(int(numbers[0]))
+        return wire.join(key, wire.varints(numbers))
 
 
 def exemplars(

@@ -35,8 +35,8 @@ def slices(rec: Recording, table: str, *columns: str, rows: int = ROWS) -> Itera
     names = [name for name in columns if name in chosen.schema.names]
     pending: list[Any] = []
     count = 0
-    for batch in chosen.batches():
-        pending.append(batch.select(names))
+    for batch in chosen.batches(names):
+        pending.append(batch)
         count += batch.num_rows
         if count >= rows:
             whole = _merged(pending)

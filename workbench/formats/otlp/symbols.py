@@ -84,7 +84,7 @@ class Symbols:
         self._number(np.where(known >= 0, known, frames.height - 1), ends)
 
     def stacks(self, stack_id: Any) -> Numbers:
-        """Return the number of each stack, -1 for those that the session lacks.
+        """Return the number of each stack, -1 for those that are empty or that the session lacks.
 
         Stacks that look the same have one number.
         """
@@ -136,7 +136,7 @@ class Symbols:
         self.stack_locations, self.stack_ends = of_run.astype(np.int64), before[ends]
         keys = _order_hashes(self.stack_locations, self.stack_ends)
         _, same, which = np.unique(keys, return_index=True, return_inverse=True)
-        self._same = same[which]
+        self._same = np.where(np.diff(self.stack_ends) > 0, same[which], -1)
 
 
 def spread(starts: Numbers, sizes: Numbers) -> Numbers:

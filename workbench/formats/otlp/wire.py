@@ -71,7 +71,8 @@ def column(offsets: NDArray[Any], data: NDArray[np.uint8]) -> pa.BinaryArray:
     """Return rows ``data[offsets[i]:offsets[i + 1]]`` as a column."""
     import pyarrow as pa
 
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    ends = offsets.astype(np.int32, copy=False)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
@@ -79,13 +80,15 @@ def block(rows: NDArray[Any]) -> pa.BinaryArray:
     """Return rows of a packed structured array, or of a matrix of bytes, as a column."""
     count, width = len(rows), rows.dtype.itemsize * (rows.shape[1] if rows.ndim == 2 else 1)
     flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-    return column(np.arange(count + 1) * width, flat)
+    return column(np.arange(0, (count + 1) * width, width, dtype=np.int32), flat)
 
 
 def bits(values: Any) -> NDArray[np.uint64]:
     """Return integers as 64 bits, negative ones in two's complement."""
     array = np.asarray(values)
-    return array.astype(np.int64).view(np.uint64) if array.dtype.kind == "i" else array.astype("u8")
+    if array.dtype.kind == "i":
+        return array.astype(np.int64, copy=False).view(np.uint64)
+    return array.astype(np.uint64, copy=False)
 
 
 def varint_lengths(values: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -105,7 +108,14 @@ def varints(values: Any) -> pa.BinaryArray:
     values : array of int
         Negative numbers take ten bytes, as ``int32`` and ``int64`` fields do.
     """
+    import pyarrow as pa
+
     numbers = bits(values)
+    top = int(numbers.max()) if len(numbers) else 0
+    if top < 1 << 7:
+        return column(np.arange(len(numbers) + 1, dtype=np.int32), numbers.astype(np.uint8))
+    if top < _POOLED:
+        return _short_varints().take(pa.array(numbers))
     lengths = varint_lengths(numbers)
     width = int(lengths.max()) if len(lengths) else 1
     places = np.arange(width)
@@ -119,6 +129,13 @@ def varints(values: Any) -> pa.BinaryArray:
 def zigzag(values: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return what ``sint32`` and ``sint64`` fields hold: 0, -1, 1, -2 as 0, 1, 2, 3."""
     return ((values << 1) ^ (values >> 63)).view(np.uint64)
+
+
+@lru_cache(maxsize=1)
+def _short_varints() -> pa.BinaryArray:
+    import pyarrow as pa
+
+    return pa.array([varint(number) for number in range(_POOLED)], pa.binary())
 
 
 @lru_cache(maxsize=64)
@@ -145,24 +162,29 @@ def join(*parts: Part) -> pa.BinaryArray:
     return found
 
 
-def lengths(part: Part) -> NDArray[np.int64] | int:
+def lengths(part: Part) -> NDArray[np.int32] | int:
     """Return the bytes of each row of a part, 0 for null."""
     import pyarrow.compute as pc
 
     if isinstance(part, bytes):
         return len(part)
     found = pc.binary_length(part)
-    return np.asarray(found.fill_null(0) if found.null_count else found).astype(np.int64)
+    return np.asarray(found.fill_null(0) if found.null_count else found)
+
+
+def prefixes(number: int, sizes: NDArray[Any]) -> pa.BinaryArray:
+    """Return what stands before a message: the field and, in each row, its size."""
+    import pyarrow as pa
+
+    if len(sizes) and sizes.max() >= _POOLED:
+        return join(tag(number, DELIMITED), varints(sizes))
+    return _prefixes(number).take(pa.array(sizes))
 
 
 def message(number: int, *parts: Part) -> pa.BinaryArray:
     """Return a field that holds a message with these parts, in every row."""
-    import pyarrow as pa
-
     total: Any = sum(lengths(part) for part in parts)
-    if len(total) and total.max() >= _POOLED:
-        return join(tag(number, DELIMITED), varints(total), *parts)
-    return join(_prefixes(number).take(pa.array(total)), *parts)
+    return join(prefixes(number, total), *parts)
 
 
 def optional(number: int, data: pa.BinaryArray) -> pa.BinaryArray:
