@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExportError, QueryError
 from workbench.formats import export, writable
+from workbench.selection import nanoseconds
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
@@ -22,10 +23,15 @@ SEND = "otlp"
 COLUMNS = ("pid", "tid", "comm", "cpu", "name")
 """Columns whose values select rows, as of ``Session.where``."""
 _NUMBERS = {"pid", "tid", "cpu"}
+SETTINGS = ("endpoint", "protocol", "compression", "timeout", "certificate", "client_key",
+            "client_certificate", "insecure")  # fmt: skip
+"""What the command line says of a receiver; each is a flag of ``workbench export``."""
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+"""The variable that headers are left to: command lines are seen by everybody, and kept."""
 _SIGNALS = ("traces", "metrics", "logs", "profiles")
 
-Progress = Callable[[str, float | None], object]
-"""Takes what was done so far in words, and as a share of all where that is known."""
+Progress = Callable[[str], object]
+"""Takes what was done so far, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,8 @@ class Part:
     Parameters
     ----------
     window : (str, str)
-        Ends: seconds since the start with a decimal point, or ns since 1970; ``""`` leaves one open.
+        Ends: seconds since the start with a decimal point, or ns since 1970; ``""`` leaves one
+        open.
     where : tuple of (column, values)
         Rows that have one of these values, for each of :data:`COLUMNS` that is named.
     """
@@ -59,29 +66,59 @@ class Part:
         return rec
 
     def words(self) -> list[str]:
-        """Return the arguments of ``workbench export`` that say it."""
+        """Return the arguments of ``workbench export`` that say it.
+
+        Raises
+        ------
+        QueryError
+            A column is to have one of no values, which no argument can say.
+        """
+        if empty := [column for column, values in self.where if not values]:
+            raise QueryError(f"Rows with no {empty[0]} at all cannot be said on the command line.")
         words = [f"--window={self.window[0]}:{self.window[1]}"] if any(self.window) else []
         return words + [
             f"--where={name}={value}" for name, values in self.where for value in values
         ]
 
 
-def part_of(selection: Selection) -> Part:
+def part_of(selection: Selection, origin: int) -> Part:
     """Return what a selection says as a part.
+
+    Parameters
+    ----------
+    selection : Selection
+        Of a session.
+    origin : int
+        Start of that session, ns since 1970.
 
     Raises
     ------
     QueryError
-        It has conditions that no command line can say.
+        It has conditions in polars or SQL, which no command line can say.
     """
     if selection.expressions:
-        raise QueryError("A condition in polars or SQL cannot be said on the command line.")
-    columns = [column for column, _ in selection.values]
-    if len(set(columns)) < len(columns):
-        raise QueryError("Two conditions on one column cannot be said on the command line.")
-    ends = ["" if end is None else str(end) for end in (selection.start, selection.stop)]
-    where = tuple((column, tuple(map(str, values))) for column, values in selection.values)
-    return Part(window=(ends[0], ends[1]), where=where)
+        raise QueryError(
+            "A condition in polars or SQL cannot be said on the command line.",
+            advice='Save the selected part, session.save("part.wb"), and export that.',
+        )
+    where: dict[str, tuple[Any, ...]] = {}
+    for column, values in selection.values:  # conditions on one column hold together
+        kept = where.get(column, values)
+        where[column] = tuple(value for value in dict.fromkeys(kept) if value in values)
+    return Part(
+        window=(_end(selection.start, origin), _end(selection.stop, origin)),
+        where=tuple((column, tuple(map(str, values))) for column, values in where.items()),
+    )
+
+
+def _end(time: int | None, origin: int) -> str:
+    """Return a time in seconds since the start if that says it exactly, else in ns since 1970."""
+    if time is None:
+        return ""
+    seconds = (time - origin) / 1e9
+    text = f"{seconds:.9f}".rstrip("0")
+    text += "0" if text.endswith(".") else ""
+    return text if nanoseconds(float(text), origin) == time else str(time)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +162,7 @@ class Export:
             return self._send(rec, progress, cancel)
         if not self.output:
             raise ExportError("The export has no file to go to.", advice="Name one.")
-        tell = None if progress is None else lambda count: progress(f"{count:,} bytes", None)
+        tell = None if progress is None else lambda count: progress(f"{count:,} bytes")
         return export(rec, self.format, self.output, table=self.table, progress=tell, cancel=cancel)
 
     def _send(
@@ -137,12 +174,15 @@ class Export:
         def tell(report: SendReport) -> None:
             if progress is not None:
                 text = f"{report.total('sent'):,} items sent"
-                progress(f"{text}; waiting: {report.trouble}" if report.trouble else text, None)
+                progress(f"{text}; waiting: {report.trouble}" if report.trouble else text)
 
         return send(requests(rec, self.signals), progress=tell, cancel=cancel, **self.options)
 
     def command(self, session: str, part: Part) -> str:
-        """Return the command that does the same; headers are left to the environment.
+        """Return the command that does the same, for a POSIX shell.
+
+        Headers are left to the environment: ``OTEL_EXPORTER_OTLP_HEADERS=...`` stands where they
+        belong, and is refused as long as nobody fills it in.
 
         Parameters
         ----------
@@ -150,6 +190,11 @@ class Export:
             Path of the session.
         part : Part
             What of it.
+
+        Raises
+        ------
+        QueryError
+            As of :meth:`Part.words`.
         """
         words = ["workbench", "export", session, *part.words(), f"--format={self.format}"]
         if self.table:
@@ -158,16 +203,17 @@ class Export:
             return shlex.join([*words, "-o", self.output])
         if self.signals != _SIGNALS:
             words.append(f"--signals={','.join(self.signals)}")
-        options = {name: value for name, value in self.options.items() if value is not None}
-        hidden = options.pop("headers", None)
-        for name, value in options.items():
-            flag = "--" + name.replace("_", "-")
-            words.append(flag if value is True else f"{flag}={value}")
-        keys = "OTEL_EXPORTER_OTLP_HEADERS=... " if hidden else ""
+        for name in SETTINGS:
+            value, flag = self.options.get(name), name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            elif value is not None:
+                words.append(f"--{flag}={value}")
+        keys = f"{HEADERS}=... " if self.options.get("headers") else ""
         return keys + shlex.join(words)
 
-    def checked(self) -> Export:
-        """Return it with the suffix of its format, if its file has none.
+    def beside(self, session: str) -> str:
+        """Return the file beside a session that is written where none is named, ``""`` for none.
 
         Raises
         ------
@@ -175,16 +221,14 @@ class Export:
             There is no such format.
         """
         if self.format == SEND:
-            return self
+            return ""
         chosen = writable().get(self.format)
         if chosen is None:
             raise ExportError(
                 f"There is no format {self.format!r} to write.",
                 advice=f"Formats: {', '.join([*writable(), SEND])}",
             )
-        if self.output and not Path(self.output).suffix:
-            return replace(self, output=self.output + chosen.suffix)
-        return self
+        return session.rstrip("/").removesuffix(".wb") + chosen.suffix
 
 
 def _time(text: str) -> float | int | None:

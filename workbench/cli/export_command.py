@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ParameterError
-from workbench.exporting import COLUMNS, SEND, Export, Part
+from workbench.exporting import COLUMNS, SEND, SETTINGS, Export, Part, Progress
 from workbench.formats import writable
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
 
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
-SETTINGS = ("endpoint", "protocol", "compression", "timeout", "certificate", "client_key",
-            "client_certificate", "insecure")  # fmt: skip
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--certificate", metavar="PEM", help="whom to trust")
     way.add_argument("--client-key", metavar="PEM")
     way.add_argument("--client-certificate", metavar="PEM")
-    way.add_argument("--insecure", action="store_true", default=None, help="gRPC without TLS")
+    way.add_argument("--insecure", action=argparse.BooleanOptionalAction, help="gRPC without TLS")
     way.add_argument("--test", action="store_true", help="only ask whether the receiver is there")
     parser.set_defaults(run=run)
 
@@ -64,10 +64,10 @@ def run(args: Namespace) -> int:
     chosen = _export(args)
     if args.test:
         return _test(chosen)
-    rec = _part(args).of(open_session(args.session))
-    made = chosen.run(rec, _progress() if sys.stderr.isatty() else None)
-    if sys.stderr.isatty():
-        print(end="\r\x1b[K", file=sys.stderr)
+    with open_session(args.session) as session:
+        rec = _part(args).of(session)
+        with _progress() as show:
+            made = chosen.run(rec, show)
     if isinstance(made, Path):
         print(made)
         return 0
@@ -88,11 +88,20 @@ def _test(chosen: Export) -> int:
     return 0 if found.ok else 1
 
 
-def _progress() -> Any:
-    def show(text: str, _share: float | None) -> None:
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Give what shows the progress in a line of the terminal, which is gone at the end."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+
+    def show(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
-    return show
+    try:
+        yield show
+    finally:
+        print(end="\r\x1b[K", file=sys.stderr, flush=True)
 
 
 def _export(args: Namespace) -> Export:
@@ -105,14 +114,9 @@ def _export(args: Namespace) -> Export:
     if args.format == SEND and (args.output or args.table):
         raise ParameterError(f"--format {SEND} writes no file and takes no table.")
     signals = tuple(args.signals.split(",")) if args.signals else Export.signals
-    output = args.output or ""
-    made = Export(
-        format=args.format, table=args.table, output=output, signals=signals, options=given
-    ).checked()
-    if made.format == SEND or output:
-        return made
-    suffix = writable()[made.format].suffix
-    return replace(made, output=args.session.rstrip("/").removesuffix(".wb") + suffix)
+    made = Export(format=args.format, table=args.table, signals=signals, options=given)
+    beside = made.beside(args.session)
+    return replace(made, output=args.output or beside)
 
 
 def _part(args: Namespace) -> Part:
@@ -129,5 +133,6 @@ def _part(args: Namespace) -> Part:
 def _pair(text: str, flag: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ParameterError(f"{flag} takes NAME=VALUE, not {text!r}.")
+        # What was written is not repeated: it may be the value of a header, which is secret.
+        raise ParameterError(f"{flag} takes NAME=VALUE.", why="There is no name and '=' in it.")
     return name, value

@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workbench.errors import ExportError, ImportFormatError
+from workbench.errors import CancelledError, ExportError, ImportFormatError
 from workbench.formats._watched import WatchedFile
-from workbench.formats.format import Format, Read
+from workbench.formats.format import Format, Read, Write
 from workbench.profiles.content import head
 from workbench.store.guard import writing
 
@@ -166,8 +166,7 @@ def export(
         descriptor, name = tempfile.mkstemp(f".{os.getpid()}.part", target.name, target.parent)
         part = Path(name)
         try:
-            with WatchedFile(descriptor, progress, cancel) as file:
-                chosen.write(rec, file, table)
+            _write(chosen.write, rec, WatchedFile(descriptor, progress, cancel), table)
             part.chmod(0o666 & ~_umask())
             part.replace(target)
         except BaseException:
@@ -175,6 +174,17 @@ def export(
                 part.unlink()
             raise
     return target
+
+
+def _write(write: Write, rec: Recording, file: WatchedFile, table: str | None) -> None:
+    """Write and close a file; a cancel is told as such, whatever became of it on its way."""
+    try:
+        with file:
+            write(rec, file, table)
+    except Exception as error:
+        if file.stopped and not isinstance(error, CancelledError):  # polars makes it an OSError
+            raise CancelledError("The export was cancelled.") from error
+        raise
 
 
 def _umask() -> int:

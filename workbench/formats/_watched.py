@@ -24,6 +24,13 @@ class WatchedFile(io.BufferedWriter):
         Called with the bytes that are written so far, whenever some were.
     cancel : threading.Event, optional
         Once it is set, writing raises :class:`~workbench.errors.CancelledError`.
+
+    Attributes
+    ----------
+    written : int
+        Bytes.
+    stopped : bool
+        Writing was refused because of `cancel`; libraries that write may tell it otherwise.
     """
 
     def __init__(
@@ -36,10 +43,12 @@ class WatchedFile(io.BufferedWriter):
         self._progress = progress
         self._cancel = cancel
         self.written = 0
+        self.stopped = False
 
     def write(self, data: Buffer) -> int:
         """Write, tell, and stop where that is wanted."""
         if self._cancel is not None and self._cancel.is_set():
+            self.stopped = True
             raise CancelledError("The export was cancelled.")
         count = super().write(data)
         self.written += count

@@ -7,40 +7,36 @@ them to files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
-from workbench.errors import ExportError
 from workbench.formats.format import Format
 from workbench.formats.otlp.signals import SIGNALS
 
 if TYPE_CHECKING:
-    from workbench.formats.otlp.request import Request
     from workbench.recording import Recording
 
 
-def _requests(rec: Recording, table: str | None) -> Iterator[Request]:
-    """Return the requests of one signal, which is named like a table, or of all."""
-    from workbench.formats.otlp.encode import requests
-
-    return requests(rec, tuple(SIGNALS) if table is None else (table,))
+def _signals(_: Recording) -> list[str]:
+    """Return the signals, which stand where other formats name a table."""
+    return list(SIGNALS)
 
 
 def _write_json(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write all signals, or one, each request as a line."""
+    from workbench.formats.otlp.encode import requests
     from workbench.formats.otlp.file import write_json_lines
 
-    write_json_lines(_requests(rec, table), file)
+    write_json_lines(requests(rec, tuple(SIGNALS) if table is None else (table,)), file)
 
 
 def _write_protobuf(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write one signal: the one that is named, else the first that the session has any of."""
+    from workbench.formats.otlp.encode import requests
     from workbench.formats.otlp.file import write_delimited
 
-    if table is None:
-        raise ExportError(
-            "A file of OTLP as protobuf holds one signal.",
-            advice=f"Name it as the table: {', '.join(SIGNALS)}. JSON lines take all.",
-        )
-    write_delimited(_requests(rec, table), file)
+    for signal in SIGNALS if table is None else (table,):
+        if write_delimited(requests(rec, (signal,)), file):
+            return
 
 
 FORMATS = (
@@ -49,11 +45,13 @@ FORMATS = (
         ".otlp.jsonl",
         "traces, metrics, logs and profiles as OTLP JSON lines: OpenTelemetry Collector",
         _write_json,
+        tables=_signals,
     ),
     Format(
         "otlp-proto",
         ".otlp.pb",
-        "one signal (the table) as length-delimited OTLP protobuf: OpenTelemetry Collector",
+        "one of these signals as length-delimited OTLP protobuf: OpenTelemetry Collector",
         _write_protobuf,
+        tables=_signals,
     ),
 )
