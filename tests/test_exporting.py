@@ -40,7 +40,9 @@ def selections(session):
     }
 
 
-@pytest.mark.parametrize("name", ["all", "window", "open", "one ns", "far", "values", "twice", "cpu"])
+@pytest.mark.parametrize(
+    "name", ["all", "window", "open", "one ns", "far", "values", "twice", "cpu"]
+)
 def test_a_part_is_the_selection_that_it_was_made_of(session, name):
     chosen = selections(session)[name]
     again = part_of(chosen.selection, start_of(session)).of(session)
@@ -86,7 +88,9 @@ def test_parts_that_have_no_meaning(session, part, what):
 
 @pytest.mark.parametrize("format", sorted(writable()))
 @pytest.mark.parametrize("name", ["all", "values"])
-def test_the_command_line_writes_the_same_bytes(session, format, name, tmp_path, monkeypatch, capsys):
+def test_the_command_line_writes_the_same_bytes(
+    session, format, name, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     chosen = selections(session)[name]
     made = Export(format=format, output="it's out").run(chosen)

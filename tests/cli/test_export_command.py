@@ -57,7 +57,10 @@ def expected(rec, signals=("traces", "metrics", "logs", "profiles")):
     from otlp_sessions import CLASSES
 
     return sorted(
-        (each.signal, CLASSES[each.signal].FromString(each.body).SerializeToString(deterministic=True))
+        (
+            each.signal,
+            CLASSES[each.signal].FromString(each.body).SerializeToString(deterministic=True),
+        )
         for each in requests(rec, signals)
     )
 
@@ -174,9 +177,7 @@ def test_what_is_not_taken_is_told_and_is_1(path, capsys):
             answer = signal.response()()
             answer.partial_success.rejected_log_records = 1
             answer.partial_success.error_message = "one is ugly"
-            return Reply(
-                200, answer.SerializeToString(), content_type="application/x-protobuf"
-            )
+            return Reply(200, answer.SerializeToString(), content_type="application/x-protobuf")
 
         there.script = [rejects]
         assert main([*words, "--signals", "logs"]) == 1
