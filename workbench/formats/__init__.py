@@ -162,6 +162,8 @@ def export(
         )
     if target.is_dir():
         raise ExportError(f"{target} is a directory.", advice="Name a file.")
+    if target.exists() and target.samefile(rec.path):
+        raise ExportError(f"{target} is the session itself.", advice="Name another file.")
     with writing(target):
         descriptor, name = tempfile.mkstemp(f".{os.getpid()}.part", target.name, target.parent)
         part = Path(name)
