@@ -13,6 +13,8 @@ from jupyter_lab import RUN, started_lab, wait_until_ready, write_notebook
 from synthetic import make_session
 
 from workbench.cli import main
+from workbench.export_panel.panel import format_choices
+from workbench.exporting import SEND
 from workbench.session import open_session
 
 pytestmark = pytest.mark.browser
@@ -22,6 +24,7 @@ CELLS = [
     "import workbench as wb\nsession = wb.open('x.wb')",
     "panel = session.window(0.5, 9.0).export_panel()\npanel",
 ]
+LABELS = {name: label for label, name in format_choices()}
 THEME = "window.jupyterapp.commands.execute('apputils:change-theme', {theme: %r})"
 
 
@@ -65,7 +68,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     class Receiver(HttpReceiver):
         messages: list[str]
 
-        def take(self, signal: str, message: Any) -> None:
+        def take(self, signal: str, _: Any) -> None:
             self.messages.append(signal)
 
     part = open_session(tmp_path / "x.wb").window(0.5, 9.0)
@@ -78,7 +81,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shot(page, "file-light")
 
     # The command line does the same, and the button copies it.
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
     text = page.evaluate("navigator.clipboard.readText()")
     assert text == page.locator(".wb-export-command pre").inner_text()
     (tmp_path / "x.pb.gz").unlink()
@@ -87,7 +90,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / "x.pb.gz").read_bytes() == data
 
     # A large one comes from the server.
-    page.get_by_label("Format", exact=True).select_option(index=2)
+    page.get_by_label("Format", exact=True).select_option(LABELS["csv"])
     page.get_by_label("Table", exact=True).select_option("syscalls")
     name, data = download(page, "Export")
     assert name == "x.csv"
@@ -97,7 +100,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     # A receiver: is it there? Then send; by keyboard.
     with Receiver() as there:
         there.messages = []
-        page.get_by_label("Format", exact=True).select_option(index=12)
+        page.get_by_label("Format", exact=True).select_option(LABELS[SEND])
         page.get_by_label("Endpoint").fill(there.endpoint)
         page.get_by_label("Headers").fill("x-key=s3cret")
         page.keyboard.press("Tab")
@@ -109,7 +112,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert len(there.messages) == 4  # empty ones
         page.get_by_role("button", name="Send").focus()
         page.keyboard.press("Space")
-        page.locator(".wb-export-outcome td", has_text="profiles").wait_for()
+        page.get_by_role("cell", name="profiles", exact=True).wait_for()
         assert "all delivered" in page.locator(".wb-export-outcome").first.inner_text()
         assert set(there.messages[4:]) == {"traces", "metrics", "logs", "profiles"}
         assert {headers["x-key"] for _, headers, _ in there.requests} == {"s3cret"}
@@ -123,4 +126,7 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page.get_by_role("button", name="Test connection").click()
     page.locator(".wb-export-outcome li", has_text="refused").first.wait_for()
     shot(page, "refused-dark")
+    page.set_viewport_size({"width": 640, "height": 1300})
+    page.get_by_text("More: compression, TLS").click()
+    shot(page, "narrow-dark")
     assert page.evaluate(RUN, "print(type(panel.result).__name__)").strip() == "ConnectionReport"

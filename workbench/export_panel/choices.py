@@ -61,6 +61,6 @@ def choices(rec: Recording) -> Choices:
     comms = sums.group_by("comm").agg(pl.col("events").sum())
     comms = comms.sort("events", "comm", descending=[True, False]).head(MOST)
     return Choices(
-        tuple((f"{pid}  {comm}", str(pid)) for pid, comm, _ in pids.iter_rows()),
+        tuple((f"{pid}  {comm}".rstrip(), str(pid)) for pid, comm, _ in pids.iter_rows()),
         tuple(comms["comm"]),
     )

@@ -15,6 +15,12 @@ async function copy(text) {
   }
 }
 
+// Words are not broken at their hyphens.
+function part(text) {
+  if (text === " ") return text;
+  return Object.assign(document.createElement("span"), { textContent: text });
+}
+
 function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "wb wb-export-command";
@@ -32,7 +38,8 @@ function render({ model, el }) {
 
   let timer = 0;
   const update = () => {
-    code.textContent = model.get("command") || model.get("why");
+    const text = model.get("command") || model.get("why");
+    code.replaceChildren(...text.split(/( )/).map(part));
     button.hidden = !model.get("command");
     button.textContent = "Copy";
     status.textContent = "";

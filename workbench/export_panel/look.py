@@ -9,7 +9,7 @@ import ipywidgets
 
 from workbench.views import html
 
-WIDE = {"width": "auto", "max_width": "720px"}
+WIDE = {"width": "auto", "max_width": "860px"}
 _LABEL = {"description_width": "92px"}
 
 

@@ -25,12 +25,8 @@ def failure(error: BaseException) -> str:
         return _box("<p>Cancelled. Nothing was left behind.</p>")
     if not isinstance(error, WorkbenchError):
         error = WorkbenchError("The export failed.", why=f"{type(error).__name__}: {error}")
-    lines = [f'<p class="wb-export-what">{_lines(error.what)}</p>']
-    if error.why:
-        lines.append(f"<p>Why: {_lines(error.why)}</p>")
-    if error.advice:
-        lines.append(f"<p>Next: {_lines(error.advice)}</p>")
-    return _box(f'<div class="wb-export-bad" role="alert">{"".join(lines)}</div>')
+    what = f'<p class="wb-export-what">{_lines(error.what)}</p>'
+    return _box(f'<div class="wb-export-bad" role="alert">{what}{_rest(error)}</div>')
 
 
 def written(path: Path, seconds: float) -> str:
@@ -72,8 +68,16 @@ def sent(report: SendReport) -> str:
 
 
 def tested(report: ConnectionReport) -> str:
-    """Return what a receiver answered."""
-    return _box(report._repr_html_(), "status")
+    """Return what a receiver answered, signal by signal."""
+    lines = []
+    for answer in report.answers:
+        if answer.error is None:
+            lines.append(f"✓ {escape(answer)}")
+            continue
+        what = f"✗ {answer.signal}: {answer.error.what}"
+        lines.append(f'<span class="wb-export-what">{_lines(what)}</span>{_rest(answer.error)}')
+    items = "".join(f"<li>{line}</li>" for line in lines)
+    return _box(f'<ul class="wb-export-answers">{items}</ul>', "status")
 
 
 def _anchor(address: str, name: str) -> str:
@@ -83,6 +87,12 @@ def _anchor(address: str, name: str) -> str:
 def _box(inner: str, role: str = "") -> str:
     said = f' role="{role}"' if role else ""
     return f'<div class="wb wb-export-outcome"{said}>{inner}</div>'
+
+
+def _rest(error: WorkbenchError) -> str:
+    """Return why, and what next."""
+    why = f"<p>Why: {_lines(error.why)}</p>" if error.why else ""
+    return why + (f"<p>Next: {_lines(error.advice)}</p>" if error.advice else "")
 
 
 def _lines(text: str) -> str:

@@ -61,7 +61,7 @@ class ExportPanel(ipywidgets.VBox):
         self._rec = rec
         self._job: Job | None = None
         self._ready = False
-        self._format = field(ipywidgets.Dropdown, "Format", options=_formats(), value=format)
+        self._format = field(ipywidgets.Dropdown, "Format", options=format_choices(), value=format)
         self._table = field(ipywidgets.Dropdown, "Table")
         self._part = PartForm(rec, self._changed)
         self._receiver = ReceiverForm(settings, self._changed)
@@ -256,7 +256,7 @@ def _shown(result: Any, seconds: float) -> str:
     return outcome.tested(result) if hasattr(result, "answers") else outcome.sent(result)
 
 
-def _formats() -> list[tuple[str, str]]:
+def format_choices() -> list[tuple[str, str]]:
     """Return the formats with their meanings, sending to a receiver last."""
     found = [(f"{each.name}: {each.meaning}", each.name) for each in writable().values()]
     return [*found, (f"{SEND}: send to a receiver (OpenTelemetry Collector, ...)", SEND)]

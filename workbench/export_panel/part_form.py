@@ -42,7 +42,7 @@ class PartForm:
         found = choices(self.base)
         self._time = self._slider(rec)
         self._pids = self._list("Processes", found.pids, where.get("pid", ()))
-        names = ((name, name) for name in found.comms)
+        names = ((name or "(no name)", name) for name in found.comms)
         self._comms = self._list("Threads", names, where.get("comm", ()))
         self._others = tuple((c, v) for c, v in self._start.where if c not in _CHOSEN)
         lists = ipywidgets.HBox([self._pids, self._comms])

@@ -17,9 +17,9 @@ from workbench.formats.otlp.signals import SIGNALS
 from workbench.views.html import escape
 
 _FILES = {
-    "certificate": "Trust (PEM)",
-    "client_key": "Own key (PEM)",
-    "client_certificate": "Own cert. (PEM)",
+    "certificate": "Trust",
+    "client_key": "Own key",
+    "client_certificate": "Own cert.",
 }
 _UNSAID = "from the environment, else "
 
@@ -58,7 +58,9 @@ class ReceiverForm:
             bool(settings.get("insecure")), description="gRPC without TLS", indent=False
         )
         self._files = {
-            name: field(ipywidgets.Text, label, value=str(settings.get(name) or ""))
+            name: field(
+                ipywidgets.Text, label, value=str(settings.get(name) or ""), placeholder="PEM file"
+            )
             for name, label in _FILES.items()
         }
         self._entry = field(
@@ -66,6 +68,7 @@ class ReceiverForm:
             continuous_update=False,
         )  # fmt: skip
         self._forget = ipywidgets.Button(description="Forget headers")
+        self._forget.add_class("wb-export-forget")
         self._held = note()
         self._take(settings.get("headers") or "")
         self.widget = self._arranged()
@@ -104,7 +107,7 @@ class ReceiverForm:
         label = ipywidgets.HTML("Signals", layout=ipywidgets.Layout(width="92px"))
         label.add_class("wb-export-label")
         signals = ipywidgets.HBox([label, *self._signals.values()])
-        signals.add_class("wb-export-row")
+        signals.add_class("wb-export-signals")
         more = ipywidgets.VBox([self._compression, *self._files.values(), self._insecure])
         folded = ipywidgets.Accordion([more], titles=("More: compression, TLS",))
         folded.selected_index = None
