@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ import workbench as wb
 from workbench.cli import main
 from workbench.errors import CancelledError, ExportError, QueryError
 from workbench.exporting import SEND, Export, Part, part_of
-from workbench.formats import writable
+from workbench.formats import formats, writable
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +153,11 @@ def test_headers_are_never_shown():
         "--signals=logs --endpoint=http://x:4318 --no-insecure"
     )
     assert "s3cret" not in repr(export)
+
+
+def test_the_readme_lists_every_format():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    for name, each in formats().items():
+        suffix = f"`{each.suffix}`" if each.write else ""
+        read = "yes" if each.read else ""
+        assert f"| `{name}` | {suffix} | {read} | {each.meaning} |" in text, name
