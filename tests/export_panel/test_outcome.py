@@ -82,3 +82,15 @@ def test_reports_of_tests(role):
     assert "✓ logs: http://x takes them (10 ms)" in text
     assert "✗ traces: It &lt;does&gt; not.</span><p>Why: 401</p><p>Next: Give headers.</p>" in text
     assert f'role="{role}"' in text
+
+
+def test_every_result_has_its_text(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    assert outcome.shown(path, 1.0) == outcome.written(path, 1.0)
+    assert "alert" in outcome.shown(ValueError("x"), 1.0)
+    assert outcome.shown(SendReport(), 1.0) == outcome.sent(SendReport())
+    assert "answers" in outcome.shown(ConnectionReport(()), 1.0)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        outcome.shown(path, 1.0)

@@ -19,6 +19,11 @@ def field(kind: Any, label: str, **options: Any) -> Any:
     return kind(description=label, style=_LABEL, **options)
 
 
+def head(text: str) -> Any:
+    """Return the title of a part of the panel."""
+    return ipywidgets.HTML(f'<div class="wb-export-head">{html.escape(text)}</div>')
+
+
 def note(text: str = "") -> Any:
     """Return a line in small print; its value is HTML."""
     made = ipywidgets.HTML(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from workbench.errors import CancelledError, SendError, WorkbenchError
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 20
 """Bytes of a file that goes into the page itself. Servers of notebooks limit messages to it."""
+
+
+def shown(result: Any, seconds: float) -> str:
+    """Return what there is to say of a result, whatever it is.
+
+    Parameters
+    ----------
+    result : BaseException, Path, SendReport or ConnectionReport
+    seconds : float
+        How long it took.
+
+    Raises
+    ------
+    OSError
+        The file is not there any more.
+    """
+    if isinstance(result, BaseException):
+        return failure(result)
+    if isinstance(result, Path):
+        return written(result, seconds)
+    return tested(result) if hasattr(result, "answers") else sent(result)
 
 
 def failure(error: BaseException) -> str:

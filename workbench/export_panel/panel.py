@@ -12,7 +12,7 @@ from workbench.errors import ExportError, QueryError
 from workbench.export_panel import outcome
 from workbench.export_panel.command_line import CommandLine
 from workbench.export_panel.job import Job
-from workbench.export_panel.look import field, note, show, style
+from workbench.export_panel.look import field, head, note, show, style
 from workbench.export_panel.part_form import PartForm
 from workbench.export_panel.receiver_form import ReceiverForm
 from workbench.exporting import SEND, SETTINGS, Export, Part, Progress, part_of
@@ -147,11 +147,11 @@ class ExportPanel(ipywidgets.VBox):
     def _arranged(self) -> list[Any]:
         buttons = ipywidgets.HBox([self._export, self._cancel, self._test])
         buttons.add_class("wb-export-row")
-        to = [_head("Where to"), self._file, self._where, self._receiver.widget]
-        what = [_head("What of it"), self._part.widget]
+        to = [head("Where to"), self._file, self._where, self._receiver.widget]
+        what = [head("What of it"), self._part.widget]
         end = [buttons, self._status, self._outcome, self._large]
-        same = [_head("The same in a terminal"), self._command]
-        title = _head(f"Export {self._rec.path.name}")
+        same = [head("The same in a terminal"), self._command]
+        title = head(f"Export {self._rec.path.name}")
         return [style(), title, self._format, self._table, *what, *to, *end, *same]
 
     def _other_format(self, table: str | None) -> None:
@@ -235,7 +235,7 @@ class ExportPanel(ipywidgets.VBox):
         self.result = result
         link = ""
         try:
-            self._outcome.value = _shown(result, seconds)
+            self._outcome.value = outcome.shown(result, seconds)
             link = outcome.served(result) if isinstance(result, Path) else ""
         except OSError as error:  # somebody has taken the file away meanwhile
             self._outcome.value = outcome.failure(error)
@@ -248,14 +248,6 @@ class ExportPanel(ipywidgets.VBox):
         self._job = None
 
 
-def _shown(result: Any, seconds: float) -> str:
-    if isinstance(result, BaseException):
-        return outcome.failure(result)
-    if isinstance(result, Path):
-        return outcome.written(result, seconds)
-    return outcome.tested(result) if hasattr(result, "answers") else outcome.sent(result)
-
-
 def format_choices() -> list[tuple[str, str]]:
     """Return the formats with their meanings, sending to a receiver last."""
     found = [(f"{each.name}: {each.meaning}", each.name) for each in writable().values()]
@@ -264,7 +256,3 @@ def format_choices() -> list[tuple[str, str]]:
 
 def _beside(rec: Recording) -> Any:
     return lambda name: Export(format=name).beside(rec.path.name)
-
-
-def _head(text: str) -> Any:
-    return ipywidgets.HTML(f'<div class="wb-export-head">{escape(text)}</div>')
