@@ -96,10 +96,13 @@ def firefox_profiler(path: Path) -> Iterator[Any]:
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
             try:
+                # Nothing is asked earlier: a client that cannot reach it removes its socket.
                 deadline = time.monotonic() + 100
-                while call("thread", "list").returncode and daemon.poll() is None:
-                    assert time.monotonic() < deadline, Path(log.name).read_text()
-                assert daemon.poll() is None, Path(log.name).read_text()
+                told = Path(folder, "t.log")
+                while not (told.exists() and "loaded successfully" in told.read_text()):
+                    assert daemon.poll() is None, Path(log.name).read_text()
+                    assert time.monotonic() < deadline, told.read_text()
+                    time.sleep(0.05)
                 yield ask
             finally:
                 daemon.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import importers
@@ -64,6 +65,13 @@ def test_threads_have_names_and_counters_count(rec, tmp_path):
         width = (mine[1]["ts"] - mine[0]["ts"]) / 1e6
         total = sum(e["args"]["value"] for e in mine) * width
         assert total == pytest.approx(rec[table].polars()["weight"].sum())
+
+
+def test_times_have_three_decimals(rec, tmp_path):
+    export(rec, "chrome", tmp_path / "out", table="syscalls")
+    times = re.findall(r'"(?:ts|dur)":([0-9.]+)', (tmp_path / "out").read_text())
+    spans = [time for time in times if "." in time]
+    assert max(len(time.partition(".")[2]) for time in spans) == 3
 
 
 def test_what_overlaps_is_asynchronous(tmp_path):

@@ -116,7 +116,8 @@ def sums(document):
     for thread in document["threads"]:
         samples = thread["samples"]
         for leaf, weight in zip(samples["stack"], samples["weight"], strict=True):
-            own[of_frame[frame[leaf]]] += weight
+            if leaf is not None:
+                own[of_frame[frame[leaf]]] += weight
             seen, node = set(), leaf
             while node is not None:
                 seen.add(of_frame[frame[node]])

@@ -5,6 +5,7 @@ import pytest
 import reading
 
 from workbench.errors import ImportFormatError
+from workbench.formats import formats
 
 TEXT = b"""\
 # ========
@@ -156,3 +157,9 @@ def test_stacks_are_shared(tmp_path):
     assert made["stacks"].num_rows == 1
     assert made["cpu"].polars().select(pl.col("ts").is_sorted()).item()
     assert made.duration.total_seconds() == 1999
+
+
+@pytest.mark.parametrize("head", [b" " * 65536, b"a" + b" " * 65535, b"1 " * 32768, b"1" * 65536])
+def test_hostile_heads_are_told_at_once(head):
+    for name in ("perf-script", "folded", "austin", "bpftrace", "speedscope", "perf-data"):
+        assert formats()[name].recognise(head) < 0.5

@@ -37,7 +37,8 @@ def sums(document):
     own, total = Counter(), Counter()
     for profile in document["profiles"]:
         for stack, weight in zip(profile["samples"], profile["weights"], strict=True):
-            own[frames[stack[-1]]["name"]] += weight
+            if stack:
+                own[frames[stack[-1]]["name"]] += weight
             total.update(dict.fromkeys({frames[at]["name"] for at in stack}, weight))
     return +own, total
 
@@ -111,6 +112,13 @@ def test_speedscope_opens_it(rec, tmp_path):
     with importers.speedscope(tmp_path) as opened:
         counted = opened(tmp_path / "cpu.speedscope.json")
         timed = opened(tmp_path / "off.speedscope.json")
+        export(rec, "chrome", tmp_path / "a.trace.json", table="offcpu")
+        trace = opened(tmp_path / "a.trace.json")  # it reads Chrome traces, too
+    threads = {(pid, tid) for tid, (pid, _, _) in synthetic.THREADS.items()}
+    names = [one["name"] for one in trace["profiles"]]
+    assert len(names) == len(threads)
+    for pid, tid in threads:
+        assert any(f"(pid {pid})" in name and f"(tid {tid})" in name for name in names)
     for mine, found, kind in ((document, counted, "cpu"), (blocked, timed, "offcpu")):
         frames = found["shared"]["frames"]
         own = Counter()

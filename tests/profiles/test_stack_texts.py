@@ -8,7 +8,7 @@ import pytest
 
 from workbench.errors import ImportFormatError
 from workbench.profiles import stack_texts
-from workbench.profiles.stack_texts import folded_entries, numbers, tables, text_lines
+from workbench.profiles.stack_texts import folded_entries, numbers, split, tables, text_lines
 from workbench.schema import FRAMES, STACKS, arrow_schema
 
 
@@ -64,9 +64,17 @@ def test_too_much_is_refused(monkeypatch):
     with pytest.raises(ImportFormatError, match="At most 2 a stack"):
         tables(entries, 1)
     monkeypatch.setattr(stack_texts, "MAX_DEPTH", 3)
-    monkeypatch.setattr(stack_texts, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(stack_texts, "MAX_FRAMES", 2)
     with pytest.raises(ImportFormatError, match="2 in all"):
         tables(entries, 1)
+    with pytest.raises(ImportFormatError, match="2 in all"):
+        split(pl.Series(["a;b", "c"]), ";")
+
+
+def test_parts():
+    texts = pl.Series(["a;b", "", "c;"])
+    assert split(texts, ";").rows() == [(0, "a"), (0, "b"), (2, "c"), (2, "")]
+    assert split(texts, ";", rooted=True).rows() == [(0, "b"), (0, "a"), (2, ""), (2, "c")]
 
 
 def test_folded_entries():

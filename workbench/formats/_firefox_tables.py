@@ -148,11 +148,11 @@ class Shared:
         empty = {"ts": pl.Int64, "stack": pl.Int64, "amount": pl.Int64}
         rows = found.rows.filter(mine) if found else pl.DataFrame(schema=empty)
         unit = found.unit if found else "samples"
-        weight = rows["amount"] / MS if unit == "ns" else rows["amount"]
+        weight = (rows["amount"] / MS).round(6) if unit == "ns" else rows["amount"]
         leaf = _nullable(self._tree.leaf[rows["stack"].to_numpy()]) if found else rows["stack"]
         file.write(b'{"weightType":' + dumps(_WEIGHTS.get(unit, "samples")))
         for name, values in (
-            ("stack", leaf), ("time", (rows["ts"] - start) / MS), ("weight", weight)
+            ("stack", leaf), ("time", ((rows["ts"] - start) / MS).round(6)), ("weight", weight)
         ):  # fmt: skip
             file.write(b"," + dumps(name) + b":")
             put_array(file, values)

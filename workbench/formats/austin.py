@@ -15,7 +15,7 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import numbers, tables, text_lines
+from workbench.profiles.stack_texts import numbers, split, tables, text_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,12 +103,7 @@ def _entries(texts: pl.Series) -> pl.DataFrame:
     """Return the frames of stacks, ``file:function:line`` each, leaf first."""
     import polars as pl
 
-    entries = (
-        texts.rename("text").to_frame().with_row_index("stack")
-        .filter(pl.col("text") != "")
-        .with_columns(pl.col("text").str.split(";").list.reverse())
-        .explode("text")
-    )  # fmt: skip
+    entries = split(texts, ";", rooted=True)
     place = pl.col("text").str.extract_groups(_FRAME)
     parsed = entries.select(pl.col("text").unique(maintain_order=True)).with_columns(
         function=pl.coalesce(place.struct[1], "text"),

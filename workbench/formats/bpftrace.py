@@ -16,7 +16,7 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import tables, text_lines
+from workbench.profiles.stack_texts import split, tables, text_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -181,12 +181,7 @@ def _keys(found: pl.DataFrame) -> pl.DataFrame:
 def _entries(texts: pl.Series) -> pl.DataFrame:
     import polars as pl
 
-    rows = (
-        texts.rename("text").to_frame().with_row_index("stack")
-        .filter(pl.col("text") != "")
-        .with_columns(pl.col("text").str.split("\n"))
-        .explode("text")
-    )  # fmt: skip
+    rows = split(texts, "\n")
     parts = pl.col("text").str.extract_groups(_FRAME)
     module = parts.struct.field("module").fill_null("")
     offset = parts.struct.field("ip").str.strip_prefix("0x").str.to_integer(

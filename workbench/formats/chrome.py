@@ -82,13 +82,13 @@ def _events(kind: SpanKind, batch: pl.DataFrame, row: int, start: int) -> Iterat
 
     details = [name for name in kind.details if name in batch.columns]
     begin, end = (
-        (time.cast(pl.Int64) - start) / 1000
+        ((time.cast(pl.Int64) - start) / 1000).round(3)
         for time in (pl.col("ts"), pl.col("ts") + pl.col("duration"))
     )
     what = [pl.lit(kind.table).alias("cat"), pl.col("name"), pl.col("pid"), pl.col("tid")]
     args = pl.struct(details).alias("args")
     if kind.nested:
-        span = (pl.col("duration") / 1000).alias("dur")
+        span = (pl.col("duration") / 1000).round(3).alias("dur")
         yield batch.select(pl.lit("X").alias("ph"), *what, begin.alias("ts"), span, args)
         return
     number = pl.format(f"{kind.table}-{{}}", pl.int_range(pl.len()) + row).alias("id")

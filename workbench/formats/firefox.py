@@ -181,8 +181,8 @@ def _put_markers(file: IO[bytes], parts: list[pl.DataFrame], shared: Shared, sta
     columns = {
         "data": found["data"],
         "name": shared.text_numbers(found["name"]),
-        "startTime": begin / MS,
-        "endTime": (begin + found["duration"]) / MS,
+        "startTime": (begin / MS).round(6),
+        "endTime": ((begin + found["duration"]) / MS).round(6),
         "phase": constant(_INTERVAL, len(found)),
         "category": constant(0, len(found)),
     }

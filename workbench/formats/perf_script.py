@@ -16,8 +16,13 @@ from workbench.profiles.stack_texts import tables, text_lines
 if TYPE_CHECKING:
     import polars as pl
 
-_HEAD = re.compile(rb"^\s*\S.*?\s+(?:-?\d+/)?-?\d+\s+(?:\[\d+\]\s+)?(?:\S+\s+)?\d+\.\d{6,9}:", re.M)
-_FRAME = re.compile(rb"^(?:\t *[0-9a-f]{3,16} \S|[ \t]+[0-9a-f]{3,16} \S.* \(.*\)\r?$)", re.M)
+_HEAD = re.compile(
+    rb"\s{0,20}\S.*?\s{1,20}(?:-?\d{1,10}/)?-?\d{1,10}\s{1,20}(?:\[\d{1,6}\]\s{1,20})?"
+    rb"(?:\S{4,6}\s{1,20})?\d{1,12}\.\d{6,9}:"
+)
+_FRAME = re.compile(rb"\t {0,20}[0-9a-f]{3,16} \S|[ \t]{1,20}[0-9a-f]{3,16} \S.* \(.*\)\r?$")
+_LINES, _WIDTH = 200, 1000
+"""Lines, and bytes of them, from which the format is recognised."""
 _CPU = ("cpu-clock", "task-clock", "cycles", "cpu-cycles")
 """Events that sample what uses the CPU."""
 _CLOCKS = ("cpu-clock", "task-clock")
@@ -30,8 +35,9 @@ def recognise(head: bytes) -> float:
     """Tell by lines of samples with a time, and by frames with an address and a module."""
     if b"\0" in head:
         return 0.0
-    frames = bool(_FRAME.search(head))
-    return (0.8 if frames else 0.4) if _HEAD.search(head) else 0.5 * frames
+    lines = [line[:_WIDTH] for line in head.split(b"\n", _LINES)[:_LINES]]
+    frames = any(_FRAME.match(line) for line in lines)
+    return (0.8 if frames else 0.4) if any(map(_HEAD.match, lines)) else 0.5 * frames
 
 
 def read(file: IO[bytes]) -> Profile:

@@ -26,7 +26,7 @@ from workbench.formats._perfetto_stacks import Stacks
 from workbench.formats.format import Format, event_tables
 from workbench.frames.rates import rates
 from workbench.frames.spans import SpanKind, span_kinds, spans
-from workbench.frames.stacks import COUNT
+from workbench.frames.stacks import COUNT, DEFAULTS
 from workbench.frames.threads import threads
 from workbench.schema import SIDE_TABLES
 
@@ -85,7 +85,10 @@ class _Trace:
         pairs = b"".join(text(1, number(1, clock) + number(2, at)) for clock, at in clocks)
         self._packet(text(6, pairs))
         kinds = [kind for kind in span_kinds(rec) if kind.table in names]
-        sampled = [n for n in names if _is_sampled(rec, n) and n not in {k.table for k in kinds}]
+        spanned = {kind.table for kind in kinds}
+        sampled = [name for name in names if _is_sampled(rec, name) and name not in spanned]
+        if len(names) > 1:  # what is not counted (bytes, waits) has to be asked for
+            sampled = [name for name in sampled if name not in DEFAULTS]
         defaults = text(11, b"") + text(12, text(1, self._timebase(sampled)))
         self._packet(text(59, defaults) + number(13, CLEARED))
         with_stacks = [n for n in names if "stack_id" in rec[n].schema.names]

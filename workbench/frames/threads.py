@@ -69,7 +69,8 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
     comm = pl.col("comm").cast(pl.String) if "comm" in names else pl.lit(None, pl.String)
     ts = pl.col("ts").cast(pl.Int64)
     wanted = [name for name in ("ts", "pid", "tid", "comm") if name in names]
-    return (
+    # Streamed: memory goes by the number of threads and names, not of rows.
+    seen = (
         need(rec, table, *wanted)
         .select(
             pid.cast(pl.Int64).alias("pid"),
@@ -77,12 +78,14 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
             comm.replace("", None).alias("name"),
             ts.alias("last"),
         )
+        .group_by("pid", "tid", "name")
+        .agg(pl.col("last").max())
+        .collect(engine="streaming")
+    )
+    return (
+        seen.sort("last", "name")
         .group_by("pid", "tid")
-        .agg(
-            pl.col("name").sort_by("last").drop_nulls().last(),
-            pl.col("last").max(),
-        )
-        .collect()
+        .agg(pl.col("name").drop_nulls().last(), pl.col("last").max())
     )
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.profiles.stack_texts import split
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -116,13 +118,7 @@ def entries(texts: pl.Series) -> pl.DataFrame:
     import polars as pl
 
     line = pl.col("line")
-    rows = (
-        texts.rename("line").to_frame().with_row_index("stack")
-        .filter(line != "")
-        .with_columns(line.str.split("\n"))
-        .explode("line")
-        .with_row_index("at")
-    )  # fmt: skip
+    rows = split(texts, "\n").rename({"text": "line"}).with_row_index("at")
     # Only sources stand behind a mark of ours; see samples_of.
     source = line.str.starts_with(SOURCE_MARK)
     frames = rows.filter(~source)

@@ -8,7 +8,6 @@ import numpy as np
 
 from workbench.errors import ImportFormatError
 from workbench.profiles.content import whole
-from workbench.profiles.interning import MAX_ENTRIES
 from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
 
 if TYPE_CHECKING:
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1 << 29
 """Bytes of a text that is read as one piece: columns of it take a few times as much."""
+
+MAX_FRAMES = 1 << 26
+"""Frames of all distinct stacks together: as texts they take 1 GiB."""
 
 _SUFFIXES = {"_[k]": "kernel", "_[j]": "jit", "_[i]": "inlined"}
 """How stackcollapse-perf.pl and inferno mark frames (flamegraph.pl colours them)."""
@@ -58,6 +60,48 @@ def numbers(texts: pl.Series, what: str) -> Any:
     return found.to_numpy().astype(np.int64)
 
 
+def split(texts: pl.Series, separator: str, *, rooted: bool = False) -> pl.DataFrame:
+    """Return the parts of texts.
+
+    Parameters
+    ----------
+    texts : polars.Series
+        One for each stack; "" has no parts.
+    separator : str
+        Of its parts.
+    rooted : bool
+        The root comes first; it comes last in what is returned.
+
+    Returns
+    -------
+    polars.DataFrame
+        stack : u32
+            Index of the text, ascending.
+        text : str
+
+    Raises
+    ------
+    ImportFormatError
+        A stack is deeper than a session holds, or there are too many.
+    """
+    import polars as pl
+
+    count = pl.col("text").str.count_matches(separator, literal=True) + 1
+    rows = texts.rename("text").to_frame().with_row_index("stack").filter(pl.col("text") != "")
+    counts = rows.select(count).to_series()
+    _check_size(int(counts.sum()), counts.to_numpy())
+    parts = pl.col("text").str.split(separator)
+    return rows.with_columns(parts.list.reverse() if rooted else parts).explode("text")
+
+
+def _check_size(entries: int, lengths: Any) -> None:
+    if entries > MAX_FRAMES or int(lengths.max(initial=0)) > MAX_DEPTH:
+        raise ImportFormatError(
+            "The file has more stack frames than can be imported.",
+            why=f"At most {MAX_DEPTH:,} a stack and {MAX_FRAMES:,} in all are.",
+        )
+
+
 def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
     """Return the tables ``frames`` and ``stacks``.
 
@@ -78,11 +122,7 @@ def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
 
     columns = [name for name in entries.columns if name != "stack"]
     lengths = np.bincount(entries["stack"].to_numpy().astype(np.int64), minlength=stacks)
-    if len(entries) > MAX_ENTRIES or int(lengths.max(initial=0)) > MAX_DEPTH:
-        raise ImportFormatError(
-            "The file has more stack frames than can be imported.",
-            why=f"At most {MAX_DEPTH:,} a stack and {MAX_ENTRIES:,} in all are.",
-        )
+    _check_size(len(entries), lengths)
     frames = entries.select(columns).unique(maintain_order=True).with_row_index("frame_id")
     ids = entries.join(frames, on=columns, how="left", maintain_order="left", nulls_equal=True)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -112,18 +152,11 @@ def folded_entries(texts: pl.Series) -> pl.DataFrame:
     """
     import polars as pl
 
-    entries = (
-        texts.rename("function").to_frame().with_row_index("stack")
-        .filter(pl.col("function") != "")
-        .with_columns(pl.col("function").str.split(";").list.reverse())
-        .explode("function")
-    )  # fmt: skip
+    entries = split(texts, ";", rooted=True)
     # Names repeat: each is looked at once.
-    names = entries.select(pl.col("function").unique(maintain_order=True).alias("text"))
-    return (
-        entries.rename({"function": "text"})
-        .join(_parsed(names), on="text", how="left", maintain_order="left")
-        .select("stack", "function", "kind", "file", "line")
+    names = entries.select(pl.col("text").unique(maintain_order=True))
+    return entries.join(_parsed(names), on="text", how="left", maintain_order="left").select(
+        "stack", "function", "kind", "file", "line"
     )
 
 
