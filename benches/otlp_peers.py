@@ -98,7 +98,7 @@ def sdk_points(count: int) -> tuple[int, Callable[[], int]]:
     for number in range(count):
         for place in range(20):
             value = 1000 * 1.2**place
-            histogram.record(value, {"process.pid": number, "name": f"call_{number % 50}"})
+            histogram.record(value, {"process.pid": number // 5, "name": f"call_{number % 5}"})
     data = reader.get_metrics_data()
     provider.shutdown()
     count = len(data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points)

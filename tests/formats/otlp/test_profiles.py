@@ -1,14 +1,16 @@
 """Profiles: their samples are the rows of the table, with the stacks of the views."""
 
+import pyarrow as pa
 import pytest
 from otlp_profiles import folded, named, samples, types
 from otlp_sessions import T0, attributes, messages, profiles, spans, synthetic, written
-from synthetic import DURATION, START, truth
+from synthetic import DURATION, START, final_changes, manifest, side_batches, truth
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.encode import requests
 from workbench.frames.folded import folded as folded_frame
 from workbench.recording import Recording
+from workbench.store.writer import SessionWriter
 
 KINDS = ("syscalls", "cpu", "offcpu")
 
@@ -157,3 +159,41 @@ def test_what_does_not_fit(tmp_path):
 def test_no_samples(tmp_path):
     assert not messages(written(tmp_path, stacks=("sched",), sched=[]), "profiles")
     assert not messages(synthetic(tmp_path / "..", 10, kinds=("syscalls",)), "profiles")
+
+
+def test_imported_profiles(tmp_path):
+    """Columns that hold the sum of a row are a profile each; who it was may not be known."""
+    meta = {"meaning": "m", "of": "row"}
+    schema = pa.schema(
+        [
+            pa.field("ts", pa.timestamp("ns", "UTC"), False, {"unit": "ns", "meaning": "t"}),
+            pa.field("stack_id", pa.uint32(), False, {"unit": "1", "meaning": "s"}),
+            pa.field("delay", pa.duration("ns"), False, {"unit": "ns", **meta}),
+            pa.field("contentions", pa.int64(), False, {"unit": "1", **meta}),
+            pa.field("weight", pa.uint32(), False, {"unit": "1", "meaning": "w"}),
+        ]
+    )
+    writer = SessionWriter.create(tmp_path / "i.wb", manifest(["contention"], 0, 0))
+    for table, batches in side_batches().items():
+        for batch in batches if table != "processes" else []:
+            writer.append(table, batch)
+    writer.add_table("contention", schema)
+    columns = [[T0, T0 + 1], [1, 4], [500, 7], [3, 1], [3, 1]]
+    arrays = [
+        pa.array(values, pa.int64()).cast(item.type)
+        for values, item in zip(columns, schema, strict=True)
+    ]
+    writer.append("contention", pa.RecordBatch.from_arrays(arrays, schema=schema))
+    writer.update()
+    writer.finish(reason="done", **final_changes(["contention"], 0))
+    found = {
+        types(message)[0]: {each.functions[0]: each for each in samples(message)}
+        for message in messages(Recording.open(tmp_path / "i.wb"), "profiles")
+    }
+    assert set(found) == {("delay", "nanoseconds"), ("contentions", "count")}
+    by_leaf = found["delay", "nanoseconds"]
+    assert {name: each.values for name, each in by_leaf.items()} == {
+        "helper": (500,),
+        "handle": (7,),
+    }
+    assert all(each.attributes == {} for each in by_leaf.values())

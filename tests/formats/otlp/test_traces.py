@@ -2,7 +2,7 @@
 
 import pytest
 from otlp_rows import DNS, HTTP, TCP
-from otlp_sessions import T0, attributes, messages, spans, synthetic, written
+from otlp_sessions import T0, attributes, last_points, messages, spans, synthetic, written
 
 from workbench.formats.otlp import slices, traces
 from workbench.frames.processes import processes
@@ -50,3 +50,25 @@ def test_tables(tmp_path):
     assert set(traces.SOURCES) | set(traces.PAIRED) <= set(all_kinds())
     rec = written(tmp_path, http=HTTP, dns=DNS, tcp=TCP, locks=[{"ts": T0, "event": "wait"}])
     assert len(spans(messages(rec, "traces"))) == 4 + 2 + 1 + 1 + 5 + 6
+
+
+def test_unusual_values(tmp_path):
+    """Values that no capture has, but a damaged or hostile session may: told as they are."""
+    big, low = 2**63 - 1, -(2**63)
+    rows = [
+        {"ts": big, "latency": big, "ret": low, "pid": 2**32 - 1, "tid": 2**32 - 1, "nr": 65535},
+        {"ts": low, "latency": low, "ret": big, "pid": 1000, "tid": 1001, "nr": 511},
+        {"ts": -5, "latency": -7, "ret": -4095, "pid": 1000, "tid": 1001},
+        {"ts": T0, "latency": 0, "pid": 1000, "tid": 1001},
+    ]
+    rec = written(tmp_path, syscalls=rows)
+    found = spans(messages(rec, "traces"))
+    calls = [s for s in found if "workbench.syscall.return_value" in attributes(s)]
+    assert [attributes(s)["workbench.syscall.return_value"] for s in calls] == [low, big, -4095, 0]
+    assert [s.start_time_unix_nano for s in calls] == [big, 2**63, 2**64 - 5, T0]
+    assert attributes(calls[2])["error.type"] == "E4095"
+    points = last_points(messages(rec, "metrics"), "workbench.syscall.duration")
+    assert sum(point.count for point in points) == 4
+    assert sum(sum(point.negative.bucket_counts) for point in points) == 2
+    assert sum(point.zero_count for point in points) == 1
+    assert not any(point.HasField("sum") for point in points if point.min < 0)

@@ -1,8 +1,14 @@
 """OTLP, the protocol of OpenTelemetry: a session as traces, metrics, logs and profiles.
 
-:func:`workbench.formats.otlp.encode.requests` makes serialised requests, column by column;
-:func:`workbench.formats.otlp.send.send` sends them, and :mod:`workbench.formats.otlp.file` writes
-them to files.
+    tables ──► traces  (process_spans, thread_spans, connections, network_spans) ──┐
+           ──► metrics (instruments, series; counted_metrics, recorder_metrics) ───┤
+           ──► profiles (symbols, dictionary)                                      ├─► encode
+           ──► logs                                                               ─┘
+
+:func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
+encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
+``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
+:mod:`workbench.formats.otlp.file` writes them to files.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Connections:
 
     def __init__(self, rec: Recording, people: People) -> None:
         parts = []
-        if has(rec, "tcp"):
+        if has(rec, "tcp") and {"inode", "start", "socket"} <= set(rec["tcp"].schema.names):
             for batch in slices(rec.whole, "tcp", *TCP):
                 rows = connection_rows(batch)
                 pid, ts = integers(rows, "pid"), integers(rows, "ts")

@@ -54,7 +54,21 @@ class Instrument:
     factor: float = 1.0
     spans: Callable[[Any, Any], Ids] | None = None
 
+    def columns(self) -> set[str]:
+        """Return the columns without which it cannot be made."""
+        import polars as pl
 
+        asked = pl.sql_expr(self.where).meta.root_names() if self.where else []
+        return {"ts", *self.values, *asked}
+
+
+EXEMPLARS = {
+    "syscalls": {"pid", *threads.SYSCALL_ID},
+    "offcpu": {*threads.OFFCPU_ID},
+    "locks": {*threads.LOCK_ID},
+    "sched": {"ts", "pid", "tid"},
+}
+"""Columns without which the rows of a table have no spans."""
 _PID = {"pid": "process.pid"}
 _ERROR = {"errno": "error.type"}
 _CALL = _PID | {"name": "workbench.syscall.name"} | _ERROR

@@ -58,7 +58,7 @@ class Metric:
         offsets, data = wire.buffers(self.rows)
         start = 0
         while start < len(self.rows):
-            stop = int(np.searchsorted(offsets, offsets[start] + room, "right")) - 1
+            stop = int(np.searchsorted(offsets, int(offsets[start]) + room, "right")) - 1
             if stop <= start:
                 raise ExportError(
                     f"A point of {self.name} has {offsets[start + 1] - offsets[start]} bytes, "

@@ -75,7 +75,7 @@ class Packer:
         start = 0
         while start < len(rows):
             room = self.room - self._size
-            stop = int(np.searchsorted(offsets, offsets[start] + room, "right")) - 1
+            stop = int(np.searchsorted(offsets, int(offsets[start]) + room, "right")) - 1
             if stop > start:
                 low, high = int(offsets[start]), int(offsets[stop])
                 self._parts.append(data[low:high].data)

@@ -88,12 +88,30 @@ class Buckets:
         inside &= some[:, None]
         flat = self.counts.ravel() if inside.all() else self.counts[inside]
         counts = wire.lists(inside.sum(axis=1), wire.varints(flat))
-        head = wire.prefixes(2, np.asarray(wire.lengths(counts)))
-        offset = wire.varints(wire.zigzag(self.first + low))
-        key = wire.block(np.full((rows, 1), wire.tag(1, wire.VARINT)[0], np.uint8))
-        made = [key, offset, head, counts]
-        size: Any = sum(wire.lengths(part) for part in made)
-        return [wire.present(part, some) for part in (wire.prefixes(number, size), *made)]
+        head = self._heads(number, wire.zigzag(self.first + low), wire.lengths(counts))
+        return [wire.present(part, some) for part in (head, counts)]
+
+    @staticmethod
+    def _heads(number: int, offset: NDArray[np.uint64], sizes: Any) -> pa.BinaryArray:
+        """Return what stands before packed counts, encoded once for each different one.
+
+        Parameters
+        ----------
+        number : int
+            Field of the buckets.
+        offset, sizes : array
+            Offset of the first bucket (zigzag, 32 bits), and bytes of the counts.
+        """
+        import pyarrow as pa
+
+        low = np.uint64(32)
+        both = pa.array(offset << low | sizes.astype(np.uint64)).dictionary_encode()
+        different = np.asarray(both.dictionary)
+        sizes = (different & np.uint64(2**32 - 1)).astype(np.int64)
+        key = wire.tag(1, wire.VARINT)
+        inner = wire.join(key, wire.varints(different >> low), wire.prefixes(2, sizes))
+        whole = wire.join(wire.prefixes(number, wire.lengths(inner) + sizes), inner)
+        return wire.repeated(whole, both.indices)
 
 
 @dataclass(frozen=True)

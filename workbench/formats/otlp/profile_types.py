@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -26,6 +26,8 @@ class ProfileType:
         Of ``memory``: rows that count.
     live : bool
         Only what was not freed.
+    weighed : bool
+        Values are those of one event; else of all that the row stands for.
     """
 
     name: str
@@ -35,6 +37,7 @@ class ProfileType:
     values: tuple[str, ...] = ()
     op: str = ""
     live: bool = False
+    weighed: bool = True
 
 
 _OWN = {
@@ -56,11 +59,8 @@ _OWN = {
     ),
 }
 _EVENTS = ("events", "count")
-TEXTS = (
-    *("cpu", "nanoseconds", *_EVENTS),
-    *(text for own in _OWN.values() for each in own for text in (each.type, each.unit)),
-)
-"""Texts that the types of profiles use."""
+_UNITS = {"ns": "nanoseconds", "1": "count"}
+"""Units of columns as profiles name them; others have one name."""
 
 
 def profile_types(rec: Recording) -> tuple[ProfileType, ...]:
@@ -70,7 +70,25 @@ def profile_types(rec: Recording) -> tuple[ProfileType, ...]:
     found: list[ProfileType] = []
     for name, table in rec.tables.items():
         columns = set(table.schema.names)
-        if {"ts", "stack_id", "pid", "tid"} <= columns:
-            own = _OWN.get(name, (ProfileType(name, name, *_EVENTS),))
+        if {"ts", "stack_id"} <= columns:
+            own = _imported(name, table.schema) or _OWN.get(name)
+            own = own or (ProfileType(name, name, *_EVENTS),)
             found += [each for each in own if set(each.values) <= columns]
     return tuple(found)
+
+
+def _imported(name: str, schema: Any) -> tuple[ProfileType, ...]:
+    """Return the values of a table of an imported profile: its columns hold sums of rows."""
+    sums = [each for each in schema if (each.metadata or {}).get(b"of") == b"row"]
+    units = [(each.metadata or {}).get(b"unit", b"1").decode() for each in sums]
+    return tuple(
+        ProfileType(
+            f"{name}.{each.name}",
+            name,
+            each.name,
+            _UNITS.get(unit, unit),
+            (each.name,),
+            weighed=False,
+        )
+        for each, unit in zip(sums, units, strict=True)
+    )

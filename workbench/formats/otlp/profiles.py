@@ -19,7 +19,7 @@ from workbench.formats.otlp import wire
 from workbench.formats.otlp.dictionary import Dictionary, integers, strings, varint, whole
 from workbench.formats.otlp.identity import hashed, profile_id
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
-from workbench.formats.otlp.profile_types import TEXTS, ProfileType, profile_types
+from workbench.formats.otlp.profile_types import ProfileType, profile_types
 from workbench.formats.otlp.request import Request
 from workbench.formats.otlp.slices import chosen, is_text, slices
 from workbench.formats.otlp.slices import integers as numbers
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 ROWS = 1 << 17
 """Samples of a profile at most: the more, the fewer dictionaries."""
-_KEYS = ("process.pid", "thread.id", "thread.name", "workbench.profile")
+_KEYS = {"pid": "process.pid", "tid": "thread.id", "comm": "thread.name"}
+"""Columns of samples, and their attributes."""
+_SERIES = "workbench.profile"
 _BLOCK = ("pid", "address", "born")
 
 
@@ -72,7 +74,8 @@ def profiles(rec: Recording, people: People, max_bytes: int) -> Iterator[Request
     types = profile_types(rec)
     if not types:
         return
-    symbols = Symbols(rec, TEXTS)
+    told = [text for each in types for text in (each.type, each.unit)]
+    symbols = Symbols(rec, ("cpu", "nanoseconds", *told))
     origin = wire.field(1, resource(rec)), wire.field(1, scope(rec))
     for type_ in types:
         made = _Maker(symbols, people, type_, _period(rec, type_), *origin)
@@ -111,19 +114,20 @@ def _samples(
         value = np.ones(batch.num_rows, np.int64)
         if type_.values:
             value = np.sum([numbers(batch, n).astype(np.int64) for n in type_.values], axis=0)
-        if "weight" in batch.schema.names:
+        if type_.weighed and "weight" in batch.schema.names:
             value = value * numbers(batch, "weight").astype(np.int64)
         stack = batch.column("stack_id").cast("int64").fill_null(-1)
-        tid, ts = numbers(batch, "tid"), numbers(batch, "ts")
-        names = batch.column("comm").cast("string") if "comm" in batch.schema.names else ""
+        ts = numbers(batch, "ts")
+        known = [name for name in ("pid", "tid") if name in batch.schema.names]
+        none = np.full(len(ts), -1)
+        named = "comm" in batch.schema.names
         yield pl.DataFrame(
             {
                 "ts": ts,
-                "pid": numbers(batch, "pid"),
-                "tid": tid,
-                "comm": pl.Series(names) if names != "" else pl.Series([""] * len(ts)),
+                **{name: numbers(batch, name) for name in known},
+                "comm": pl.Series(batch.column("comm").cast("string")) if named else [""] * len(ts),
                 "stack": symbols.stacks(np.asarray(stack)),
-                "thread": people.thread(tid, ts),
+                "thread": people.thread(numbers(batch, "tid"), ts) if "tid" in known else none,
                 "value": value,
             }
         )
@@ -168,12 +172,11 @@ def _request(made: _Maker, rows: pl.DataFrame, window: tuple[int, int], part: in
     """Return one ``ExportProfilesServiceRequest``."""
     import polars as pl
 
-    keys = ["stack", "pid", "tid", "comm", "thread"]
+    keys = [name for name in rows.columns if name not in ("ts", "value")]
     grouped = rows.group_by(keys, maintain_order=True).agg("ts", "value")
     period = ("cpu", "nanoseconds") if made.period else ()
-    named = (grouped["comm"] != "").any()
-    keys = [key for key in _KEYS if named or key != "thread.name"]
-    texts = (made.type.type, made.type.unit, *period, *keys)
+    named = [key for name, key in _KEYS.items() if _known(grouped, name)]
+    texts = (made.type.type, made.type.unit, *period, *named, _SERIES)
     dictionary = Dictionary(made.symbols, grouped["stack"].to_numpy(), texts)
     sizes = grouped["ts"].list.len().to_numpy().astype(np.int64)
     flat = grouped["ts"].explode(empty_as_null=False).to_numpy().astype(np.int64)
@@ -186,7 +189,7 @@ def _request(made: _Maker, rows: pl.DataFrame, window: tuple[int, int], part: in
         wire.message(4, wire.lists(sizes, wire.varints(values))),
         wire.message(5, wire.lists(sizes, wire.block(flat.astype("<i8")))),
     )
-    own = dictionary.attributes("workbench.profile", strings([_series(made).hex()]))
+    own = dictionary.attributes(_SERIES, strings([_series(made).hex()]))
     start = int(rows.select(pl.col("ts").min()).item())
     end = int(rows.select(pl.col("ts").max()).item()) + 1
     if part == 0:
@@ -223,12 +226,12 @@ def _attributes(dictionary: Dictionary, grouped: pl.DataFrame) -> pa.BinaryArray
     import polars as pl
 
     columns = []
-    for name, key in (("pid", _KEYS[0]), ("tid", _KEYS[1]), ("comm", _KEYS[2])):
+    for name, key in _KEYS.items():
+        if not _known(grouped, name):
+            continue
         unique = grouped[name].unique(maintain_order=True)
         if name == "comm":
             unique = unique.filter(unique.fill_null("") != "")
-            if not len(unique):
-                continue
             values = strings(unique.to_arrow(compat_level=pl.CompatLevel.oldest()).cast("string"))
         else:
             values = integers(unique.to_numpy())
@@ -236,7 +239,14 @@ def _attributes(dictionary: Dictionary, grouped: pl.DataFrame) -> pa.BinaryArray
         number = {value: start + place for place, value in enumerate(unique.to_list())}
         index = grouped[name].replace_strict(number, default=0, return_dtype=pl.Int64).to_numpy()
         columns.append(wire.present(wire.varints(index), index > 0))
+    if not columns:
+        return wire.block(np.zeros((grouped.height, 0), np.uint8))
     return wire.join(*columns)
+
+
+def _known(grouped: pl.DataFrame, name: str) -> bool:
+    """Return whether samples tell of this; thread names may be empty."""
+    return name in grouped.columns and (name != "comm" or bool((grouped[name] != "").any()))
 
 
 def _links(people: People, dictionary: Dictionary, grouped: pl.DataFrame) -> Any:

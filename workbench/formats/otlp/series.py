@@ -72,8 +72,8 @@ class Series:
                 pl.Series("sign", np.sign(numbers).astype(np.int8)),
                 pl.Series("bucket", np.where(numbers == 0, 0, bucket_of(sizes)).astype(np.int32)),
             )
-            self._cells.append(_cells(cells, keys))
-        self._sums.append(sums)
+            self._cells.append(_texts(_cells(cells, keys)))
+        self._sums.append(_texts(sums))
         if sum(map(len, self._cells)) + sum(map(len, self._sums)) > _COMPACT:
             self._compact()
 
@@ -149,6 +149,14 @@ class Series:
             c, d = np.searchsorted(of_cell, [low, high])
             layout = Layout(series[a:b] - low, cells[int(c) : int(d)], int(a), low)
             yield rows[int(a) : int(b)], layout.distribution
+
+
+def _texts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with texts as strings: numbers of a dictionary are those of one slice."""
+    import polars as pl
+    from polars import selectors as cs
+
+    return rows.with_columns((cs.categorical() | cs.enum()).cast(pl.String))
 
 
 def _cells(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

@@ -25,6 +25,10 @@ THREAD = ("ts", "pid", "tid", "comm", "cpu", "weight")
 SYSCALLS = (*THREAD, "nr", "name", "ret", "errno", "latency")
 OFFCPU = (*THREAD, "blocked", "runnable", "waker_pid", "waker_tid", "state", "open")
 LOCKS = (*THREAD, "waited", "ret", "errno", "lock", "waker_tid", "event", "type", "open")
+SYSCALL_ID = ("ts", "tid", "nr", "ret", "latency")
+OFFCPU_ID = ("ts", "tid", "pid", "blocked", "runnable")
+LOCK_ID = ("ts", "tid", "pid", "lock", "waited")
+"""Columns that tell rows apart, of which the spans' identifiers are made."""
 
 
 @cache
@@ -70,9 +74,8 @@ def weights(batch: pa.RecordBatch) -> list[Any]:
 
 def syscall_ids(people: People, batch: pa.RecordBatch) -> Ids:
     """Return the span of each row of ``syscalls``."""
-    columns = ("ts", "tid", "nr", "ret", "latency")
     seed = seed_of(people.session, "syscalls")
-    return hashed(seed, *(integers(batch, name) for name in columns))
+    return hashed(seed, *(integers(batch, name) for name in SYSCALL_ID))
 
 
 def syscalls(people: People, batch: pa.RecordBatch) -> spans.Spans:
@@ -98,9 +101,8 @@ def syscalls(people: People, batch: pa.RecordBatch) -> spans.Spans:
 
 def offcpu_ids(people: People, batch: pa.RecordBatch) -> Ids:
     """Return the span of each row of ``offcpu``."""
-    columns = ("ts", "tid", "pid", "blocked", "runnable")
     seed = seed_of(people.session, "offcpu")
-    return hashed(seed, *(integers(batch, name) for name in columns))
+    return hashed(seed, *(integers(batch, name) for name in OFFCPU_ID))
 
 
 def offcpu(people: People, batch: pa.RecordBatch) -> spans.Spans:
@@ -131,8 +133,7 @@ def lock_waits(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def lock_ids(people: People, batch: pa.RecordBatch) -> Ids:
     """Return the span of each wait for a lock."""
-    columns = ("ts", "tid", "pid", "lock", "waited")
-    return hashed(seed_of(people.session, "locks"), *(integers(batch, name) for name in columns))
+    return hashed(seed_of(people.session, "locks"), *(integers(batch, name) for name in LOCK_ID))
 
 
 def locks(people: People, batch: pa.RecordBatch) -> spans.Spans | None:

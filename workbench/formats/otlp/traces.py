@@ -48,6 +48,19 @@ SOURCES = {
 """How tables become spans; processes, HTTP and DNS need more than one row at a time."""
 PAIRED = {"http": network.HTTP, "dns": network.DNS}
 """Tables in which a request and its answer are a row each."""
+OPTIONAL = {"comm", "cpu", "weight", "open", "waker_pid", "waker_tid"}
+"""Columns that spans can do without."""
+
+
+def complete(rec: Recording, table: str) -> bool:
+    """Return whether a session has a table with all that its spans need.
+
+    Sessions that were imported from a profile may have tables of that name with fewer columns.
+    """
+    if not has(rec, table):
+        return False
+    source = SOURCES.get(table) or PAIRED[table]
+    return set(source.columns) - OPTIONAL <= set(rec[table].schema.names)
 
 
 def traces(rec: Recording, people: People) -> Iterator[pa.BinaryArray]:
@@ -56,18 +69,18 @@ def traces(rec: Recording, people: People) -> Iterator[pa.BinaryArray]:
     Parameters
     ----------
     rec : Recording
-        Tables that it lacks are left out.
+        Tables that it lacks, or that lack what spans need, are left out.
     people : People
         The processes and threads of the session.
     """
     if has(rec, "processes"):
         yield from process_spans(rec, people)
     for table, source in SOURCES.items():
-        if has(rec, table):
+        if complete(rec, table):
             for batch in slices(rec, table, *source.columns):
                 made = source.make(people, batch)
                 if made is not None:
                     yield spans.encoded(made)
     for table, paired in PAIRED.items():
-        if has(rec, table):
+        if complete(rec, table):
             yield from network.paired_spans(rec, people, paired)

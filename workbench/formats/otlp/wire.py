@@ -80,7 +80,7 @@ def block(rows: NDArray[Any]) -> pa.BinaryArray:
     """Return rows of a packed structured array, or of a matrix of bytes, as a column."""
     count, width = len(rows), rows.dtype.itemsize * (rows.shape[1] if rows.ndim == 2 else 1)
     flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-    return column(np.arange(0, (count + 1) * width, width, dtype=np.int32), flat)
+    return column(np.arange(count + 1, dtype=np.int32) * np.int32(width), flat)
 
 
 def bits(values: Any) -> NDArray[np.uint64]:
@@ -223,11 +223,11 @@ def lists(counts: NDArray[np.int64], items: pa.BinaryArray) -> pa.BinaryArray:
     return column(offsets[ends], data)
 
 
-def buffers(rows: pa.BinaryArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def buffers(rows: pa.BinaryArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return offsets and bytes of a column without nulls."""
     if not len(rows):
-        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+        return np.zeros(1, np.int32), np.zeros(0, np.uint8)
     _, offsets, data = rows.buffers()
     ends = np.frombuffer(offsets, np.int32)[rows.offset : rows.offset + len(rows) + 1]
     raw = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return ends.astype(np.int64), raw
+    return ends, raw
