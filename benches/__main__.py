@@ -16,6 +16,7 @@ from benches import (
     first_event,
     memory_cost,
     otlp_encode,
+    otlp_send,
     programs_and_maps,
     report,
     stacks_complete,
@@ -39,8 +40,9 @@ BENCHES = {
     "stacks-complete": stacks_complete.run,
     "memory-cost": memory_cost.run,
     "otlp-encode": otlp_encode.run,
+    "otlp-send": otlp_send.run,
 }
-NEEDS_NO_KERNEL = {"decode", "otlp-encode"}
+NEEDS_NO_KERNEL = {"decode", "otlp-encode", "otlp-send"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"
 MIN_WIDTH = 170
 """Columns of the tables where the output is no terminal."""

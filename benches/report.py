@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from rich.console import JustifyMethod
 
-PACKAGES = ("ebpf-workbench", "numpy", "pyarrow", "polars", "pandas")
+PACKAGES = (
+    "ebpf-workbench",
+    "numpy",
+    "pyarrow",
+    "polars",
+    "pandas",
+    "grpcio",
+    "urllib3",
+    "opentelemetry-sdk",
+)
 SHARES = ("dropped_share", "consumer_cpu", "recorder_cpu")
 FINE_SHARES = ("whole", "slowed", "cpu_more", "bpf_cpu")
 """Shares of which hundredths of a percent tell something."""

@@ -79,9 +79,11 @@ def test_every_item_arrives_once(protocol, signal):
 
 @both
 def test_a_busy_receiver_is_asked_again_with_growing_waits(protocol):
-    with receiver(protocol, *busy(protocol, None, None, None)) as there:
-        with Way(there.endpoint, protocol) as way:
-            numbers = way.deliver(traces()).numbers
+    with (
+        receiver(protocol, *busy(protocol, None, None, None)) as there,
+        Way(there.endpoint, protocol) as way,
+    ):
+        numbers = way.deliver(traces()).numbers
     assert there.taken["traces"] == ONCE
     assert (numbers.sent, numbers.retries, numbers.requests) == (10, 3, 4)
     # It said itself that it did not take it: nothing can be there twice.
@@ -93,9 +95,11 @@ def test_a_busy_receiver_is_asked_again_with_growing_waits(protocol):
 
 @both
 def test_the_receivers_wait_is_kept(protocol):
-    with receiver(protocol, *busy(protocol, 7, 20)) as there:
-        with Way(there.endpoint, protocol) as way:
-            way.deliver(traces())
+    with (
+        receiver(protocol, *busy(protocol, 7, 20)) as there,
+        Way(there.endpoint, protocol) as way,
+    ):
+        way.deliver(traces())
     assert there.taken["traces"] == ONCE
     assert 7 <= way.clock.waits[0] <= 7.7
     assert 20 <= way.clock.waits[1] <= 22
@@ -198,9 +202,11 @@ def test_patience_ends_and_what_follows_is_not_tried(protocol):
 
 @both
 def test_a_wait_beyond_patience_is_not_begun(protocol):
-    with receiver(protocol, *busy(protocol, 3600)) as there:
-        with Way(there.endpoint, protocol) as way:
-            outcome = way.deliver(traces())
+    with (
+        receiver(protocol, *busy(protocol, 3600)) as there,
+        Way(there.endpoint, protocol) as way,
+    ):
+        outcome = way.deliver(traces())
     assert way.clock.waits == []
     assert not there.taken["traces"]
     (why,) = outcome.numbers.losses
@@ -312,9 +318,11 @@ def test_an_item_that_is_too_large_is_lost_alone(protocol):
 
 
 def test_a_used_up_quota_is_not_asked_for_each_item():
-    with GrpcReceiver(*[abort("RESOURCE_EXHAUSTED", "quota")] * 500) as there:
-        with Way(there.endpoint, "grpc") as way:
-            numbers = way.deliver(traces(0, 200)).numbers
+    with (
+        GrpcReceiver(*[abort("RESOURCE_EXHAUSTED", "quota")] * 500) as there,
+        Way(there.endpoint, "grpc") as way,
+    ):
+        numbers = way.deliver(traces(0, 200)).numbers
     assert numbers.failed == 200
     assert numbers.requests == 15  # 1 + 2 + 4 + 8
 
@@ -333,19 +341,23 @@ def test_size_without_a_word_of_it_is_halved_too():
 
 
 def test_halves_of_what_may_be_there_may_be_doubled():
-    with HttpReceiver(TAKE_AND_DROP, Reply(413)) as there:
-        with Way(there.endpoint, "http/protobuf") as way:
-            numbers = way.deliver(traces()).numbers
+    with (
+        HttpReceiver(TAKE_AND_DROP, Reply(413)) as there,
+        Way(there.endpoint, "http/protobuf") as way,
+    ):
+        numbers = way.deliver(traces()).numbers
     assert set(there.taken["traces"].values()) == {2}
     assert (numbers.sent, numbers.doubled) == (10, 10)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_partial_success(signal):
-    with GrpcReceiver(partial(1, "too old"), partial(0, "slow down")) as there:
-        with Way(there.endpoint, "grpc", signal=signal) as way:
-            first = way.deliver(MAKERS[signal](0, 10)).numbers
-            second = way.deliver(MAKERS[signal](10, 10)).numbers
+    with (
+        GrpcReceiver(partial(1, "too old"), partial(0, "slow down")) as there,
+        Way(there.endpoint, "grpc", signal=signal) as way,
+    ):
+        first = way.deliver(MAKERS[signal](0, 10)).numbers
+        second = way.deliver(MAKERS[signal](10, 10)).numbers
     rejected = 5 if signal == "profiles" else 1  # a profile has five samples here
     assert (first.sent, first.rejected, first.requests) == (10 - rejected, rejected, 1)
     assert first.rejections == {"too old": rejected}
@@ -378,9 +390,11 @@ def test_a_pause_holds_for_all_that_is_sent(protocol):
         if number == 1:  # while the first one waits, before any time has passed
             way.deliver(traces(5, 5))
 
-    with receiver(protocol, *busy(protocol, 30)) as there:
-        with Way(there.endpoint, protocol, on_wait=another) as way:
-            way.deliver(traces(0, 5))
+    with (
+        receiver(protocol, *busy(protocol, 30)) as there,
+        Way(there.endpoint, protocol, on_wait=another) as way,
+    ):
+        way.deliver(traces(0, 5))
     first, second = way.clock.waits
     assert 30 <= first == second
     assert there.taken["traces"] == ONCE

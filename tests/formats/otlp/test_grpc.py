@@ -200,7 +200,7 @@ def test_a_listener_that_closes():
 
 def test_an_answer_that_is_none_of_otlp():
     def handler(_self, details):
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x0a\xff")
+        return grpc.unary_unary_rpc_method_handler(lambda *_: b"\x0a\xff")
 
     kind = type("Handler", (grpc.GenericRpcHandler,), {"service": handler})
     server = grpc.server(ThreadPoolExecutor(1))

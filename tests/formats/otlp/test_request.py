@@ -1,6 +1,4 @@
-"""A request is a value."""
-
-import dataclasses
+"""What is sent at once."""
 
 import pytest
 
@@ -8,6 +6,7 @@ from workbench.formats.otlp.request import Request
 
 
 def test_a_request_is_a_value():
-    assert Request("traces", 1, b"a") == Request("traces", 1, b"a")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Request("traces", 1, b"a").items = 2
+    request = Request("traces", 2, b"x")
+    assert request == Request("traces", 2, b"x") != Request("traces", 3, b"x")
+    with pytest.raises(AttributeError):
+        request.items = 3

@@ -239,7 +239,7 @@ def test_progress_is_told():
     seen, told = [], threading.Event()
 
     class Patient(Clock):
-        def wait(self, seconds, stop):
+        def wait(self, _seconds, stop):
             assert told.wait(60)
             return stop.is_set()
 

@@ -8,7 +8,7 @@ from otlp_messages import MAKERS, identities
 
 from workbench.errors import ExportError
 from workbench.formats.otlp import signals
-from workbench.formats.otlp.signals import SIGNALS, items_of, known
+from workbench.formats.otlp.signals import SIGNALS, items_of, known, weigh
 
 
 @pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
@@ -54,3 +54,14 @@ def test_missing_packages_are_told(monkeypatch):
         SIGNALS["traces"].request()
     assert "ebpf-workbench[otlp]" in caught.value.advice
     assert signals.require("json", "math").sqrt(4) == 2
+
+
+def test_a_sample_stands_for_all_its_times():
+    assert weigh("traces", None) == 1
+    profile = SIGNALS["profiles"].request()().resource_profiles.add().scope_profiles.add()
+    sample = profile.profiles.add().samples.add()
+    assert weigh("profiles", sample) == 1
+    sample.values.extend([1, 2])
+    assert weigh("profiles", sample) == 2
+    sample.timestamps_unix_nano.extend([1, 2, 3])
+    assert weigh("profiles", sample) == 3

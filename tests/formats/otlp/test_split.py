@@ -112,3 +112,11 @@ def test_items_that_were_counted_otherwise_stay_as_many():
     request = traces(0, 10)
     halves = halve(Request("traces", 25, request.body))
     assert [half.items for half in halves] == [12, 13]
+
+
+def test_a_sample_counts_as_often_as_it_was_seen():
+    message = parsed(profiles(0, 4))
+    for number, sample in enumerate(items("profiles", message)):
+        sample.timestamps_unix_nano.extend(range(10 * number))  # 1, 11, 21 and 31 times
+    halves = halve(Request("profiles", 64, message.SerializeToString()))
+    assert [half.items for half in halves] == [12, 52]

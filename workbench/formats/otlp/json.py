@@ -12,11 +12,11 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.signals import Signal
@@ -67,24 +67,77 @@ def encode(signal: Signal, body: bytes) -> bytes:
             why="In JSON they would be lost.",
             advice="Upgrade opentelemetry-proto, or send protobuf.",
         )
-    text = json.dumps(_message(message), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        _writer(message.DESCRIPTOR)(message),
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
     return text.encode()
 
 
-def _message(message: Any) -> dict[str, Any]:
-    """Return a message as what :mod:`json` writes."""
-    fields = _fields(message.DESCRIPTOR)
-    result = {}
-    for field, value in message.ListFields():
-        name, convert = fields[field.number]
-        result[name] = convert(value) if convert else value
-    return result
+_PAIR = "opentelemetry.proto.common.v1.KeyValue"
+_VALUE = "opentelemetry.proto.common.v1.AnyValue"
+_WRITERS: dict[str, Convert] = {}
 
 
-@cache
-def _fields(descriptor: Descriptor) -> dict[int, tuple[str, Convert | None]]:
-    """Return name and conversion of each field of a message type, by its number."""
-    return {field.number: (field.json_name, _conversion(field)) for field in descriptor.fields}
+def _writer(descriptor: Descriptor) -> Convert:
+    """Return what turns messages of a type into what :mod:`json` writes."""
+    found = _WRITERS.get(descriptor.full_name)
+    if found is None:
+        # Types hold each other: the writer is known before its fields are.
+        fields: dict[Any, tuple[str, Convert | None]] = {}
+        make = {_PAIR: _pair, _VALUE: _value}.get(descriptor.full_name, _any)
+        found = _WRITERS[descriptor.full_name] = make(fields)
+        for field in descriptor.fields:
+            entry = field.json_name, _conversion(field)
+            fields[field] = fields[field.name] = entry
+    return found
+
+
+def _any(fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
+    """Make the writer of a type, given name in JSON and conversion of its fields."""
+
+    def write(message: Any) -> dict[str, Any]:
+        result = {}
+        for field, value in message.ListFields():
+            name, convert = fields[field]
+            result[name] = convert(value) if convert else value
+        return result
+
+    return write
+
+
+def _value(fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
+    """The same for AnyValue, which is one of several values, at half the time."""
+
+    def write(message: Any) -> dict[str, Any]:
+        name = message.WhichOneof("value")
+        if name is None:
+            return {}
+        key, convert = fields[name]
+        value = getattr(message, name)
+        return {key: convert(value) if convert else value}
+
+    return write
+
+
+def _pair(_fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
+    """The same for KeyValue, of which there are most."""
+    has_index = "key_strindex" in KeyValue.DESCRIPTOR.fields_by_name
+    write_value = _writer(AnyValue.DESCRIPTOR)
+
+    def write(message: Any) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        if key := message.key:
+            result["key"] = key
+        if message.HasField("value"):
+            result["value"] = write_value(message.value)
+        if has_index and (index := message.key_strindex):
+            result["keyStrindex"] = index
+        return result
+
+    return write
 
 
 def _conversion(field: Any) -> Convert | None:
@@ -99,18 +152,14 @@ def _conversion(field: Any) -> Convert | None:
 
 def _single(field: Any) -> Convert | None:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        return _message
+        return _writer(field.message_type)
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return _hex if field.name in HEX_FIELDS else _base64
+        return bytes.hex if field.name in HEX_FIELDS else _base64
     if field.cpp_type in _LONG:
         return str
     if field.cpp_type in _FLOATS:
         return _float
     return None  # text, truth, 32-bit integers and enums
-
-
-def _hex(value: bytes) -> str:
-    return value.hex()
 
 
 def _base64(value: bytes) -> str:

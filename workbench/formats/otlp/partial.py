@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.formats.otlp.answer import shorten
 from workbench.formats.otlp.request import Request
-from workbench.formats.otlp.signals import Signal, items_of, known
+from workbench.formats.otlp.signals import Signal, items_of, known, weigh
 
 
 def partial_success(signal: Signal, answer: Any) -> tuple[int, str]:
@@ -50,5 +50,8 @@ def rejected_items(request: Request, rejected: int) -> int:
         parents = [child for parent in parents for child in items_of(parent, field)]
     if rejected >= len(parents):
         return request.items
-    sizes = sorted((len(profile.samples) for profile in parents), reverse=True)
+    sizes = sorted(
+        (sum(weigh("profiles", sample) for sample in profile.samples) for profile in parents),
+        reverse=True,
+    )
     return min(sum(sizes[:rejected]), request.items)

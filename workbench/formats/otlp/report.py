@@ -36,7 +36,8 @@ class SignalReport:
     requests, retries, splits : int
         Attempts; those that repeated one; requests that were halved for being too large.
     bytes, wire_bytes : int
-        Of the serialised requests that were taken; of all attempts as sent (JSON, compressed).
+        Of the serialised requests that were taken; of all attempts as they were handed over, in
+        JSON or compressed (but for gRPC, which compresses by itself and does not tell).
     losses, rejections : Counter
         Items by reason, and by the receiver's message.
     warnings : Counter

@@ -119,6 +119,8 @@ def open_route(
     require("google.protobuf", "google.rpc", "opentelemetry.proto")
     transport: Transport
     if destination.protocol == "grpc":
+        # Its C core writes what we report ourselves to the standard error, unless told before.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         require("grpc")
         from workbench.formats.otlp.grpc import GrpcTransport
 

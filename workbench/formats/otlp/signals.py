@@ -158,3 +158,14 @@ def items_of(message: Any, field: str) -> Any:
         kind = message.WhichOneof("data")
         return getattr(message, kind).data_points if kind else []
     return getattr(message, field)
+
+
+def weigh(signal: str, item: Any) -> int:
+    """Return how many items of a report an item's message is.
+
+    A span, a data point and a log record is one. A sample of profiles stands for all that was
+    seen with its stack: as many as it has times, or values (``profiles.proto``, ``Sample``).
+    """
+    if signal != "profiles":
+        return 1
+    return max(len(item.timestamps_unix_nano), len(item.values), 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.formats.otlp.request import Request
 from workbench.formats.otlp.shrink import shrink
-from workbench.formats.otlp.signals import items_of, known
+from workbench.formats.otlp.signals import items_of, known, weigh
 
 _SHRUNK = 0.9
 """Halves that are both larger than this part of the whole share what makes it large."""
@@ -46,7 +46,9 @@ def halve(request: Request) -> tuple[Request, Request] | None:
     bodies = [first.SerializeToString(), second.SerializeToString()]
     if min(map(len, bodies)) > _SHRUNK * len(request.body):
         return None
-    items = request.items * middle // total  # the middle itself, when `items` is what is in it
+    weights = [_weight(half, signal.name, signal.levels) for half in (first, second)]
+    # Exactly what is in the first half, when `items` is what is in the whole.
+    items = request.items * weights[0] // sum(weights)
     return (
         Request(request.signal, items, bodies[0]),
         Request(request.signal, request.items - items, bodies[1]),
@@ -59,6 +61,14 @@ def _count(message: Any, levels: tuple[str, ...]) -> int:
     if len(levels) == 1:
         return len(container)
     return sum(_count(child, levels[1:]) for child in container)
+
+
+def _weight(message: Any, name: str, levels: tuple[str, ...]) -> int:
+    """Return how many items of a report are below a message."""
+    container = items_of(message, levels[0])
+    if len(levels) == 1:
+        return sum(weigh(name, item) for item in container)
+    return sum(_weight(child, name, levels[1:]) for child in container)
 
 
 def _keep(message: Any, levels: tuple[str, ...], start: int, stop: int) -> int:
