@@ -17,6 +17,7 @@ from benches import (
     memory_cost,
     otlp_encode,
     otlp_send,
+    pprof,
     programs_and_maps,
     report,
     stacks_complete,
@@ -41,8 +42,9 @@ BENCHES = {
     "memory-cost": memory_cost.run,
     "otlp-encode": otlp_encode.run,
     "otlp-send": otlp_send.run,
+    "pprof": pprof.run,
 }
-NEEDS_NO_KERNEL = {"decode", "otlp-encode", "otlp-send"}
+NEEDS_NO_KERNEL = {"decode", "otlp-encode", "otlp-send", "pprof"}
 OUTPUT = ROOT / "build" / "bench" / "results.json"
 MIN_WIDTH = 170
 """Columns of the tables where the output is no terminal."""

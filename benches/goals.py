@@ -13,6 +13,7 @@ from benches import (
     drain,
     first_event,
     otlp_encode,
+    pprof,
     programs_and_maps,
     stacks_complete,
     stacks_cost,
@@ -176,7 +177,16 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
             )
         ),
         *_stack_goals(results, figures),
+        Goal("s to write a million samples as pprof", 2.0, _pprof(results), False),
     ]
+
+
+def _pprof(results: Mapping[str, Result]) -> float | None:
+    """Seconds to write a million samples, where that many were written."""
+    for row in results["pprof"].rows if "pprof" in results else []:
+        if row["name"] == pprof.FEW and row["samples"] >= 1_000_000:
+            return float(row["export"])
+    return None
 
 
 def _stack_goals(results: Mapping[str, Result], figures: Figures) -> list[Goal]:

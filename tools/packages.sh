@@ -54,6 +54,7 @@ group_test() {
     need linux-perf has perf
     need nodejs has node
     need npm has npm
+    need golang-go has go
     group_vm
 }
 

@@ -25,13 +25,13 @@ class Session(Recording):
     Everything of :class:`~workbench.recording.Recording`, and what is drawn from it.
     """
 
-    def flamegraph(self, kind: str = "cpu", **options: Any) -> Flamegraph:
+    def flamegraph(self, kind: str = "", **options: Any) -> Flamegraph:
         """Return an interactive flamegraph of a kind with stacks.
 
         Parameters
         ----------
         kind : str
-            Table whose stacks are drawn.
+            Table whose stacks are drawn; by default ``cpu``, without it the first with stacks.
         **options
             See :meth:`workbench.views.flamegraph.Flamegraph.of`: ``by=("comm",)`` names the
             columns that make the frames next to the root, ``weight="blocked"`` what widths
@@ -41,17 +41,18 @@ class Session(Recording):
         ------
         MissingTableError
         """
+        from workbench.frames.stacks import profiled
         from workbench.views.flamegraph import Flamegraph
 
-        return Flamegraph.of(self, kind, **options)
+        return Flamegraph.of(self, kind or profiled(self), **options)
 
-    def hotspots(self, kind: str = "cpu", *, weight: str = "") -> Hotspots:
+    def hotspots(self, kind: str = "", *, weight: str = "") -> Hotspots:
         """Return the functions and source lines in which the time is spent.
 
         Parameters
         ----------
         kind : str
-            Table whose stacks are looked at.
+            Table whose stacks are looked at; by default as of :meth:`flamegraph`.
         weight : str
             What is summed: by default events, of ``offcpu`` the time.
 
@@ -64,9 +65,10 @@ class Session(Recording):
         ------
         MissingTableError
         """
+        from workbench.frames.stacks import profiled
         from workbench.views.hotspots import Hotspots
 
-        return Hotspots(self, kind, weight=weight)
+        return Hotspots(self, kind or profiled(self), weight=weight)
 
     def syscalls(self) -> SyscallOverview:
         """Return the overview of the system calls: table, latency histogram, errors.

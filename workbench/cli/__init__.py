@@ -17,7 +17,6 @@ from workbench._version import __version__
 from workbench.cli import commands, export_command, probe_command
 from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
-from workbench.formats import readable, writable
 from workbench.kinds import Parameter
 
 EPILOG = """\
@@ -74,8 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("input", metavar="IN", help="a session, or a file: its content tells what")
     convert.add_argument("output", metavar="OUT", help="a session if it ends in .wb, else a file")
-    convert.add_argument("--from", dest="source", help=f"format of IN: {', '.join(readable())}")
-    convert.add_argument("--to", help=f"format of OUT: {', '.join(writable())}")
+    convert.add_argument(
+        "--from", dest="source", help="format of IN, where its content does not tell"
+    )
+    convert.add_argument(
+        "--to", help=f"format of OUT, where its name does not tell: {export_command.FORMATS}"
+    )
     convert.add_argument("--table", help="table to write, where OUT holds one")
     convert.add_argument("--force", action="store_true", help="replace an existing session")
     convert.set_defaults(run=commands.convert)

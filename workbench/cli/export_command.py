@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ParameterError
 from workbench.exporting import COLUMNS, SEND, SETTINGS, Export, Part, Progress
-from workbench.formats import writable
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
 
+FORMATS = "such as csv, parquet, folded or pprof; where it is none of them, all are listed"
+"""Not from the registry: its formats import numpy, and most commands do without."""
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("session", metavar="FILE.wb")
-    formats = ", ".join([*writable(), SEND])
-    parser.add_argument("--format", required=True, help=f"{formats}; {SEND} sends to a receiver")
+    parser.add_argument("--format", required=True, help=f"{FORMATS}; {SEND} sends to a receiver")
     parser.add_argument("--table", help="table to write, by default the first kind's")
     parser.add_argument("-o", "--output", help="file to write, by default beside the session")
     part = parser.add_argument_group("what of the session")

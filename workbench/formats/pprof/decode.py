@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from workbench.errors import ImportFormatError
 from workbench.formats.pprof.wire import LENGTH, VARINT
 
-MAX_FIELDS = 1 << 24
+MAX_FIELDS = 1 << 23
 """Fields of all messages of one type together."""
 
 _FEW = 64
@@ -248,25 +248,32 @@ def _walk(data: NDArray[np.uint8], owner: int, at: int, end: int) -> NDArray[np.
     content = data[at:end].tobytes()
     base, at, end = at, 0, end - at
     found = array("Q")
-    while at < end:
-        key, at = _one(content, at)
-        wire = key & 7
-        if wire == LENGTH:
-            value, begin = _one(content, at)
-            at = begin + value
-        elif wire == VARINT:
-            begin = at
-            value, at = _one(content, at)
-        elif wire in _SIZES:
+    try:
+        while at < end:
+            key = content[at]
+            at += 1
+            if key >= 0x80:
+                key, at = _one(content, at - 1)
+            wire = key & 7
             begin, value = at, 0
-            at += _SIZES[wire]
-        else:
-            raise damaged("a field has an unknown type")
-        if at > end:
-            raise damaged("a field is longer than what holds it")
-        found.extend((key >> 3, wire, value, base + begin, base + at))
-        if len(found) > 5 * MAX_FIELDS:
-            _check_count(MAX_FIELDS + 1)
+            if wire in (VARINT, LENGTH):
+                value = content[at]
+                at += 1
+                if value >= 0x80:
+                    value, at = _one(content, at - 1)
+                if wire == LENGTH:
+                    begin, at = at, at + value
+            elif wire in _SIZES:
+                at += _SIZES[wire]
+            else:
+                raise damaged("a field has an unknown type")
+            if at > end:
+                raise damaged("a field is longer than what holds it")
+            found.extend((key >> 3, wire, value, base + begin, base + at))
+            if len(found) > 5 * MAX_FIELDS:
+                _check_count(MAX_FIELDS + 1)
+    except IndexError:
+        raise damaged("a number breaks off") from None
     table = np.frombuffer(found, np.uint64).view(np.int64).reshape(-1, 5)
     return np.concatenate([np.full((1, len(table)), owner), table.T])
 
@@ -274,18 +281,14 @@ def _walk(data: NDArray[np.uint8], owner: int, at: int, end: int) -> NDArray[np.
 def _one(content: bytes, at: int) -> tuple[int, int]:
     """Return the number at a place, and the place behind it."""
     value = shift = 0
-    try:
-        while True:
-            byte = content[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value & _MASK, at
-            shift += 7
-            if shift > 63:
-                raise damaged("a number is longer than 10 bytes")
-    except IndexError:
-        raise damaged("a number breaks off") from None
+    while shift < 70:
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _MASK, at
+        shift += 7
+    raise damaged("a number is longer than 10 bytes")
 
 
 def _check_count(count: int) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_TABLE = 1 << 16
+"""Numbers below this are always looked up in a table."""
+
 
 def number_lists(
     flat: NDArray[Any], offsets: NDArray[np.int64]
@@ -28,24 +31,38 @@ def number_lists(
         int64, of each number a list that has it: the first.
     """
     lengths = np.diff(offsets)
-    _, dense = np.unique(flat, return_inverse=True)
-    size = int(dense.max(initial=0)) + 2
+    size = int(flat.max(initial=0)) + 2
     # Lists are numbered by their first entry, then by that number and the second one, ...: pairs
-    # stay below (entries + lists) * size, far from 2**63.
+    # stay below (entries + lists) * size, far from 2**63. What is alone already needs no more.
     keys = np.zeros(len(lengths), np.int64)
     given, rows, depth = 1, np.flatnonzero(lengths), 0
     while len(rows):
-        pairs = keys[rows] * size + dense[offsets[rows] + depth] + 1
-        unique, inverse = np.unique(pairs, return_inverse=True)
+        pairs = keys[rows] * size + flat[offsets[rows] + depth].astype(np.int64) + 1
+        inverse, count = _ranked(pairs)
         keys[rows] = given + inverse
-        given += len(unique)
+        given += count
         depth += 1
-        rows = rows[lengths[rows] > depth]
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        shared = np.bincount(inverse, minlength=count)[inverse] > 1
+        rows = rows[shared & (lengths[rows] > depth)]
+    first = np.full(given, len(keys))
+    first[keys[::-1]] = np.arange(len(keys) - 1, -1, -1)  # the last one that is written stays
     order = np.argsort(first, kind="stable")
-    rank = np.empty(len(order), np.int64)
+    order = order[first[order] < len(keys)]
+    rank = np.zeros(given, np.int64)
     rank[order] = np.arange(len(order))
-    return rank[inverse], first[order]
+    return rank[keys], first[order]
+
+
+def _ranked(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Return the rank of each number among the distinct ones, and how many these are."""
+    top = int(values.max(initial=0))
+    if top < _TABLE or top < 4 * len(values):  # faster than to sort
+        there = np.zeros(top + 1, np.bool_)
+        there[values] = True
+        rank = np.cumsum(there) - 1
+        return rank[values], int(rank[-1]) + 1
+    unique, inverse = np.unique(values, return_inverse=True)
+    return inverse, len(unique)
 
 
 class Strings:

@@ -96,8 +96,10 @@ def places(
     """
     import polars as pl
 
-    used, flat = np.unique(flat, return_inverse=True)
-    frames = frames[used]
+    there = np.zeros(len(frames), np.bool_)
+    there[flat] = True
+    flat = (np.cumsum(there) - 1)[flat]
+    frames = frames[np.flatnonzero(there)]
     entries, ends, starts = _locations(frames, flat, offsets)
     number, first = number_lists(flat, starts)
     last = flat[ends[first]]  # the frame that the others were inlined into
@@ -177,12 +179,13 @@ def _system_name() -> pl.Expr:
     """Return the name in the symbol table, "" where it is not known.
 
     That of C++ and Rust is mangled, and sessions hold only what it stands for. A reader that finds
-    the two equal takes the name for a mangled one.
+    the two equal takes the name for a mangled one, and drops what looks like C++'s parameters from
+    it: of Python's ``<module>`` nothing would be left.
     """
     import polars as pl
 
     name = pl.col("function")
-    mangled = name.str.contains("::", literal=True) | name.str.contains("^(_Z|_R|__Z)")
+    mangled = name.str.contains(r"[:<>()]|^(_Z|_R|__Z)")
     return pl.when(mangled).then(pl.lit("")).otherwise(name)
 
 

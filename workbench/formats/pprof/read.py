@@ -13,7 +13,8 @@ from workbench.formats.pprof.numbering import number_lists
 from workbench.formats.pprof.parse import Parsed, parse
 from workbench.formats.pprof.places import PYTHON
 from workbench.formats.pprof.samples import samples_of
-from workbench.profiles.content import GZIP, whole
+from workbench.formats.pprof.wire import LENGTH, VARINT
+from workbench.profiles.content import HEAD, whole
 from workbench.profiles.profile import Profile
 from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
 
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-LIMIT = 1 << 29
-"""Bytes of a profile after decompression: about ten million samples."""
+LIMIT = 1 << 28
+"""Bytes of a profile after decompression: a million samples take 30 to 100 million."""
 MAX_ENTRIES = 1 << 26
 """Frames of all distinct stacks together."""
 
 _MANY = 1 << 14
 """Mappings and comments: they go into the manifest."""
+
+_LOOKED_AT = 64
+"""Fields from which a profile is recognised."""
+_MESSAGES = (1, 2, 3, 4, 5, 6, 11, 13)
+_NUMBERS = (7, 8, 9, 10, 12, 13, 14, 15)
+"""Fields of a profile that have a length, and that are numbers; comments may be both."""
 
 _KERNEL = r"^\[(guest\.)?kernel|(^|/)vmlinu[xz]|\.ko(\.(gz|xz|zst))?$"
 _JIT = r"^(\[anon|\[jit|//anon|/memfd:|.*/perf-\d+\.map$)"
@@ -67,25 +74,33 @@ def recognise(head: bytes) -> float:
         # ValueType: fields 1 and 2, numbers; a message of at most a few bytes.
         if len(inner) == head[1] and 0 < len(inner) <= 12 and inner[:1] in (b"\x08", b"\x10"):
             return 0.9
-    return 0.0 if head.startswith(GZIP) or not _begins(head) else 0.3
+    return 0.2 if _begins(head) else 0.0
 
 
 def _begins(head: bytes) -> bool:
-    """Return whether bytes begin with two fields that a profile can have."""
+    """Return whether bytes begin with fields of the types that a profile's fields have."""
     at = 0
-    for _ in range(2):
-        if at + 1 >= len(head) or head[at] & 7 not in (0, 2) or not 1 <= head[at] >> 3 <= 15:
+    for _ in range(_LOOKED_AT):
+        if at >= len(head):
+            break
+        number, kind = head[at] >> 3, head[at] & 7
+        length, at = _length(head, at + 1)
+        texts = number in _MESSAGES and kind == LENGTH
+        if not texts and not (number in _NUMBERS and kind == VARINT):
             return False
-        length, shift, kind = 0, 0, head[at] & 7
-        at += 1
-        while at < len(head) and shift < 64:
-            length |= (head[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if head[at - 1] < 0x80:
-                break
-        at += length if kind == 2 else 0
-    return True
+        at += length if texts else 0
+    return len(head) > 0 and (at <= len(head) or len(head) >= HEAD)
+
+
+def _length(head: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a place, and the place behind it."""
+    value = shift = 0
+    while at < len(head) and shift < 70:
+        value |= (head[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if head[at - 1] < 0x80:
+            return value, at
+    return 0, len(head) + 1
 
 
 def _expanded(
@@ -109,8 +124,8 @@ def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.in
     """Return the numbers of all ranges, one after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
-    numbers: NDArray[np.int64] = np.arange(int(lengths.sum()))
-    return numbers + np.repeat(starts - before, lengths)
+    result: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return result
 
 
 def _too_many() -> ImportFormatError:
@@ -222,7 +237,8 @@ def _texts(parsed: Parsed, table: str, column: str, rows: NDArray[np.int64]) -> 
 
 def _numbers(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """Return numbers of rows of a column, 0 for row -1."""
-    return np.append(column, column.dtype.type(0))[rows]
+    result: NDArray[Any] = np.append(column, column.dtype.type(0))[rows]
+    return result
 
 
 def _program(parsed: Parsed) -> str:

@@ -10,7 +10,7 @@ from workbench.errors import ExportError
 from workbench.frames.allocations import EVENTS as MEMORY
 from workbench.frames.allocations import events, with_ends
 from workbench.frames.needs import has, need
-from workbench.frames.stacks import COUNT, DEFAULTS
+from workbench.frames.stacks import COUNT, DEFAULTS, profiled
 from workbench.profiles.names import unit_of
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def chosen_table(rec: Recording, table: str | None) -> str:
     Raises
     ------
     ExportError
-        No table has stacks, or not the one that was asked for.
+        The table that was asked for has no stacks.
     MissingTableError
-        There is no such table.
+        There is no such table, or none with stacks.
     """
     if table is not None:
         if "stack_id" not in rec[table].schema.names or not has(rec, "stacks"):
@@ -85,15 +85,9 @@ def chosen_table(rec: Recording, table: str | None) -> str:
                 advice="Record it with stacks=True, where it takes that.",
             )
         return table
-    held = [kind for kind in rec.kinds if has(rec, kind)]
-    fitting = [kind for kind in held if "stack_id" in rec[kind].schema.names]
-    if not fitting or not has(rec, "stacks"):
-        raise ExportError(
-            "The session has no stacks, and pprof holds nothing else.",
-            why=f"It holds: {', '.join(held) or 'nothing'}.",
-            advice="Record a kind that takes stacks, such as: workbench record cpu -- COMMAND",
-        )
-    return "cpu" if "cpu" in fitting else fitting[0]
+    name = profiled(rec)
+    need(rec, name, "stack_id")
+    return name
 
 
 def valued(rec: Recording, table: str) -> Valued:

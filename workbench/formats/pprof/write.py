@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Facts
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import IO, TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
 from workbench._version import __version__
+from workbench.errors import SessionCorruptError
 from workbench.formats.pprof.encode import Header, encode
 from workbench.formats.pprof.places import EXTRA, Mapping, Places, places
 from workbench.formats.pprof.values import LabelType, Valued, chosen_table, valued
 from workbench.frames.labels import NO_STACK, UNKNOWN, named_frames, position
 from workbench.frames.losses import shortcomings
 from workbench.frames.needs import has, need
-from workbench.frames.stacks import PROBE, stacks_of, without_probe
+from workbench.frames.stacks import PROBE, kept, stacks_of, without_probe
 from workbench.schema import FRAMES
+from workbench.table import collected
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +47,7 @@ def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
     imported = _imported(rec, name)
     if imported is None:
         known = _with_command(rec, known)
-    rows, frames, flat, offsets = _summed(rec, known)
+    rows, frames, flat, offsets = _summed(rec, known, ordered=imported is not None)
     if imported is None:
         kinds = _kind_of_leaf(frames, flat, offsets)
         rows = rows.with_columns(kinds[rows["stack"].to_numpy()].alias("kind"))
@@ -55,7 +58,7 @@ def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
 
 def _summed(
-    rec: Recording, known: Valued
+    rec: Recording, known: Valued, *, ordered: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64], NDArray[np.int64]]:
     """Return one row for each stack and labels; all frames; and stacks, as rows of frames."""
     import polars as pl
@@ -63,14 +66,15 @@ def _summed(
     values = [each.column for each in known.types]
     labels = [each.column for each in known.labels]
     rows = known.rows.with_columns(pl.col(label).cast(pl.String) for label in _texts(known))
-    sums = (
-        rows.group_by("stack_id", *labels)
-        .agg(pl.col(value).sum() for value in values)
-        .filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
-        .sort("stack_id", *labels, nulls_last=True)
-        .collect()
+    # The order of an imported file is kept; elsewhere joins may have changed that of the rows.
+    sums = rows.group_by("stack_id", *labels, maintain_order=ordered).agg(
+        pl.col(value).sum() for value in values
     )
-    stack, flat, offsets = stacks_of(rec, sums["stack_id"])
+    if not ordered:
+        sums = sums.filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
+        sums = sums.sort("stack_id", *labels, nulls_last=True)
+    found = collected(sums)
+    stack, flat, offsets = _used(*stacks_of(rec, found["stack_id"]))
     names = named_frames(rec)
     flat, offsets = without_probe(names, flat, offsets)
     frames = _frames(rec)
@@ -78,7 +82,18 @@ def _summed(
     at = position(ids, flat)
     at[at < 0] = len(ids)  # an id that no frame has
     at[flat == -1] = len(ids) + 1
-    return sums.with_columns(pl.Series("stack", stack)), frames, at, offsets
+    return found.with_columns(pl.Series("stack", stack)), frames, at, offsets
+
+
+def _used(
+    stack: NDArray[np.int64], flat: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Leave out stacks that no row has."""
+    used, stack = np.unique(stack, return_inverse=True)
+    keep = np.isin(np.arange(len(offsets) - 1), used)
+    flat, _ = kept(flat, offsets, np.repeat(keep, np.diff(offsets)))
+    lengths = np.diff(offsets)[used]
+    return stack, flat, np.concatenate([[0], np.cumsum(lengths)])
 
 
 def _texts(known: Valued) -> list[str]:
@@ -192,7 +207,25 @@ def _imported(rec: Recording, table: str) -> Facts[str, Any] | None:
 
 
 def _mappings(told: Facts[str, Any]) -> Sequence[Mapping]:
-    return [Mapping(*row) for row in told.get("mappings", ())]
+    """Return the mappings of the file, as the manifest tells them.
+
+    Raises
+    ------
+    SessionCorruptError
+        The manifest tells something else.
+    """
+    rows = told.get("mappings", ())
+    if not isinstance(rows, list | tuple) or not all(map(_is_mapping, rows)):
+        raise SessionCorruptError("The session does not tell the mappings of its profile.")
+    return [Mapping(*row) for row in rows]
+
+
+def _is_mapping(row: Any) -> bool:
+    kinds = get_type_hints(Mapping)
+    if not isinstance(row, list | tuple):
+        return False
+    fitting = [type(value) for value in row] == [kinds[each.name] for each in fields(Mapping)]
+    return fitting and all(0 <= value < 1 << 64 for value in row[:3])
 
 
 def _kept(rec: Recording, told: Facts[str, Any]) -> Header:
