@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,19 @@ def test_the_connection_is_tested_without_the_session(capsys):
         assert there.messages == [(name, b"") for name, _ in there.messages]
     assert main([*words, "--endpoint", f"http://127.0.0.1:{free_port()}"]) == 1
     assert "refused" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    dataset = Path(__file__).parents[2] / "datasets" / "slow-api.wb"
+    words = ["export", str(dataset), "--format", "otlp-json", "-o", str(tmp_path / "x")]
+    running = subprocess.Popen([sys.executable, "-m", "workbench", *words], stderr=subprocess.PIPE)
+    while not any(file.stat().st_size for file in tmp_path.iterdir()):
+        assert running.poll() is None  # it takes seconds
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert (running.returncode, error) == (130, b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_shown_on_a_terminal(path, tmp_path):

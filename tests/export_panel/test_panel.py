@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from otlp_receivers import GrpcReceiver, HttpReceiver, Reply
+from otlp_receivers import TAKE_AND_STALL, GrpcReceiver, HttpReceiver, Reply
 from synthetic import make_session
 
 import workbench as wb
@@ -193,6 +193,20 @@ def test_it_tests_and_sends(session, receiver):
     assert shell.taken == there.taken
     assert sum(taken.total() for taken in there.taken.values()) >= 4
     assert "s3cret" not in panel.command + panel._outcome.value
+
+
+def test_sending_can_be_cancelled(session):
+    with HttpReceiver(*[TAKE_AND_STALL] * 9) as there:
+        there.take = lambda *_: None  # real spans have no numbers of the tests
+        panel = session.export_panel(format=SEND, endpoint=there.endpoint, signals=["traces"])
+        panel._export.click()
+        assert there.stalled.wait(60)
+        panel._cancel.click()
+        assert panel.wait(60)
+    assert panel.result.cancelled
+    assert "cancelled: what had not been encoded" in panel._outcome.value
+    assert 'role="alert"' in panel._outcome.value
+    assert not panel._export.disabled
 
 
 def test_what_a_receiver_refuses_is_shown(session):
