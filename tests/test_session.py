@@ -112,6 +112,32 @@ def test_exports_that_cannot_be(session, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_send_and_panel(session, monkeypatch):
+    from otlp_receivers import HttpReceiver, free_port
+
+    class Receiver(HttpReceiver):
+        def take(self, signal, message):
+            self.taken[signal][message.ByteSize()] += 1
+
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS", raising=False)
+    told = []
+    with Receiver() as there:
+        part = session.where(comm="worker-0")
+        report = part.send(there.endpoint, signals=["traces", "logs"], progress=told.append)
+        assert report.check().ok
+        panel = part.export_panel(format="otlp", endpoint=there.endpoint)
+        panel.start()
+        assert panel.wait(60)
+    assert told
+    assert report.total("sent") == panel.result.total("sent") - sum(
+        panel.result.of(name).sent for name in ("metrics", "profiles")
+    )
+    assert report.of("traces").sent > 0
+    assert all(there.taken.values())
+    with pytest.raises(ExportError, match="sounds"):
+        session.send(f"http://127.0.0.1:{free_port()}", signals=["sounds"])
+
+
 def test_off_cpu_time(tmp_path, session):
     with wb.open(make_session(tmp_path / "o.wb", kinds=["offcpu"], rows=50)) as rec:
         assert "off the CPU" in repr(rec.offcpu())

@@ -24,6 +24,7 @@
     │   ├── QueryError               SQL or a selection that cannot be run
     │   └── StorageError             disk full, read-only, no permission
     ├── ExportError                  a format that cannot hold what was asked
+    │   ├── CancelledError           the user cancelled it
     │   └── SendError                sending to a receiver (OTLP)
     │       ├── DestinationError     an endpoint, header or certificate has no meaning
     │       ├── UnreachableError     no connection: name, port, TLS, time
@@ -162,6 +163,10 @@ class ExportError(WorkbenchError):
 
 class ImportFormatError(WorkbenchError):
     """A file of another tool is truncated, damaged, hostile, or of no known format."""
+
+
+class CancelledError(ExportError):
+    """The user cancelled an export."""
 
 
 class SendError(ExportError):

@@ -11,6 +11,7 @@ from workbench.recording import Recording
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.formats.otlp.report import SendReport
     from workbench.views.flamegraph import Flamegraph
     from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
@@ -178,6 +179,60 @@ class Session(Recording):
         from workbench.formats import export
 
         return Path(export(self, format, path, table=table))
+
+    def send(
+        self,
+        endpoint: str | None = None,
+        *,
+        signals: Sequence[str] = ("traces", "metrics", "logs", "profiles"),
+        **options: Any,
+    ) -> SendReport:
+        """Send the session, or this selection of it, to a receiver of OTLP.
+
+        Parameters
+        ----------
+        endpoint : str, optional
+            Base URL, or a target of gRPC; what is not given here or in `options` is taken from
+            ``OTEL_EXPORTER_OTLP_*``.
+        signals : sequence of str
+            ``traces``, ``metrics``, ``logs``, ``profiles``.
+        **options
+            See :func:`workbench.formats.otlp.send.send`: ``protocol``, ``headers``,
+            ``compression``, ``certificate``, ``progress``, ``cancel``, ...
+
+        Returns
+        -------
+        SendReport
+            What became of each item; ``.check()`` raises if some were lost.
+
+        Raises
+        ------
+        DestinationError, ExportError
+        """
+        from workbench.formats.otlp.encode import requests
+        from workbench.formats.otlp.send import send
+
+        return send(requests(self, signals), endpoint, **options)
+
+    def export_panel(self, **settings: Any) -> Any:
+        """Return a panel that exports this selection: format, part, destination, progress.
+
+        For notebooks. It has a button that tests the connection to a receiver, a link to what was
+        written, and the command line that does the same.
+
+        Parameters
+        ----------
+        **settings
+            What it shows first: ``format=``, ``output=``, ``endpoint=``, ``protocol=``, ...; see
+            :class:`workbench.export_panel.ExportPanel`.
+
+        Returns
+        -------
+        ExportPanel
+        """
+        from workbench.export_panel import ExportPanel
+
+        return ExportPanel(self, **settings)
 
 
 def open_session(path: str | os.PathLike[str], *, verify: bool | None = None) -> Session:

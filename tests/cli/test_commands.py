@@ -98,7 +98,7 @@ def test_sql(capsys, path):
 
 @pytest.mark.parametrize("format", writable())
 def test_export(capsys, path, tmp_path, format):
-    beside = tmp_path / f"s.{format}"
+    beside = tmp_path / f"s{writable()[format].suffix}"
     assert said(capsys, "export", path, "--format", format) == f"{beside}\n"
     other = tmp_path / "other"
     assert said(capsys, "export", path, "--format", format, "-o", other) == f"{other}\n"

@@ -77,6 +77,17 @@ def test_wrong_format_or_place(rec, tmp_path):
         export(rec, "csv", tmp_path)
     with pytest.raises(StorageError):
         export(rec, "csv", tmp_path / "none" / "out")
+    before = rec.path.read_bytes()
+    with pytest.raises(ExportError, match="the session itself"):
+        export(rec, "csv", rec.path)
+    assert rec.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", sorted(writable()))
+def test_the_tables_that_a_format_names_are_those_it_takes(rec, name, tmp_path):
+    tables = writable()[name].tables
+    for table in tables(rec) if tables else ():
+        assert export(rec, name, tmp_path / "out", table=table).stat().st_size > 0
 
 
 def nothing(_file):

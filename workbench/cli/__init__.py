@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from workbench import kinds
 from workbench._version import __version__
-from workbench.cli import commands, probe_command
+from workbench.cli import commands, export_command, probe_command
 from workbench.cli import maps as own_maps
 from workbench.errors import WorkbenchError
 from workbench.kinds import Parameter
@@ -26,9 +26,6 @@ examples:
   workbench probe uprobe:libc:malloc --field size=arg0 --filter 'arg0 >= 4096' --pid 1234
   workbench sql run.wb 'select name, count(*) as calls from syscalls group by name'
 """
-
-FORMATS = "such as csv, parquet, folded or pprof; where it is none of them, all are listed"
-"""Not from the registry: its formats import numpy, and most commands do without."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,12 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(sql)
     sql.set_defaults(run=commands.sql)
 
-    export = sub.add_parser("export", help="write a session in another format")
-    _session(export)
-    export.add_argument("--format", required=True, help=FORMATS)
-    export.add_argument("--table", help="table to write, by default the first kind's")
-    export.add_argument("-o", "--output", help="file to write, by default beside the session")
-    export.set_defaults(run=commands.export)
+    export_command.add_to(sub.add_parser("export", help="write it in another format, or send it"))
 
     convert = sub.add_parser(
         "convert", help="make a session of another tool's file, or the reverse, or both"
@@ -84,7 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--from", dest="source", help="format of IN, where its content does not tell"
     )
-    convert.add_argument("--to", help=f"format of OUT, where its name does not tell: {FORMATS}")
+    convert.add_argument(
+        "--to", help=f"format of OUT, where its name does not tell: {export_command.FORMATS}"
+    )
     convert.add_argument("--table", help="table to write, where OUT holds one")
     convert.add_argument("--force", action="store_true", help="replace an existing session")
     convert.set_defaults(run=commands.convert)

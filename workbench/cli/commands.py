@@ -113,14 +113,6 @@ def sql(args: Namespace) -> int:
     return 0
 
 
-def export(args: Namespace) -> int:
-    """Write the session in another format."""
-    session = _open(args)
-    output = args.output or _beside(args.session, args.format)
-    print(session.export(args.format, output, table=args.table))
-    return 0
-
-
 def convert(args: Namespace) -> int:
     """Make a session of a file, a file of a session, or a file of a file."""
     from workbench.importing import convert_file

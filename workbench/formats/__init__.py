@@ -11,13 +11,16 @@ import importlib
 import os
 import pkgutil
 import tempfile
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workbench.errors import ExportError, ImportFormatError
-from workbench.formats.format import Format, Read
+from workbench.errors import CancelledError, ExportError, ImportFormatError
+from workbench.formats._watched import WatchedFile
+from workbench.formats.format import Format, Read, Write
 from workbench.profiles.content import head
 from workbench.store.guard import writing
 
@@ -109,7 +112,13 @@ def recognised(file: IO[bytes], name: str = "", format: str | None = None) -> tu
 
 
 def export(
-    rec: Recording, format: str, path: str | os.PathLike[str], *, table: str | None = None
+    rec: Recording,
+    format: str,
+    path: str | os.PathLike[str],
+    *,
+    table: str | None = None,
+    progress: Callable[[int], object] | None = None,
+    cancel: threading.Event | None = None,
 ) -> Path:
     """Write a session, or a selection of one, in another format.
 
@@ -124,6 +133,10 @@ def export(
     table : str, optional
         The table, for formats that hold one; default the session's events, or for stacks its
         CPU samples.
+    progress : callable, optional
+        Called with the bytes that are written so far.
+    cancel : threading.Event, optional
+        Once it is set, the next piece is not written any more.
 
     Returns
     -------
@@ -138,6 +151,8 @@ def export(
         The session does not hold the table.
     StorageError
         The file cannot be written. Nothing of it is left behind.
+    CancelledError
+        It was cancelled. Nothing of it is left behind.
     """
     target = Path(path)
     chosen = formats().get(format)
@@ -147,12 +162,13 @@ def export(
         )
     if target.is_dir():
         raise ExportError(f"{target} is a directory.", advice="Name a file.")
+    if target.exists() and target.samefile(rec.path):
+        raise ExportError(f"{target} is the session itself.", advice="Name another file.")
     with writing(target):
         descriptor, name = tempfile.mkstemp(f".{os.getpid()}.part", target.name, target.parent)
         part = Path(name)
         try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor has no path
-                chosen.write(rec, file, table)
+            _write(chosen.write, rec, WatchedFile(descriptor, progress, cancel), table)
             part.chmod(0o666 & ~_umask())
             part.replace(target)
         except BaseException:
@@ -160,6 +176,17 @@ def export(
                 part.unlink()
             raise
     return target
+
+
+def _write(write: Write, rec: Recording, file: WatchedFile, table: str | None) -> None:
+    """Write and close a file; a cancel is told as such, whatever became of it on its way."""
+    try:
+        with file:
+            write(rec, file, table)
+    except Exception as error:
+        if file.stopped and not isinstance(error, CancelledError):  # polars makes it an OSError
+            raise CancelledError("The export was cancelled.") from error
+        raise
 
 
 def _umask() -> int:

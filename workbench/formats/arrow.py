@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from workbench.formats.format import Format
+from workbench.formats.format import Format, all_tables
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -24,4 +24,10 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
         writer.write_table(rows)
 
 
-FORMAT = Format("arrow", ".arrow", "one table, uncompressed: pyarrow, polars, R, Julia", write)
+FORMAT = Format(
+    "arrow",
+    ".arrow",
+    "one table, uncompressed: pyarrow, polars, R, Julia",
+    write,
+    tables=all_tables,
+)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import ExportError
 from workbench.formats._json import dumps, put_all, put_rows
-from workbench.formats.format import Format
+from workbench.formats.format import Format, event_tables
 from workbench.frames.rates import rates
 from workbench.frames.spans import SpanKind, span_kinds, spans
 from workbench.frames.threads import threads
@@ -97,5 +97,9 @@ def _events(kind: SpanKind, batch: pl.DataFrame, row: int, start: int) -> Iterat
 
 
 FORMAT = Format(
-    "chrome", ".trace.json", "spans and counters of threads: ui.perfetto.dev, Chrome", write
+    "chrome",
+    ".trace.json",
+    "spans and counters of threads: ui.perfetto.dev, Chrome",
+    write,
+    tables=event_tables,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from workbench.formats.format import Format
+from workbench.formats.format import Format, all_tables
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,4 +42,10 @@ def _plain(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(cs.duration().cast(pl.Int64), *texts)
 
 
-FORMAT = Format("csv", ".csv", "one table as text: spreadsheets, any program", write)
+FORMAT = Format(
+    "csv",
+    ".csv",
+    "one table as text: spreadsheets, any program",
+    write,
+    tables=all_tables,
+)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from workbench.errors import ExportError
 from workbench.formats._firefox_tables import CATEGORIES, MS, Shared
 from workbench.formats._json import constant, dumps, put_table
-from workbench.formats.format import Format
+from workbench.formats.format import Format, event_tables
 from workbench.frames.samples import Samples, samples
 from workbench.frames.spans import span_kinds, spans
 from workbench.frames.stacks import profiled
@@ -190,5 +190,9 @@ def _put_markers(file: IO[bytes], parts: list[pl.DataFrame], shared: Shared, sta
 
 
 FORMAT = Format(
-    "firefox", ".firefox.json", "samples and markers of threads: profiler.firefox.com", write
+    "firefox",
+    ".firefox.json",
+    "samples and markers of threads: profiler.firefox.com",
+    write,
+    tables=event_tables,
 )

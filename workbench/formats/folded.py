@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ImportFormatError
-from workbench.formats.format import Format
+from workbench.formats.format import Format, stack_tables
 from workbench.frames.folded import folded
 from workbench.frames.stacks import profiled
 from workbench.profiles.profile import Profile, Samples, Value
@@ -104,4 +104,5 @@ FORMAT = Format(
     write,
     read,
     recognise,
+    tables=stack_tables,
 )

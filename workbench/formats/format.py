@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
+
+from workbench.schema import SIDE_TABLES
 
 if TYPE_CHECKING:
     from workbench.profiles.profile import Profile
@@ -13,6 +15,22 @@ if TYPE_CHECKING:
 Write = Callable[["Recording", IO[bytes], str | None], None]
 Read = Callable[[IO[bytes]], "Profile"]
 Recognise = Callable[[bytes], float]
+Tables = Callable[["Recording"], Sequence[str]]
+
+
+def all_tables(rec: Recording) -> list[str]:
+    """Return the tables of a session: of formats that hold one table, whichever."""
+    return list(rec.tables)
+
+
+def event_tables(rec: Recording) -> list[str]:
+    """Return the tables with events."""
+    return [name for name in rec.tables if name not in SIDE_TABLES]
+
+
+def stack_tables(rec: Recording) -> list[str]:
+    """Return the tables whose events have stacks."""
+    return [name for name in event_tables(rec) if "stack_id" in rec[name].schema.names]
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class Format:
         Tells from the first bytes of a file (decompressed, at most
         :data:`workbench.profiles.content.HEAD`) how likely it is this format: 0 (no) to 1 (it
         cannot be anything else). Needed by what can be read; never raises.
+    tables : callable, optional
+        Gives of a recording what `table` may be; the format takes none where it is missing.
     """
 
     name: str
@@ -46,3 +66,4 @@ class Format:
     write: Write | None = None
     read: Read | None = None
     recognise: Recognise | None = None
+    tables: Tables | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from workbench.formats.format import Format
+from workbench.formats.format import Format, all_tables
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -18,4 +18,10 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     write_groups(chosen.schema, chosen.batches(), file)
 
 
-FORMAT = Format("parquet", ".parquet", "one table: pandas, polars, DuckDB, Spark", write)
+FORMAT = Format(
+    "parquet",
+    ".parquet",
+    "one table: pandas, polars, DuckDB, Spark",
+    write,
+    tables=all_tables,
+)

@@ -23,7 +23,7 @@ from workbench.formats._packets import (
     text,
 )
 from workbench.formats._perfetto_stacks import Stacks
-from workbench.formats.format import Format
+from workbench.formats.format import Format, event_tables
 from workbench.frames.rates import rates
 from workbench.frames.spans import SpanKind, span_kinds, spans
 from workbench.frames.stacks import COUNT, DEFAULTS
@@ -315,5 +315,9 @@ def _order(
 
 
 FORMAT = Format(
-    "perfetto", ".pftrace", "spans, samples and counters of threads: ui.perfetto.dev", write
+    "perfetto",
+    ".pftrace",
+    "spans, samples and counters of threads: ui.perfetto.dev",
+    write,
+    tables=event_tables,
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.errors import ImportFormatError, MissingTableError
 from workbench.formats._json import dumps, put_all, put_array
-from workbench.formats.format import Format
+from workbench.formats.format import Format, stack_tables
 from workbench.frames.samples import functions, samples
 from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
@@ -267,4 +267,5 @@ FORMAT = Format(
     write,
     read,
     recognise,
+    tables=stack_tables,
 )

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.frames.needs import need
-from workbench.frames.quantiles import (
-    BUCKETS,
-    QUANTILES,
-    histogram_columns,
-    histogram_quantile,
-)
+from workbench.frames.quantiles import BUCKETS, QUANTILES, histogram_columns, histogram_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""OTLP: a session as traces, metrics, logs and profiles of OpenTelemetry.
+"""OTLP, the protocol of OpenTelemetry: a session as traces, metrics, logs and profiles.
 
     tables ──► traces  (process_spans, thread_spans, connections, network_spans) ──┐
            ──► metrics (instruments, series; counted_metrics, recorder_metrics) ───┤
@@ -7,5 +7,57 @@
 
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
-``docs/otlp.md``.
+``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
+:mod:`workbench.formats.otlp.file` writes them to files.
 """
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from workbench.formats.format import Format
+from workbench.formats.otlp.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from workbench.recording import Recording
+
+
+def _signals(_: Recording) -> list[str]:
+    """Return the signals, which stand where other formats name a table."""
+    return list(SIGNALS)
+
+
+def _write_json(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write all signals, or one, each request as a line."""
+    from workbench.formats.otlp.encode import requests
+    from workbench.formats.otlp.file import write_json_lines
+
+    write_json_lines(requests(rec, tuple(SIGNALS) if table is None else (table,)), file)
+
+
+def _write_protobuf(rec: Recording, file: IO[bytes], table: str | None) -> None:
+    """Write one signal: the one that is named, else the first that the session has any of."""
+    from workbench.formats.otlp.encode import requests
+    from workbench.formats.otlp.file import write_delimited
+
+    for signal in SIGNALS if table is None else (table,):
+        if write_delimited(requests(rec, (signal,)), file):
+            return
+
+
+FORMATS = (
+    Format(
+        "otlp-json",
+        ".otlp.jsonl",
+        "traces, metrics, logs and profiles as OTLP JSON lines: OpenTelemetry Collector",
+        _write_json,
+        tables=_signals,
+    ),
+    Format(
+        "otlp-proto",
+        ".otlp.pb",
+        "one of these signals as length-delimited OTLP protobuf: OpenTelemetry Collector",
+        _write_protobuf,
+        tables=_signals,
+    ),
+)

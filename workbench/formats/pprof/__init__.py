@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import IO, TYPE_CHECKING, cast
 
-from workbench.formats.format import Format
+from workbench.formats.format import Format, stack_tables
 from workbench.formats.pprof.read import read, recognise
 from workbench.formats.pprof.write import write_plain
 
@@ -37,6 +37,7 @@ FORMATS = (
         write,
         read,
         recognise,
+        stack_tables,
     ),
-    Format("pprof-plain", ".pb", "the same, not compressed", write_plain),
+    Format("pprof-plain", ".pb", "pprof, not compressed", write_plain, tables=stack_tables),
 )
