@@ -43,6 +43,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(reason)
 
 
+# What these find does not depend on time, so that they may run beside others.
+BESIDE = {"cells", "cli", "probe", "probing", "pystacks", "recorder", "symbols", "unwind"}
+COUNTED = re.compile(r"bcc_tools|cells|dns|exec|filters|http|memory|probe|signals|sockets")
+"""Truth tests, by their names, that compare numbers of events, whenever they happen."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tools/tests.sh runs one after the other."""
+    here = Path(__file__).parent
+    for item in items:
+        beside = item.path.relative_to(here).parts[0] in BESIDE or COUNTED.search(item.path.stem)
+        captures = item.get_closest_marker("kernel") is not None and not beside
+        if captures or item.get_closest_marker("browser") is not None:
+            item.add_marker("alone")
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder where the recorder is a fake one, with a temporary directory of its own."""

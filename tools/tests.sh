@@ -1,13 +1,12 @@
 #!/bin/bash
-# Run the tests in three rounds: those that boot a machine, beside them, on all CPUs, those that only
-# compute, then, one after the other, those that capture or draw in a browser. The last line is the
-# sum of all.
+# Run the tests in three rounds: those that boot a machine, beside them, on all CPUs, most others,
+# then, one after the other, those that capture or draw in a browser and want to be alone
+# (tests/conftest.py says which). The last line is the sum of all.
 #
 #   tools/tests.sh PYTHON COVERAGE [PYTEST OPTION...]     COVERAGE: percent that must be reached
 set -uo pipefail
 python=$1 coverage=$2
 shift 2
-alone="kernel or browser"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -23,11 +22,11 @@ SECONDS=0 status=0
 round machines -m vm "$@" >"$work/log0" &
 machines=$!
 # Workers must collect the same tests in the same order, those whose names show a set, too.
-PYTHONHASHSEED=0 round computing -n "$(nproc)" -m "not ($alone or vm)" "$@" | tee "$work/log1" ||
+PYTHONHASHSEED=0 round computing -n "$(nproc)" -m "not (alone or vm)" "$@" | tee "$work/log1" ||
     status=$?
 wait $machines || status=$?
 cat "$work/log0"
-round capturing -m "($alone) and not vm" --durations=15 "$@" | tee "$work/log2" || status=$?
+round capturing -m "alone and not vm" --durations=15 "$@" | tee "$work/log2" || status=$?
 export COVERAGE_FILE=$work/all
 "$python" -m coverage combine --quiet "$work"/machines* "$work"/computing* "$work"/capturing*
 "$python" -m coverage report --fail-under="$coverage" || status=$?
