@@ -128,7 +128,8 @@ def test_py_spy(tmp_path):
     for form in ("raw", "speedscope"):
         out = tmp_path / form
         done = subprocess.run(
-            [spy, "record", "-f", form, "-o", out, "-r", "100", "--", sys.executable, program],
+            [spy, "record", "-f", form, "-o", out, "-r", "100", "--",
+             sys.executable, "-I", "-S", program],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert out.exists(), done.stderr

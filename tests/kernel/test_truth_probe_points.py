@@ -143,15 +143,15 @@ def test_stacks_lead_to_the_function(program):
 
 def test_attached_and_detached_while_the_program_runs(program):
     with running(program, "rounds", "100") as process:
-        process.go_on()  # the hundred calls of the first round are over
+        process.rest()  # the hundred calls of the first round are over
         capture = wb.probe(f"uprobe:{program}:work", pid=process.pid)
         with capture:
             process.go_on()
             process.go_on()
+            process.rest()
         process.go_on()
         frame = rows(capture.session)
         process.go_on()
-    # A round's calls are made before the next "ready".
     assert frame.height == 200
     assert frame["i"].to_list() == [*range(100)] * 2
     assert frame["pid"].unique().to_list() == [process.pid]
@@ -160,10 +160,11 @@ def test_attached_and_detached_while_the_program_runs(program):
 def test_other_processes_are_not_seen(program):
     with running(program, "rounds", "50") as other, running(program, "rounds", "50") as mine:
         for process in (other, mine):
-            process.go_on()
+            process.rest()
         with wb.probe(f"uprobe:{program}:work", pid=mine.pid, follow=False) as session:
             for process in (other, mine, other):
                 process.go_on()
+                process.rest()
         assert rows(session)["pid"].to_list() == [mine.pid] * 50
         with wb.probe(f"uprobe:{program}:work", comm="no-such") as session:
             other.go_on()

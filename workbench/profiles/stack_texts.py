@@ -21,8 +21,8 @@ MAX_FRAMES = 1 << 26
 
 _SUFFIXES = {"_[k]": "kernel", "_[j]": "jit", "_[i]": "inlined"}
 """How stackcollapse-perf.pl and inferno mark frames (flamegraph.pl colours them)."""
-_PLACE = r"^(.*) \(([^()]+):(\d+)\)$"
-"""``function (file:line)``, as py-spy writes frames."""
+_PLACE = r"^(.*) \((?:([^()]+):(\d+)|([^()]+\.pyx?))\)$"
+"""``function (file:line)``, as py-spy writes frames; a function may have no line yet."""
 _PYTHON = r"(\.pyx?|^<.*>|^)$"
 """Files of Python code; ``<frozen ...>`` and ``<string>`` are some, too."""
 
@@ -168,7 +168,7 @@ def _parsed(names: pl.DataFrame) -> pl.DataFrame:
     mark = pl.col("text").str.extract(r"(_\[[kji]\])$")
     parts = names.with_columns(place.alias("place"), mark.alias("mark")).with_columns(
         pl.col("place").struct[0].alias("named"),
-        pl.col("place").struct[1].alias("file"),
+        pl.coalesce(pl.col("place").struct[1], pl.col("place").struct[3]).alias("file"),
         pl.col("place").struct[2].cast(pl.UInt32, strict=False).alias("line"),
     )
     plain = pl.when(pl.col("mark").is_null()).then("text").otherwise(
