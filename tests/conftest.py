@@ -44,8 +44,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 # What these find does not depend on time, so that they may run beside others.
-BESIDE = {"cells", "cli", "probe", "probing", "pystacks", "recorder", "symbols", "unwind"}
-COUNTED = re.compile(r"bcc_tools|cells|dns|exec|filters|http|memory|probe|signals|sockets")
+BESIDE = {
+    *("cells", "cli", "demo", "probe", "probing", "pystacks", "recorder", "symbols", "unwind"),
+}
+COUNTED = re.compile(r"bcc_tools|cells|dns|exec|filters|http|magics|memory|probe|signals|sockets")
 """Truth tests, by their names, that compare numbers of events, whenever they happen."""
 
 
