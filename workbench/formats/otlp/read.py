@@ -112,10 +112,10 @@ def _delimited(content: bytes) -> tuple[Any, Any]:
 
 def _objects(file: IO[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield the JSON objects of a file that hold profiles, and the bytes that each takes."""
-    for number, line in enumerate(_lines(file)):
+    for number, line in enumerate(filter(bytes.strip, _lines(file))):
         if number >= MAX_REQUESTS:
             raise damaged(f"it has more than {MAX_REQUESTS:,} lines")
-        if not line.strip() or (number and not _tells_profiles(line)):
+        if number and not _tells_profiles(line):
             continue
         try:
             found = _parsed(line)

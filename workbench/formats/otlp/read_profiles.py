@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.otlp.messages import Integers, Messages, damaged
 from workbench.formats.otlp.profile_schema import (
+    Field,
     InstrumentationScope,
     Profile,
     ProfilesData,
@@ -85,7 +86,7 @@ class Batch:
         When the profiles were taken, ns UTC; 0 where that is not told.
     empty : int
         Samples without a value and a time.
-    resources, scopes, profiles : list of mappings
+    resources, scopes, profiles : sequence of mappings
         Their attributes.
     """
 
@@ -98,9 +99,9 @@ class Batch:
     start: int
     end: int
     empty: int
-    resources: list[Attributes] = field(default_factory=list)
-    scopes: list[Attributes] = field(default_factory=list)
-    profiles: list[Attributes] = field(default_factory=list)
+    resources: Sequence[Attributes] = ()
+    scopes: Sequence[Attributes] = ()
+    profiles: Sequence[Attributes] = ()
 
 
 def batch(requests: Messages, room: int = MAX_ROWS) -> Batch | None:
@@ -205,8 +206,8 @@ def _kinds(
 ) -> tuple[list[Kind], Integers]:
     """Return the kinds, and which one each profile is of."""
     columns: list[list[Any]] = []
-    for field_ in (Profile.SAMPLE_TYPE, Profile.PERIOD_TYPE):
-        each, owner = profiles.children(field_)
+    for field in (Profile.SAMPLE_TYPE, Profile.PERIOD_TYPE):
+        each, owner = profiles.children(field)
         for text in (ValueType.TYPE_STRINDEX, ValueType.UNIT_STRINDEX):
             rows = np.full(len(profiles), -1)
             rows[owner] = found.string.rows(each.numbers(text), request[owner])
@@ -220,10 +221,10 @@ def _kinds(
 
 
 def _references(
-    found: Dictionaries, holders: Messages, field_: Any, request: Integers
+    found: Dictionaries, holders: Messages, field: Field, request: Integers
 ) -> tuple[Integers, Integers]:
     """Return rows of attributes, without "none", and which message has each."""
-    flat, offsets = holders.number_lists(field_)
+    flat, offsets = holders.number_lists(field)
     owner = np.repeat(np.arange(len(holders)), np.diff(offsets))
     rows = found.attribute.rows(flat, request[owner])
     kept = (rows >= 0) & (np.append(found.keys, -1)[rows] >= 0)
