@@ -6,10 +6,13 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 from opentelemetry.proto.profiles.v1development import profiles_pb2
 
 from workbench.formats.otlp.json import encode
+from workbench.formats.otlp.messages import WireMessages
+from workbench.formats.otlp.read_dictionary import Dictionaries
 from workbench.formats.otlp.signals import SIGNALS
 from workbench.profiles.profile import Profile
 
@@ -155,6 +158,14 @@ def simple() -> Made:
     profile.samples.add(stack_index=two, timestamps_unix_nano=[T0 + 3, T0 + 4, T0 + 5])
     profile.samples.add(stack_index=two, values=[10])
     return made
+
+
+def dictionaries(*made: Made) -> Dictionaries:
+    """Return the dictionaries of requests, read."""
+    bodies = [each.body() for each in made]
+    ends = np.cumsum([len(each) for each in bodies])
+    starts = ends - [len(each) for each in bodies]
+    return Dictionaries(WireMessages(np.frombuffer(b"".join(bodies), np.uint8), starts, ends))
 
 
 def delimited(*bodies: bytes) -> bytes:

@@ -23,7 +23,8 @@ def test_numbers():
 
 @pytest.mark.parametrize(
     "value",
-    ["", "x", "1.5", 1.5, True, [], {}, math.nan, math.inf, "9" * 30, 2**64, -(2**63) - 1, "9" * 9999],
+    ["", "x", "1.5", 1.5, True, [], {}, math.nan, math.inf, "9" * 30, 2**64, -(2**63) - 1,
+     "9" * 9999],
 )  # fmt: skip
 def test_no_numbers(value):
     with pytest.raises(ImportFormatError, match=r"stackIndex is (no|larger)"):
@@ -51,7 +52,7 @@ def test_values():
     assert given("bytes", "Af8=", "Af8", "-_8=") == ["01ff", "01ff", "fbff"]
     assert given("id", "01FF") == ["01ff"]
     for kind, value in [
-        ("bool", "true"), ("double", "x"), ("double", []), ("bytes", "a"), ("bytes", 5),
+        ("bool", "true"), ("double", "x"), ("double", {}), ("bytes", "a"), ("bytes", 5),
         ("id", "0"), ("id", 5), ("id", "zz"), ("double", 10**400),
     ]:  # fmt: skip
         with pytest.raises(ImportFormatError):

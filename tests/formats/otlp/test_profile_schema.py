@@ -38,4 +38,4 @@ def test_fields(message):
 
 
 def test_there_are_messages():
-    assert len(MESSAGES) == 18
+    assert len(MESSAGES) == 19

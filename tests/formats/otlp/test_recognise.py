@@ -63,13 +63,7 @@ def pprof_files():
     """Profiles of pprof, with their fields in several orders, small and large."""
     small = profile_pb.small()
     yield small.SerializeToString()
-    for names in (
-        ["sample_type"],
-        ["string_table"],
-        ["sample"],
-        ["location"],
-        ["sample", "mapping"],
-    ):
+    for names in ("sample_type", "string_table", "sample", "location", "sample mapping"):
         first, rest = profile_pb.Profile(), profile_pb.Profile()
         first.CopyFrom(small)
         rest.CopyFrom(small)

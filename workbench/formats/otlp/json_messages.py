@@ -54,7 +54,8 @@ class JsonMessages:
 
     def number_lists(self, field: Field) -> tuple[Integers, Integers]:
         """See :class:`~workbench.formats.otlp.messages.Messages`."""
-        lists = [row.get(field.json) or [] for row in self._rows]
+        given = [row.get(field.json) for row in self._rows]
+        lists = [[] if each is None else each for each in given]
         if not all(type(each) is list for each in lists):
             raise damaged(f"{field.json} is no list")
         counts = np.fromiter(map(len, lists), np.int64, len(lists))

@@ -188,7 +188,7 @@ class Dictionaries:
         arrays, of_value = found.children(AnyValue.ARRAY)
         items, of_array = arrays.children(ArrayValue.VALUES)
         holder = owner[of_value[of_array]]
-        for at in holder.tolist():
+        for at in owner[of_value].tolist():
             result[at] = []
         scalars = self._scalars(items, request[holder])
         for at, item in zip(holder.tolist(), scalars, strict=True):
