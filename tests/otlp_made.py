@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from google.protobuf.descriptor import FieldDescriptor
 from opentelemetry.proto.profiles.v1development import profiles_pb2
 
 from workbench.formats.otlp.json import encode
@@ -176,6 +178,58 @@ def delimited(*bodies: bytes) -> bytes:
 def json_lines(*bodies: bytes) -> bytes:
     """Return messages as lines of OTLP JSON."""
     return b"".join(encode(SIGNALS["profiles"], each) + b"\n" for each in bodies)
+
+
+def changed(body: bytes, chance: random.Random) -> bytes:
+    """Return a well-formed request of which some fields say something else, or nonsense."""
+    data = profiles_pb2.ProfilesData.FromString(body)
+    for _ in range(chance.randint(1, 3)):
+        parts = list(_parts(data))
+        message = chance.choice(parts)
+        field = chance.choice(list(message.DESCRIPTOR.fields))
+        kind = field.cpp_type
+        if kind == field.CPPTYPE_MESSAGE and not field.is_repeated:
+            other = chance.choice([each for each in parts if each.DESCRIPTOR == message.DESCRIPTOR])
+            copied = type(message).FromString(other.SerializeToString())
+            message.ClearField(field.name)
+            if copied.HasField(field.name):
+                getattr(message, field.name).CopyFrom(getattr(copied, field.name))
+        elif field.is_repeated:
+            _change_list(getattr(message, field.name), kind in _INTEGERS, chance)
+        elif kind in _INTEGERS:
+            setattr(message, field.name, chance.choice(_INTEGERS[kind]))
+        else:
+            message.ClearField(field.name)
+    return bytes(data.SerializeToString())
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """Yield a message and all in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.cpp_type == field.CPPTYPE_MESSAGE:
+            for each in value if field.is_repeated else [value]:
+                yield from _parts(each)
+
+
+def _change_list(values: Any, numbers: bool, chance: random.Random) -> None:
+    what = chance.randrange(4)
+    if what == 0 and len(values):
+        del values[chance.randrange(len(values))]
+    elif what == 1:
+        values.extend(list(values) * chance.randint(1, 20))
+    elif numbers:
+        values.append(chance.choice((0, 1, 2, 5, 99)))
+    elif len(values):
+        values.append(values[chance.randrange(len(values))])
+
+
+_INTEGERS: dict[int, tuple[int, ...]] = {
+    FieldDescriptor.CPPTYPE_INT32: (0, 1, 2, 3, 9, -1, 99, 2**31 - 1, -(2**31)),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 1, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (0, 1, -1, 2**63 - 1, -(2**63)),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 1, 2**63, 2**64 - 1),
+}
 
 
 class Seen(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import sys
 
 import polars as pl
@@ -11,13 +12,14 @@ import pytest
 import reading
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from otlp_made import Made, delimited, json_lines, meaning, simple, told
+from otlp_made import Made, changed, delimited, json_lines, meaning, simple, told
 from otlp_sessions import T0, messages, synthetic, written
 
 from workbench.errors import ImportFormatError
 from workbench.formats import export
 from workbench.formats.otlp import read
 from workbench.formats.otlp.read import read_json, read_protobuf
+from workbench.profiles.session import session_of
 from workbench.session import load_profile, open_session
 
 WAYS = [("otlp-json", None), ("otlp-json", "profiles"), ("otlp-proto", "profiles")]
@@ -265,3 +267,23 @@ def test_damaged_files(way, tmp_path):
     assert good + bad == reading.CASES
     assert good
     assert bad > reading.CASES // 4
+
+
+def answer(how, content):
+    """Return what was read, or why it was not."""
+    try:
+        found = how(io.BytesIO(content))
+        session_of(found, format="x", source="x", modified_ns=1)
+        return told(found)
+    except ImportFormatError as error:
+        return error.what, error.why
+
+
+def test_well_formed_nonsense():
+    """Indices that lead nowhere, lists that do not fit, all numbers: the same in both encodings."""
+    chance = random.Random(7)
+    bodies = [changed(simple().body(), chance) for _ in range(reading.CASES)]
+    answers = [answer(read_protobuf, each) for each in bodies]
+    assert [answer(read_json, json_lines(each)) for each in bodies] == answers
+    good = sum(type(each) is list for each in answers)
+    assert reading.CASES // 8 < good < reading.CASES
