@@ -212,6 +212,17 @@ def test_what_is_no_protobuf():
     refused(made.body(), "no samples")
 
 
+@pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+def test_other_signals(signal, tmp_path):
+    """They have the same outer fields, and no dictionary."""
+    rec = open_session("datasets/orders.wb" if signal != "logs" else synthetic(tmp_path, 500).path)
+    content = export(rec, "otlp-proto", tmp_path / "x", table=signal).read_bytes()
+    assert len(content) > 100
+    refused(content, "holds no OTLP profiles")
+    content = export(rec, "otlp-json", tmp_path / "x", table=signal).read_bytes()
+    refused(content, "holds no OTLP profiles", read_json)
+
+
 def test_what_is_no_json():
     line = json_lines(simple().body())
     for content, match in [

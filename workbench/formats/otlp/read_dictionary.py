@@ -118,6 +118,8 @@ class Dictionaries:
     def __init__(self, requests: Messages) -> None:
         self._count = len(requests)
         self._dictionary, self._request = requests.children(ProfilesData.DICTIONARY)
+        if not len(self._dictionary):
+            raise damaged("it has no dictionary: it may be of another signal")
         self._strings()
         self._attributes()
         self._mappings()
