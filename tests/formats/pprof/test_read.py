@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.errors import ImportFormatError, WorkbenchError
 from workbench.formats import recognised
+from workbench.formats.pprof import frames
 from workbench.formats.pprof.read import read, recognise
 from workbench.importing import import_file
 
@@ -236,10 +237,10 @@ def test_stacks_that_explode(monkeypatch):
         profile.sample.add(location_id=[1] * (len(profile.sample) + 2), value=[1, 1])
     content = profile.SerializeToString()
     assert len(read(io.BytesIO(content)).samples[0]) == 55
-    monkeypatch.setattr(module, "MAX_ENTRIES", 10_000)
+    monkeypatch.setattr(frames, "MAX_ENTRIES", 10_000)
     with pytest.raises(ImportFormatError, match="10,000 in all"):
         read(io.BytesIO(content))
-    monkeypatch.setattr(module, "MAX_ENTRIES", 100)
+    monkeypatch.setattr(frames, "MAX_ENTRIES", 100)
     with pytest.raises(ImportFormatError, match="100 in all"):
         read(io.BytesIO(content))
     monkeypatch.setattr(module, "LIMIT", 1000)

@@ -8,7 +8,9 @@
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
 ``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
-:mod:`workbench.formats.otlp.file` writes them to files.
+:mod:`workbench.formats.otlp.file` writes them to files. Profiles are read from such files, too:
+
+    file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from workbench.formats.format import Format
+from workbench.formats.otlp.read import read_json, read_protobuf
+from workbench.formats.otlp.recognise import recognise_json, recognise_protobuf
 from workbench.formats.otlp.signals import SIGNALS
 
 if TYPE_CHECKING:
@@ -51,6 +55,8 @@ FORMATS = (
         ".otlp.jsonl",
         "traces, metrics, logs and profiles as OTLP JSON lines: OpenTelemetry Collector",
         _write_json,
+        read_json,
+        recognise_json,
         tables=_signals,
     ),
     Format(
@@ -58,6 +64,8 @@ FORMATS = (
         ".otlp.pb",
         "one of these signals as length-delimited OTLP protobuf: OpenTelemetry Collector",
         _write_protobuf,
+        read_protobuf,
+        recognise_protobuf,
         tables=_signals,
     ),
 )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.errors import ImportFormatError
 from workbench.formats.pprof.wire import LENGTH, VARINT
 
+WHAT = "The file is no pprof profile, or a damaged one:"
 MAX_FIELDS = 1 << 23
 """Fields of all messages of one type together."""
 
@@ -300,4 +301,4 @@ def _check_count(count: int) -> None:
 
 def damaged(why: str) -> ImportFormatError:
     """Return the error for bytes that are no profile."""
-    return ImportFormatError("The file is no pprof profile, or a damaged one:", why=f"{why}.")
+    return ImportFormatError(WHAT, why=f"{why}.")

@@ -7,25 +7,22 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import ImportFormatError
 from workbench.formats.pprof.decode import damaged
+from workbench.formats.pprof.frames import expanded, located
 from workbench.formats.pprof.numbering import number_lists
 from workbench.formats.pprof.parse import Parsed, parse
-from workbench.formats.pprof.places import PYTHON
+from workbench.formats.pprof.places import EXTRA
 from workbench.formats.pprof.samples import samples_of
 from workbench.formats.pprof.wire import LENGTH, VARINT
 from workbench.profiles.content import HEAD, whole
 from workbench.profiles.profile import Profile
-from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
+from workbench.profiles.tables import stacks_table
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
 LIMIT = 1 << 28
 """Bytes of a profile after decompression: a million samples take 30 to 100 million."""
-MAX_ENTRIES = 1 << 26
-"""Frames of all distinct stacks together."""
 
 _MANY = 1 << 14
 """Mappings and comments: they go into the manifest."""
@@ -35,12 +32,6 @@ _LOOKED_AT = 64
 _MESSAGES = (1, 2, 3, 4, 5, 6, 11, 13)
 _NUMBERS = (7, 8, 9, 10, 12, 13, 14, 15)
 """Fields of a profile that have a length, and that are numbers; comments may be both."""
-
-_KERNEL = r"^\[(guest\.)?kernel|(^|/)vmlinu[xz]|\.ko(\.(gz|xz|zst))?$"
-_JIT = r"^(\[anon|\[jit|//anon|/memfd:|.*/perf-\d+\.map$)"
-_PYTHON = r"(\.pyx?$|^<(frozen |string>|stdin>))"
-_HALF = 1 << 63
-"""Addresses from here on are the kernel's, on x86-64 and on arm64."""
 
 
 def read(file: IO[bytes]) -> Profile:
@@ -54,7 +45,7 @@ def read(file: IO[bytes]) -> Profile:
     parsed = parse(whole(file, LIMIT))
     frames, frame_offsets = _frames(parsed)
     number, first = number_lists(parsed.flat, parsed.offsets)
-    flat, offsets = _expanded(parsed, first, frame_offsets)
+    flat, offsets = expanded(parsed.flat, parsed.offsets, first, frame_offsets)
     start = parsed.header["time_nanos"]
     return Profile(
         frames,
@@ -84,7 +75,7 @@ def _begins(head: bytes) -> bool:
         if at >= len(head):
             break
         number, kind = head[at] >> 3, head[at] & 7
-        length, at = _length(head, at + 1)
+        length, at = number_at(head, at + 1)
         texts = number in _MESSAGES and kind == LENGTH
         if not texts and not (number in _NUMBERS and kind == VARINT):
             return False
@@ -92,8 +83,8 @@ def _begins(head: bytes) -> bool:
     return len(head) > 0 and (at <= len(head) or len(head) >= HEAD)
 
 
-def _length(head: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a place, and the place behind it."""
+def number_at(head: bytes, at: int) -> tuple[int, int]:
+    """Return the varint at a place, and the place behind it: behind all where it breaks off."""
     value = shift = 0
     while at < len(head) and shift < 70:
         value |= (head[at] & 0x7F) << shift
@@ -101,38 +92,6 @@ def _length(head: bytes, at: int) -> tuple[int, int]:
         if head[at - 1] < 0x80:
             return value, at
     return 0, len(head) + 1
-
-
-def _expanded(
-    parsed: Parsed, first: NDArray[np.int64], frame_offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the distinct stacks as frames, and their offsets."""
-    starts, ends = parsed.offsets[first], parsed.offsets[first + 1]
-    entries = int((ends - starts).sum())
-    if entries > MAX_ENTRIES:
-        raise _too_many()
-    location = parsed.flat[_ranges(starts, ends)]
-    begin, stop = frame_offsets[location], frame_offsets[location + 1]
-    before = np.concatenate([[0], np.cumsum(stop - begin)])
-    offsets = before[np.concatenate([[0], np.cumsum(ends - starts)])]
-    if int(offsets[-1]) > MAX_ENTRIES or int(np.diff(offsets).max(initial=0)) > MAX_DEPTH:
-        raise _too_many()
-    return _ranges(begin, stop).astype(np.uint32), offsets
-
-
-def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of all ranges, one after the other."""
-    lengths = ends - starts
-    before = np.cumsum(lengths) - lengths
-    result: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return result
-
-
-def _too_many() -> ImportFormatError:
-    return ImportFormatError(
-        "The profile has more stack frames than can be imported.",
-        why=f"At most {MAX_DEPTH:,} a stack and {MAX_ENTRIES:,} in all are.",
-    )
 
 
 def _frames(parsed: Parsed) -> tuple[Any, NDArray[np.int64]]:
@@ -172,58 +131,7 @@ def _frames(parsed: Parsed) -> tuple[Any, NDArray[np.int64]]:
             - _numbers(parsed.mappings["start"], mapping),  # wraps, as addresses do
         }
     )
-    return _table(_described(frames)), offsets
-
-
-def _described(frames: pl.DataFrame) -> pl.DataFrame:
-    """Add what a session's frames have: kind, place in the module, and a name for each."""
-    import polars as pl
-
-    module, file, address = pl.col("module"), pl.col("file"), pl.col("address")
-    nowhere = (pl.col("mapping") == 0) & (address == 0)
-    own = (
-        pl.when(module.str.contains(_KERNEL) | (address >= _HALF))
-        .then(pl.lit("kernel"))
-        .when((module == PYTHON) | file.str.contains(_PYTHON))
-        .then(pl.lit("python"))
-        .when(module.str.contains(_JIT))
-        .then(pl.lit("jit"))
-        .when(nowhere | (module == "[unknown]"))
-        .then(pl.lit("unknown"))
-        .otherwise(pl.lit("native"))
-    )
-    frames = frames.with_columns(
-        kind=pl.when("last").then(own).otherwise(pl.lit("inlined")),
-        hexadecimal=pl.Series(
-            [f"[{each:#x}]" for each in frames["address"].to_list()], dtype=pl.String
-        ),
-    )
-    python = pl.col("kind") == "python"
-    absolute = pl.col("kind").is_in(["kernel", "jit"]) | module.str.starts_with("[")
-    return frames.with_columns(
-        function=pl.when("named").then("function").otherwise("hexadecimal"),
-        module=pl.when(python & (module == PYTHON)).then(file).otherwise(module),
-        offset=pl.when(absolute).then(address).otherwise(address + pl.col("shift")),
-        line=pl.when(pl.col("line").is_between(1, (1 << 32) - 1)).then("line"),
-        file=pl.when(file != "").then(file),
-    )
-
-
-def _table(frames: pl.DataFrame) -> Any:
-    import pyarrow as pa
-
-    table = frames.to_arrow()
-    names = ("function", "file", "line", "module", "build_id", "offset", "kind")
-    columns = {name: table[name].combine_chunks() for name in names}
-    for name in ("function", "file", "module", "build_id", "kind"):
-        columns[name] = columns[name].cast(pa.string())
-    columns["kind"] = columns["kind"].dictionary_encode()
-    extra = {
-        name: table[name].combine_chunks()
-        for name in ("address", "mapping", "folded", "named", "start_line", "column")
-    }
-    extra["system_name"] = table["system_name"].combine_chunks().cast(pa.string())
-    return frames_table(columns, extra)
+    return located(frames, EXTRA), offsets
 
 
 def _texts(parsed: Parsed, table: str, column: str, rows: NDArray[np.int64]) -> Any:
