@@ -73,7 +73,7 @@ def _summed(
     if not ordered:
         sums = sums.filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
         sums = sums.sort("stack_id", *labels, nulls_last=True)
-    found = collected(sums)
+    found = collected(sums, streaming=True)
     stack, flat, offsets = _used(*stacks_of(rec, found["stack_id"]))
     names = named_frames(rec)
     flat, offsets = without_probe(names, flat, offsets)
