@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -29,7 +28,7 @@ export(Recording.open(sys.argv[1]), "csv", sys.argv[2], table="cpu", progress=wa
 @pytest.fixture(params=["without a name", "named"])
 def way(request, monkeypatch):
     if request.param == "named":
-        monkeypatch.setattr(_appearing, "_without_name", lambda folder: None)
+        monkeypatch.setattr(_appearing, "_without_name", lambda _folder: None)
     return request.param
 
 
@@ -90,7 +89,7 @@ def test_where_no_file_can_be(way, tmp_path):
 
 
 def test_without_proc_the_file_has_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(_appearing, "_path", lambda descriptor: "/proc/none")
+    monkeypatch.setattr(_appearing, "_path", lambda _descriptor: "/proc/none")
     before = len(os.listdir("/proc/self/fd"))
     (part,) = write(tmp_path / "a", "new")
     assert part.endswith(f".{os.getpid()}.part")
@@ -102,8 +101,7 @@ def unnamed_files(folder):
     """Return whether the file system can do it: not NFS, nor FUSE before Linux 6.2."""
     try:
         os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
-    except OSError as error:
-        assert error.errno in (errno.EOPNOTSUPP, errno.EISDIR)
+    except OSError:
         return False
     return True
 

@@ -58,7 +58,7 @@ def _without_name(folder: Path) -> int | None:
     """Open a file without a name; None where that, or to give it one later, is not possible."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        if os.path.exists(_path(descriptor)):
+        if Path(_path(descriptor)).exists():
             return descriptor
         os.close(descriptor)  # no /proc
     return None
