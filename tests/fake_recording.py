@@ -275,7 +275,7 @@ class FakeTable:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = frame
-        self.num_rows = frame.height
+        self.num_rows = self.written = frame.height
         self.schema = SimpleNamespace(
             names=frame.columns, field=lambda name: pa.field(name, pa.null())
         )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import QueryError, SessionCorruptError, SessionError
 from workbench.recording import Recording
+from workbench.table import collected
 
 KINDS = ("syscalls", "cpu", "syscalls_agg")
 TRUTH = synthetic.truth(KINDS, 3000, 4)
@@ -161,6 +162,24 @@ def test_aggregated_tables_cannot_be_cut_in_time(rec):
 def test_a_query_that_cannot_run(rec):
     with pytest.raises(QueryError):
         _ = rec.where(expr=pl.col("comm") > 5)["cpu"].num_rows
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_sums_and_errors_do_not_depend_on_how_rows_are_read(rec, streaming, monkeypatch):
+    monkeypatch.setenv("POLARS_ENGINE_AFFINITY", "in-memory")
+    sums = rec["cpu"].lazy().group_by("comm").agg(pl.col("weight").cast(pl.Int64).sum())
+    expected = reference("cpu").groupby("comm").weight.sum()
+    found = collected(sums, streaming=streaming)
+    assert dict(found.with_columns(pl.col("comm").cast(pl.String)).iter_rows()) == dict(expected)
+    with pytest.raises(QueryError):
+        collected(rec.where(expr=pl.col("comm") > 5)["cpu"].lazy(), streaming=streaming)
+
+    def fail(*_arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(type(rec["cpu"]._source()), "batches", fail)
+    with pytest.raises(SessionCorruptError):
+        collected(sums, streaming=streaming)
 
 
 def test_errors_while_reading_reach_the_caller(tmp_path, monkeypatch):

@@ -180,8 +180,15 @@ class Table:
         return self._selection.predicate(self.schema.names, ended=ended)
 
 
-def collected(frame: pl.LazyFrame) -> pl.DataFrame:
+def collected(frame: pl.LazyFrame, *, streaming: bool = False) -> pl.DataFrame:
     """Run a lazy query; what goes wrong is a QueryError or what reading raised.
+
+    Parameters
+    ----------
+    frame : polars.LazyFrame
+    streaming : bool
+        Read slice by slice: memory goes by the groups of a ``group_by``, not by the rows that are
+        summed; the order of rows is only kept where the query says so.
 
     Raises
     ------
@@ -194,7 +201,7 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
 
     try:
         with reading("The session"):
-            return frame.collect()
+            return frame.collect(engine="streaming" if streaming else "auto")
     except Exception as error:
         if isinstance(error.__cause__, pl.exceptions.PolarsError):
             raise QueryError("The query cannot be run.", why=str(error.__cause__)) from error

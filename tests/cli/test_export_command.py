@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -198,11 +199,20 @@ def test_the_connection_is_tested_without_the_session(capsys):
     assert "refused" in capsys.readouterr().out
 
 
+def bytes_of(process, folder):
+    """Return how much a process has written to files of a folder: they may have no name yet."""
+    open_files = Path(f"/proc/{process.pid}/fd")
+    with suppress(FileNotFoundError):  # one was closed meanwhile
+        theirs = [each for each in open_files.iterdir() if os.readlink(each).startswith(folder)]
+        return sum(each.stat().st_size for each in theirs)
+    return 0
+
+
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     dataset = Path(__file__).parents[2] / "datasets" / "slow-api.wb"
     words = ["export", str(dataset), "--format", "otlp-json", "-o", str(tmp_path / "x")]
     running = subprocess.Popen([sys.executable, "-m", "workbench", *words], stderr=subprocess.PIPE)
-    while not any(file.stat().st_size for file in tmp_path.iterdir()):
+    while not bytes_of(running, f"{tmp_path}/"):
         assert running.poll() is None  # it takes seconds
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)

@@ -1,5 +1,8 @@
 """Rows of ``memory`` by what happened, and allocations with their ends."""
 
+from itertools import combinations
+
+import polars as pl
 import pytest
 from fake_recording import FakeRecording
 from frames_memory import ROWS, SECOND, recording
@@ -17,6 +20,17 @@ def test_an_end_belongs_to_the_allocation_of_its_time():
     found = allocations.with_ends(recording(ROWS), "size").collect().sort("born", "pid")
     freed = found["freed"].dt.timestamp("ns")
     assert [None if t is None else t // SECOND for t in freed] == [4, None, None, 8, None]
+
+
+@pytest.mark.parametrize("shares", [1, 2, 7])
+def test_shares_are_the_whole(shares):
+    parts = [
+        allocations.with_ends(recording(ROWS), "size", share=(share, shares)).collect()
+        for share in range(shares)
+    ]
+    whole = allocations.with_ends(recording(ROWS), "size").collect()
+    assert sorted(pl.concat(parts).rows(), key=str) == sorted(whole.rows(), key=str)
+    assert all(set(a["address"]).isdisjoint(b["address"]) for a, b in combinations(parts, 2))
 
 
 def test_what_weights_sum():

@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.cli.termination import cleaning_up
 from workbench.kinds import all_kinds
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def sql(args: Namespace) -> int:
     return 0
 
 
+@cleaning_up()
 def convert(args: Namespace) -> int:
     """Make a session of a file, a file of a session, or a file of a file."""
     from workbench.importing import convert_file
@@ -129,12 +131,14 @@ def convert(args: Namespace) -> int:
     return 0
 
 
+@cleaning_up()
 def report(args: Namespace) -> int:
     """Write all views as one HTML file."""
     print(_open(args).report(args.output or _beside(args.session, "html")))
     return 0
 
 
+@cleaning_up()
 def symbolize(args: Namespace) -> int:
     """Write the session with the names that can be found now; say what has none still."""
     from workbench.frames.symbols import symbol_summary

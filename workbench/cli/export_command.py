@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.cli.termination import cleaning_up
 from workbench.errors import ParameterError
 from workbench.exporting import COLUMNS, SEND, SETTINGS, Export, Part, Progress
 
@@ -57,6 +58,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
+@cleaning_up()
 def run(args: Namespace) -> int:
     """Export; exit code 1 if the receiver did not take everything."""
     from workbench.session import open_session

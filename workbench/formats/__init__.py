@@ -10,15 +10,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import CancelledError, ExportError, ImportFormatError
+from workbench.formats._appearing import appearing
 from workbench.formats._watched import WatchedFile
 from workbench.formats.format import Format, Read, Write
 from workbench.profiles.content import head
@@ -164,17 +163,8 @@ def export(
         raise ExportError(f"{target} is a directory.", advice="Name a file.")
     if target.exists() and target.samefile(rec.path):
         raise ExportError(f"{target} is the session itself.", advice="Name another file.")
-    with writing(target):
-        descriptor, name = tempfile.mkstemp(f".{os.getpid()}.part", target.name, target.parent)
-        part = Path(name)
-        try:
-            _write(chosen.write, rec, WatchedFile(descriptor, progress, cancel), table)
-            part.chmod(0o666 & ~_umask())
-            part.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+    with writing(target), appearing(target) as descriptor:
+        _write(chosen.write, rec, WatchedFile(descriptor, progress, cancel), table)
     return target
 
 
@@ -187,10 +177,3 @@ def _write(write: Write, rec: Recording, file: WatchedFile, table: str | None) -
         if file.stopped and not isinstance(error, CancelledError):  # polars makes it an OSError
             raise CancelledError("The export was cancelled.") from error
         raise
-
-
-def _umask() -> int:
-    """Return the umask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -44,8 +44,8 @@ def _has_names(rec: Recording, kind: str) -> bool:
 
     if kind not in rec.tables or "comm" not in rec[kind].schema.names:
         return True  # what is missing, folded() says
-    names = rec[kind].lazy().select(pl.col("comm").cast(pl.String).unique()).collect()
-    return set(names.to_series().drop_nulls()) != {""}
+    names = rec[kind].lazy().select(pl.col("comm").cast(pl.String).unique())
+    return set(names.collect(engine="streaming").to_series().drop_nulls()) != {""}
 
 
 def recognise(head: bytes) -> float:

@@ -40,8 +40,17 @@ def events(rec: Recording, op: str, *columns: str) -> pl.LazyFrame:
     return rows.filter(pl.col("op") == op)
 
 
-def with_ends(rec: Recording, *columns: str) -> pl.LazyFrame:
+def with_ends(rec: Recording, *columns: str, share: tuple[int, int] = (0, 1)) -> pl.LazyFrame:
     """Return the allocations, with ``freed``: when each was freed, null if it was not.
+
+    Parameters
+    ----------
+    rec : Recording
+    *columns : str
+        More columns to take.
+    share : (int, int)
+        (i, n): only those of the i-th of n shares of all addresses, from 0. To find the ends of a
+        share takes an n-th of the memory.
 
     Raises
     ------
@@ -50,8 +59,12 @@ def with_ends(rec: Recording, *columns: str) -> pl.LazyFrame:
     import polars as pl
 
     wanted = tuple(dict.fromkeys((*BLOCK, *columns)))
-    ends = events(rec, "free", *BLOCK, "ts").select(*BLOCK, pl.col("ts").alias("freed"))
-    return events(rec, "alloc", *wanted).join(ends, on=BLOCK, how="left")
+    number, shares = share
+    # Of a hash, as blocks are aligned: to pages, the large ones.
+    chosen = pl.lit(True) if shares == 1 else pl.col("address").hash() % shares == number
+    ends = events(rec, "free", *BLOCK, "ts").filter(chosen)
+    ends = ends.select(*BLOCK, pl.col("ts").alias("freed"))
+    return events(rec, "alloc", *wanted).filter(chosen).join(ends, on=BLOCK, how="left")
 
 
 def weighed(rec: Recording, weight: str, *columns: str) -> pl.LazyFrame:

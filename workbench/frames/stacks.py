@@ -222,7 +222,7 @@ def stack_sums(
         rows.group_by(*keys, pl.col(stack).alias("stack_id"))
         .agg(amount.sum().alias("amount"))
         .filter(pl.col("amount") > 0)
-        .collect()
+        .collect(engine="streaming")  # memory goes by the stacks, not by the events
     )
     stack_of_row, flat, offsets = stacks_of(rec, events["stack_id"])
     frames = named_frames(rec)

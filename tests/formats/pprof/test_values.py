@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import frames_memory
+import polars as pl
 import pyarrow as pa
 import pytest
 import synthetic
@@ -26,7 +27,7 @@ def named(found):
 
 
 def sums(found):
-    rows = found.rows.collect()
+    rows = pl.concat(each.collect() for each in (found.rows, *found.more))
     return {one.name: rows[one.column].sum() for one in found.types}
 
 
@@ -56,7 +57,9 @@ def test_offcpu(rec):
     assert "state" in [one.key for one in found.labels]
 
 
-def test_memory():
+@pytest.mark.parametrize("at_once", [1 << 22, 4, 1])
+def test_memory(at_once, monkeypatch):
+    monkeypatch.setattr("workbench.formats.pprof.values._AT_ONCE", at_once)
     rec = frames_memory.recording(frames_memory.ROWS)
     assert sums(valued(rec, "memory")) == {
         "alloc_objects": 7, "alloc_space": 108, "inuse_objects": 3, "inuse_space": 77,
@@ -70,6 +73,7 @@ def test_memory():
     assert [one.unit for one in found.types] == ["count", "bytes", "count", "bytes"] + ["bytes"] * 2
     assert found.default == "alloc_space"
     assert found.period == ("space", "bytes", 512)
+    assert len(found.more) == len(frames_memory.ROWS) // at_once
 
 
 def other(folder, name, **columns):

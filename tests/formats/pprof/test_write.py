@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import profile_pb
 import pytest
@@ -120,6 +121,14 @@ def test_the_same_session_gives_the_same_bytes(rec, tmp_path):
         plain = export(rec, "pprof-plain", tmp_path / "c", table=table).read_bytes()
         assert gzip.decompress(one) == plain
         assert one[4:8] == bytes(4)  # no time of writing (RFC 1952, 2.3.1)
+
+
+def test_memory_in_shares_gives_the_same_bytes(tmp_path, monkeypatch):
+    dataset = Path(__file__).parents[3] / "datasets" / "shop-memory.wb"
+    rec = Recording.open(dataset)
+    whole = export(rec, "pprof", tmp_path / "a").read_bytes()
+    monkeypatch.setattr("workbench.formats.pprof.values._AT_ONCE", rec["memory"].num_rows // 5)
+    assert export(rec, "pprof", tmp_path / "b").read_bytes() == whole
 
 
 def test_an_imported_session_that_was_tampered_with(tmp_path):

@@ -55,6 +55,9 @@ class Valued:
         Name of the type that is meant where nothing is said.
     period : (str, str, int), optional
         Type, unit and number: between two samples lie so many of that.
+    more : tuple of polars.LazyFrame
+        Samples that are not in `rows`, with the same columns: to be summed one frame after the
+        other, because all at once would take too much memory.
     """
 
     rows: pl.LazyFrame
@@ -62,7 +65,11 @@ class Valued:
     labels: tuple[LabelType, ...]
     default: str
     period: tuple[str, str, int] | None = None
+    more: tuple[pl.LazyFrame, ...] = ()
 
+
+_AT_ONCE = 1 << 22
+"""Rows of ``memory`` among which ends of allocations are looked for at once: some 300 MB."""
 
 _LABELS = {"comm": "thread", "pid": "pid", "tid": "tid", "state": "state", "name": "name"}
 """Columns that become labels, and the labels' keys."""
@@ -133,6 +140,10 @@ def _cpu(rec: Recording) -> Valued:
     return Valued(rows, tuple(types), labels, "cpu", ("cpu", NANOSECONDS, period))
 
 
+_BLOCK_VALUES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
+"""Of allocations, as Go names them."""
+
+
 def _memory(rec: Recording) -> Valued:
     """Return allocations as Go's heap profiles have them, and what was mapped and touched."""
     import polars as pl
@@ -142,28 +153,34 @@ def _memory(rec: Recording) -> Valued:
     keys = [pl.col(name) for name in ("stack_id", *(label.column for label in labels))]
     count, lives = pl.col(COUNT).cast(pl.Int64), pl.col("freed").is_null()
     size = pl.col("size").cast(pl.Int64) * count
-    parts = [
-        with_ends(rec, *wanted).select(
+    shares = 1 + rec[MEMORY].written // _AT_ONCE
+    blocks = [
+        with_ends(rec, *wanted, share=(share, shares)).select(
             *keys,
             alloc_objects=count,
             alloc_space=size,
             inuse_objects=pl.when(lives).then(count).otherwise(0),
             inuse_space=pl.when(lives).then(size).otherwise(0),
         )
+        for share in range(shares)
     ]
-    names = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
+    parts = blocks[:1]
+    names = list(_BLOCK_VALUES)
     facts = rec.manifest.kinds.get(MEMORY, {})
-    more = {"mappings": ("map", "mapped_space"), "faults": ("fault", "faulted_space")}
-    for part, (op, name) in more.items():
+    ops = {"mappings": ("map", "mapped_space"), "faults": ("fault", "faulted_space")}
+    for part, (op, name) in ops.items():
         if part in (facts.get("parts") or ()):
             parts.append(events(rec, op, *wanted).select(*keys, size.alias(name)))
             names.append(name)
     rows = pl.concat(parts, how="diagonal_relaxed").with_columns(pl.col(names).fill_null(0))
+    # The other shares have no columns of mappings and faults.
+    lacking = {name: pl.lit(0, pl.Int64) for name in names[len(_BLOCK_VALUES) :]}
+    more = tuple(each.with_columns(**lacking) for each in blocks[1:])
     units = {name: _COUNT if name.endswith("objects") else BYTES for name in names}
     types = tuple(SampleType(name, unit, name) for name, unit in units.items())
     sampled = facts.get("sample_bytes")
     period = ("space", BYTES, sampled) if isinstance(sampled, int) and sampled > 0 else None
-    return Valued(rows, types, labels, "alloc_space", period)
+    return Valued(rows, types, labels, "alloc_space", period, more)
 
 
 def _others(rec: Recording, table: str) -> Valued:

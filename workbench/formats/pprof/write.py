@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Facts
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import IO, TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -63,17 +63,12 @@ def _summed(
     """Return one row for each stack and labels; all frames; and stacks, as rows of frames."""
     import polars as pl
 
-    values = [each.column for each in known.types]
-    labels = [each.column for each in known.labels]
-    rows = known.rows.with_columns(pl.col(label).cast(pl.String) for label in _texts(known))
-    # The order of an imported file is kept; elsewhere joins may have changed that of the rows.
-    sums = rows.group_by("stack_id", *labels, maintain_order=ordered).agg(
-        pl.col(value).sum() for value in values
-    )
-    if not ordered:
-        sums = sums.filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
-        sums = sums.sort("stack_id", *labels, nulls_last=True)
-    found = collected(sums)
+    parts = [
+        collected(_sums(rows, known, ordered), streaming=True) for rows in (known.rows, *known.more)
+    ]
+    found = parts[0]
+    if len(parts) > 1:
+        found = collected(_sums(pl.concat(parts).lazy(), known, ordered), streaming=True)
     stack, flat, offsets = _used(*stacks_of(rec, found["stack_id"]))
     names = named_frames(rec)
     flat, offsets = without_probe(names, flat, offsets)
@@ -83,6 +78,23 @@ def _summed(
     at[at < 0] = len(ids)  # an id that no frame has
     at[flat == -1] = len(ids) + 1
     return found.with_columns(pl.Series("stack", stack)), frames, at, offsets
+
+
+def _sums(rows: pl.LazyFrame, known: Valued, ordered: bool) -> pl.LazyFrame:
+    """Return one row for each stack and labels."""
+    import polars as pl
+
+    values = [each.column for each in known.types]
+    labels = [each.column for each in known.labels]
+    rows = rows.with_columns(pl.col(label).cast(pl.String) for label in _texts(known))
+    # The order of an imported file is kept; elsewhere joins may have changed that of the rows.
+    sums = rows.group_by("stack_id", *labels, maintain_order=ordered).agg(
+        pl.col(value).sum() for value in values
+    )
+    if ordered:
+        return sums
+    sums = sums.filter(pl.any_horizontal(pl.col(value) != 0 for value in values))
+    return sums.sort("stack_id", *labels, nulls_last=True)
 
 
 def _used(
@@ -137,15 +149,12 @@ def _with_command(rec: Recording, known: Valued) -> Valued:
         .group_by("pid")
         .agg(pl.col("comm").last().alias("command"))
     )
-    rows = known.rows.join(names, on="pid", how="left")
-    return _labelled(known, _COMMAND, rows)
+    first, *more = (rows.join(names, on="pid", how="left") for rows in (known.rows, *known.more))
+    return _labelled(replace(known, rows=first, more=tuple(more)), _COMMAND)
 
 
-def _labelled(known: Valued, label: LabelType, rows: Any = None) -> Valued:
-    labels = (*known.labels, label)
-    return Valued(
-        known.rows if rows is None else rows, known.types, labels, known.default, known.period
-    )
+def _labelled(known: Valued, label: LabelType) -> Valued:
+    return replace(known, labels=(*known.labels, label))
 
 
 def _kind_of_leaf(
