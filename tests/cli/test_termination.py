@@ -14,11 +14,12 @@ from workbench.cli.termination import EXIT_CODE, cleaning_up
 
 # The command line with a format that has written everything, and then waits.
 COMMAND = """\
-import sys, time
+import signal, sys, time
 from dataclasses import replace
 import workbench.formats as own
 from workbench.cli import main
 
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where coverage is measured it has a handler
 csv = own.formats()["csv"]
 
 def slow(*arguments):
@@ -32,6 +33,14 @@ if sys.argv.pop(1) == "named":
     own._appearing._without_name = lambda folder: None
 sys.exit(main(sys.argv[1:]))
 """
+
+
+@pytest.fixture(autouse=True)
+def nobody_handles_it():
+    """Coverage does, where it is measured."""
+    old = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, old)
 
 
 @pytest.mark.parametrize("kind", ["named", "without a name"])
