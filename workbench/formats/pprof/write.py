@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.recording import Recording
 
-_SLICE = 1 << 18
+_SLICE = 1 << 20
 """Rows that are summed at once."""
 
 _KIND = LabelType("kind", "", "kind")
@@ -75,7 +75,7 @@ def _summed(
     for rows in (known.rows, *known.more):
         for part in batches(rows.select(columns), _SLICE):
             pending.append(collected(_sums(part.lazy(), known, ordered), streaming=True))
-            if sum(map(len, pending)) > max(2 * _SLICE, 0 if found is None else len(found)):
+            if sum(map(len, pending)) > max(_SLICE, 0 if found is None else len(found)):
                 found = _merged(found, pending, known, ordered)
                 pending = []
     found = _merged(found, pending, known, ordered)
