@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import QueryError, SessionCorruptError, SessionError
 from workbench.recording import Recording
-from workbench.table import collected
+from workbench.table import batches, collected
 
 KINDS = ("syscalls", "cpu", "syscalls_agg")
 TRUTH = synthetic.truth(KINDS, 3000, 4)
@@ -180,6 +180,16 @@ def test_sums_and_errors_do_not_depend_on_how_rows_are_read(rec, streaming, monk
     monkeypatch.setattr(type(rec["cpu"]._source()), "batches", fail)
     with pytest.raises(SessionCorruptError):
         collected(sums, streaming=streaming)
+    with pytest.raises(SessionCorruptError):
+        list(batches(rec["cpu"].lazy(), 100))
+
+
+def test_rows_come_in_slices_and_in_order(rec):
+    parts = list(batches(rec["cpu"].lazy().select("ts", "weight"), 700))
+    assert len(parts) > 3
+    assert pl.concat(parts).equals(rec["cpu"].polars().select("ts", "weight"))
+    with pytest.raises(QueryError):
+        list(batches(rec.where(expr=pl.col("comm") > 5)["cpu"].lazy(), 700))
 
 
 def test_errors_while_reading_reach_the_caller(tmp_path, monkeypatch):

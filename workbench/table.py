@@ -10,6 +10,7 @@ reader, which reports them as errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import QueryError
@@ -197,11 +198,29 @@ def collected(frame: pl.LazyFrame, *, streaming: bool = False) -> pl.DataFrame:
     SessionCorruptError
         The session is damaged.
     """
+    with _querying():
+        return frame.collect(engine="streaming" if streaming else "auto")
+
+
+def batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
+    """Run a lazy query and yield its rows in order, so many at once, in bounded memory.
+
+    Raises
+    ------
+    QueryError, SessionCorruptError
+        As of :func:`collected`.
+    """
+    with _querying():
+        yield from frame.collect_batches(chunk_size=rows, maintain_order=True, engine="streaming")
+
+
+@contextmanager
+def _querying() -> Iterator[None]:
     import polars as pl
 
     try:
         with reading("The session"):
-            return frame.collect(engine="streaming" if streaming else "auto")
+            yield
     except Exception as error:
         if isinstance(error.__cause__, pl.exceptions.PolarsError):
             raise QueryError("The query cannot be run.", why=str(error.__cause__)) from error

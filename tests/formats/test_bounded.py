@@ -38,6 +38,6 @@ def test_memory_does_not_go_by_the_samples(sessions, name, tmp_path, monkeypatch
         most_bytes(BEFORE, "export(rec, name, output)", path, name, tmp_path / "out")
         for path in sessions
     )
-    # To hold all samples takes at least 70 (folded) and 150 (pprof) bytes for each; their
-    # columns alone have 20.
-    assert more - once < 3 * SAMPLES * 48
+    # To hold all samples takes at least 75 (folded) and 150 (pprof) bytes for each. What is read
+    # ahead, eight slices at most, is all of the longer session: 32 bytes for each if it is slow.
+    assert more - once < 3 * SAMPLES * 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import synthetic
 
 from workbench.errors import MissingTableError, SessionCorruptError
 from workbench.formats import export
+from workbench.formats.pprof.write import write_plain
 from workbench.importing import import_file
 from workbench.recording import Recording
 from workbench.store.save import save_tables
@@ -121,6 +123,18 @@ def test_the_same_session_gives_the_same_bytes(rec, tmp_path):
         plain = export(rec, "pprof-plain", tmp_path / "c", table=table).read_bytes()
         assert gzip.decompress(one) == plain
         assert one[4:8] == bytes(4)  # no time of writing (RFC 1952, 2.3.1)
+
+
+def test_slices_give_the_same_bytes(rec, tmp_path, monkeypatch):
+    small = tmp_path / "small"
+    small.write_bytes(profile_pb.small().SerializeToString())
+    imported = Recording.open(import_file(small, tmp_path / "small.wb"))
+    for one, table in ((rec, "cpu"), (rec, "offcpu"), (rec.where(pid=77), "cpu"), (imported, None)):
+        whole = export(one, "pprof", tmp_path / "a", table=table).read_bytes()
+        for rows in (1, 100):
+            with monkeypatch.context() as patch:
+                patch.setattr(sys.modules[write_plain.__module__], "_SLICE", rows)
+                assert export(one, "pprof", tmp_path / "b", table=table).read_bytes() == whole
 
 
 def test_memory_in_shares_gives_the_same_bytes(tmp_path, monkeypatch):

@@ -19,13 +19,16 @@ from workbench.frames.losses import shortcomings
 from workbench.frames.needs import has, need
 from workbench.frames.stacks import PROBE, kept, stacks_of, without_probe
 from workbench.schema import FRAMES
-from workbench.table import collected
+from workbench.table import batches, collected
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from workbench.recording import Recording
+
+_SLICE = 1 << 20
+"""Rows that are summed at once."""
 
 _KIND = LabelType("kind", "", "kind")
 _COMMAND = LabelType("comm", "", "command")
@@ -63,12 +66,19 @@ def _summed(
     """Return one row for each stack and labels; all frames; and stacks, as rows of frames."""
     import polars as pl
 
-    parts = [
-        collected(_sums(rows, known, ordered), streaming=True) for rows in (known.rows, *known.more)
-    ]
-    found = parts[0]
-    if len(parts) > 1:
-        found = collected(_sums(pl.concat(parts).lazy(), known, ordered), streaming=True)
+    # Where groups are many, polars' streaming group_by keeps what did not fit its first table to
+    # the end, which goes by the rows (2.1): sums of slices are merged here.
+    columns = ["stack_id", *(each.column for each in known.labels)]
+    columns += [each.column for each in known.types]
+    found: pl.DataFrame | None = None
+    pending: list[pl.DataFrame] = []
+    for rows in (known.rows, *known.more):
+        for part in batches(rows.select(columns), _SLICE):
+            pending.append(collected(_sums(part.lazy(), known, ordered), streaming=True))
+            if sum(map(len, pending)) > max(_SLICE, 0 if found is None else len(found)):
+                found = _merged(found, pending, known, ordered)
+                pending = []
+    found = _merged(found, pending, known, ordered)
     stack, flat, offsets = _used(*stacks_of(rec, found["stack_id"]))
     names = named_frames(rec)
     flat, offsets = without_probe(names, flat, offsets)
@@ -78,6 +88,19 @@ def _summed(
     at[at < 0] = len(ids)  # an id that no frame has
     at[flat == -1] = len(ids) + 1
     return found.with_columns(pl.Series("stack", stack)), frames, at, offsets
+
+
+def _merged(
+    found: pl.DataFrame | None, pending: list[pl.DataFrame], known: Valued, ordered: bool
+) -> pl.DataFrame:
+    """Return sums of sums."""
+    import polars as pl
+
+    parts = [*([] if found is None else [found]), *pending]
+    if len(parts) == 1:
+        return parts[0]
+    empty = [] if parts else [known.rows.head(0).collect()]  # no rows at all
+    return collected(_sums(pl.concat([*parts, *empty]).lazy(), known, ordered), streaming=True)
 
 
 def _sums(rows: pl.LazyFrame, known: Valued, ordered: bool) -> pl.LazyFrame:
