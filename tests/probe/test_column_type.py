@@ -11,6 +11,7 @@ from workbench.errors import MapError
 from workbench.probe.column_type import (
     Array,
     Bits,
+    ColumnNames,
     Member,
     Opaque,
     Scalar,
@@ -154,3 +155,26 @@ def test_structs_without_members():
     empty = Struct("nothing", 0, ())
     assert len(empty.array(np.empty((3, 0), np.uint8))) == 3
     assert table_columns(U32, "key", rows(b"\1\0\0\0"))["key"].to_pylist() == [1]
+
+
+def test_names_of_columns_are_unique():
+    def struct(*names: str) -> Struct:
+        members = (Member(name, 4 * i, U32) for i, name in enumerate(names))
+        return Struct("s", 4 * len(names), tuple(members))
+
+    def names(key, value, per_cpu):
+        found = ColumnNames.of(key, value, per_cpu=per_cpu)
+        return [*found.key, found.cpu, *found.value]
+
+    assert names(U32, U32, per_cpu=False) == ["key", "", "value"]
+    assert names(U32, struct("key", "cpu"), per_cpu=True) == [
+        "key",
+        "cpu",
+        "value_key",
+        "value_cpu",
+    ]
+    key = struct("cpu", "of_cpu", "x")
+    assert names(key, struct("x", "value_x", "cpu"), per_cpu=True) == [
+        "cpu", "of_cpu", "x", "of_of_cpu", "value_x", "value_value_x", "value_cpu"
+    ]  # fmt: skip
+    assert names(struct("value"), U32, per_cpu=False) == ["value", "", "value_value"]

@@ -136,3 +136,16 @@ def test_values_of_each_cpu():
     keys, _ = entries_of(pa.table({n: [] for n in rows}).cast(
         pa.schema([(n, pa.int64()) for n in rows])), U32, U32, 2)  # fmt: skip
     assert keys.shape == (0, 4)
+
+
+def test_a_key_keeps_its_member_cpu():
+    whose = {"x": [7, 7], "cpu": [3, 3], "of_cpu": [1, 0]}  # two CPUs' values of one key
+    table = pa.table({**whose, "value_x": [71, 70], "value_cpu": [1, 0]})
+    keys, values = entries_of(table, PAIR, PAIR, 2)
+    assert keys.view("<u4").tolist() == [[7, 3]]
+    assert values.view("<u4").tolist() == [[70, 0, 71, 1]]
+    keys, values = entries_of(pa.table({"x": [7], "cpu": [3], "value": [5]}), PAIR, U32, 2)
+    assert (keys.view("<u4").tolist(), values.view("<u8").tolist()) == ([[7, 3]], [[5, 5]])
+    with pytest.raises(MapError, match="each of the 2 CPUs") as caught:
+        entries_of(table.slice(1), PAIR, PAIR, 2)
+    assert "of_cpu" in str(caught.value)

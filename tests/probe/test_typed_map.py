@@ -34,6 +34,8 @@ struct { __uint(type, BPF_MAP_TYPE_QUEUE); __uint(max_entries, 64); __type(value
     queue SEC(".maps");
 MAP(lru, LRU_HASH, 1000, struct who, struct cost, 0);
 MAP(lru_percpu, LRU_PERCPU_HASH, 1000, struct who, struct cost, 0);
+struct placed { __u32 cpu; __u32 pid; };
+MAP(placed, PERCPU_HASH, 100, struct placed, struct cost, 0);
 MAP(struct_array, ARRAY, 16, __u32, struct cost, 0);
 struct { __uint(type, BPF_MAP_TYPE_STACK); __uint(max_entries, 64); __type(value, struct who); }
     stack SEC(".maps");
@@ -53,7 +55,7 @@ def maps(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def empty(maps):
-    for name in ("hash", "percpu", "lpm", "untyped", "lru", "lru_percpu"):
+    for name in ("hash", "percpu", "lpm", "untyped", "lru", "lru_percpu", "placed"):
         keys, _ = maps[name].raw.items()
         maps[name].raw.delete_batch(keys)
 
@@ -169,6 +171,21 @@ def test_values_of_all_cpus(maps):
     assert frame["comm"].to_list() == [f"cpu{cpu}" for cpu in range(cpus)] + [""] * cpus
     with pytest.raises(MapError, match=f"holds {cpus} values, not {cpus + 1}"):
         target[5] = [{}] * (cpus + 1)
+
+
+def test_a_key_with_a_member_cpu(maps):
+    cpus, target = possible_cpus(), maps["placed"]
+    value = {"ns": 0, "change": 0, "hour": [0] * 24, "pid": 0}
+    for cpu in (5, 9):  # of the key: whatever the program means by it
+        target[{"cpu": cpu, "pid": 1}] = [value | {"ns": 10 * cpu + i} for i in range(cpus)]
+    frame = target.polars().sort("cpu", "of_cpu")
+    assert frame.columns == ["cpu", "pid", "of_cpu", "ns", "change", "hour", "value_pid"]
+    assert frame["cpu"].to_list() == [5] * cpus + [9] * cpus
+    assert frame["of_cpu"].to_list() == list(range(cpus)) * 2
+    assert frame["ns"].to_list() == [10 * cpu + i for cpu in (5, 9) for i in range(cpus)]
+    target.remove([{"cpu": 5, "pid": 1}, {"cpu": 9, "pid": 1}])
+    target.write(frame.sample(fraction=1, shuffle=True, seed=7))
+    assert target.polars().sort("cpu", "of_cpu").equals(frame)
 
 
 def test_arrays_of_each_cpu(maps):

@@ -253,6 +253,43 @@ class Struct:
         return [member.name for member in self.members]
 
 
+@dataclass(frozen=True)
+class ColumnNames:
+    """What the columns of a map's entries are called, each name once.
+
+    Parameters
+    ----------
+    key, value : tuple of str
+        Of the members of a struct, in their order, or of what is no struct.
+    cpu : str
+        Of the CPU whose value it is; empty where there is one value for all CPUs.
+    """
+
+    key: tuple[str, ...]
+    cpu: str
+    value: tuple[str, ...]
+
+    @classmethod
+    def of(cls, key: ColumnType, value: ColumnType, *, per_cpu: bool) -> ColumnNames:
+        """Return those of a map: the key keeps its own, the CPU and the value step aside."""
+        keys = tuple(_names(key, "key"))
+        taken = set(keys)
+        cpu = _free("cpu", "of_", taken) if per_cpu else ""
+        values = tuple(_free(name, "value_", taken) for name in _names(value, "value"))
+        return cls(keys, cpu, values)
+
+
+def _free(name: str, prefix: str, taken: set[str]) -> str:
+    while name in taken:
+        name = prefix + name
+    taken.add(name)
+    return name
+
+
+def _names(kind: ColumnType, name: str) -> list[str]:
+    return kind.names if isinstance(kind, Struct) and kind.members else [name]
+
+
 def table_columns(kind: ColumnType, name: str, data: NDArray[np.uint8]) -> dict[str, Any]:
     """Return rows as columns of a table: a struct's members, or one column ``name``."""
     if isinstance(kind, Struct) and kind.members:

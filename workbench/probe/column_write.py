@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError
-from workbench.probe.column_type import Array, Bits, ColumnType, Scalar, Struct, Text
+from workbench.probe.column_type import Array, Bits, ColumnNames, ColumnType, Scalar, Struct, Text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,13 +177,12 @@ def entries_of(
     MapError
         Columns are missing or unknown, values do not fit, or a CPU's value is missing.
     """
+    names = ColumnNames.of(key, value, per_cpu=bool(cpus))
     columns = {n: table.column(n).combine_chunks() for n in table.column_names}
     count = table.num_rows
-    of_cpu = columns.pop("cpu", None) if cpus and "cpu" not in _names(key, "key") else None
-    keys = _part(key, "key", columns, {}, count)
-    taken = set(_names(key, "key")) | ({"cpu"} if cpus else set())
-    other = {name: f"value_{name}" for name in _names(value, "value") if name in taken}
-    values = _part(value, "value", columns, other, count)
+    of_cpu = columns.pop(names.cpu, None) if cpus else None
+    keys = _part(key, names.key, columns, count)
+    values = _part(value, names.value, columns, count)
     if columns:
         raise MapError(f"The map has no column {min(columns)}.")
     if not cpus:
@@ -193,29 +192,29 @@ def entries_of(
     padded[:, : value.size] = values
     if of_cpu is None:
         return keys, np.tile(padded, (1, cpus))
-    return _by_cpu(keys, padded, rows_of(Scalar(np.dtype("<u2")), of_cpu).view("<u2")[:, 0], cpus)
-
-
-def _names(kind: ColumnType, name: str) -> list[str]:
-    return kind.names if isinstance(kind, Struct) and kind.members else [name]
+    cpu = rows_of(Scalar(np.dtype("<u2")), of_cpu).view("<u2")[:, 0]
+    return _by_cpu(keys, padded, cpu, cpus, names.cpu)
 
 
 def _part(
-    kind: ColumnType, name: str, columns: dict[str, Any], other: dict[str, str], count: int
+    kind: ColumnType, names: tuple[str, ...], columns: dict[str, Any], count: int
 ) -> NDArray[np.uint8]:
-    """Take the columns of a key or a value, which may have ``other`` names, out of ``columns``."""
-    names = _names(kind, name)
-    missing = [other.get(n, n) for n in names if other.get(n, n) not in columns]
+    """Take the columns of a key or a value out of ``columns``."""
+    missing = [name for name in names if name not in columns]
     if missing:
         raise MapError(f"A column is missing: {missing[0]}.", why="the map's entries have it")
-    mine = {n: columns.pop(other.get(n, n)) for n in names}
+    mine = [columns.pop(name) for name in names]
     if isinstance(kind, Struct) and kind.members:
-        return struct_rows(kind, mine, count)
-    return rows_of(kind, mine[name])
+        return struct_rows(kind, dict(zip(kind.names, mine, strict=True)), count)
+    return rows_of(kind, mine[0])
 
 
 def _by_cpu(
-    keys: NDArray[np.uint8], values: NDArray[np.uint8], cpu: NDArray[np.uint16], cpus: int
+    keys: NDArray[np.uint8],
+    values: NDArray[np.uint8],
+    cpu: NDArray[np.uint16],
+    cpus: int,
+    column: str,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Put the values of each key, one row for each CPU, beside one another."""
     unique, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
@@ -224,7 +223,7 @@ def _by_cpu(
     if not complete or (cpu >= cpus).any():
         raise MapError(
             f"Each key has to have one row for each of the {cpus} CPUs.",
-            advice="Leave out the column cpu to set one value for all of them.",
+            advice=f"Leave out the column {column} to set one value for all of them.",
         )
     made = np.zeros((len(unique) * cpus, values.shape[1]), np.uint8)
     made[place] = values

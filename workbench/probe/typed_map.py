@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import MapError, ObjectFormatError
-from workbench.probe.column_type import Array, ColumnType, Opaque, Scalar, table_columns
+from workbench.probe.column_type import (
+    Array,
+    ColumnNames,
+    ColumnType,
+    Opaque,
+    Scalar,
+    table_columns,
+)
 from workbench.probe.column_type_btf import column_type, loaded_btf
 from workbench.probe.column_write import entries_of
 from workbench.probe.map_access import ANY, PER_CPU, QUEUES, STACK_TRACE, MapAccess, possible_cpus
@@ -109,7 +116,7 @@ class TypedMap:
         ----------
         entries : mapping, or pairs of key and value, or table
             Keys that are dicts cannot be in a mapping. A table is anything that Arrow can read
-            (polars, pyarrow, pandas), with the columns of :meth:`arrow`; without ``cpu`` each
+            (polars, pyarrow, pandas), with the columns of :meth:`arrow`; without the CPU's each
             value is that of all CPUs.
 
         Raises
@@ -170,7 +177,8 @@ class TypedMap:
         pyarrow.Table
             Columns of the key (the members of a struct, else ``key``) and of the value (its
             members, else ``value``); with per-CPU maps a column ``cpu``, one row for each key and
-            CPU. A value's member that has the name of a key's gets ``value_`` before it.
+            CPU. Where the key has a member of that name, it keeps it: the CPU's column is
+            ``of_cpu`` then, and a value's member gets ``value_`` before it.
 
         Raises
         ------
@@ -186,6 +194,7 @@ class TypedMap:
 
     def columns(self, keys: NDArray[np.uint8], values: NDArray[np.uint8]) -> dict[str, Any]:
         """Return entries, as :meth:`MapAccess.items` gives them, as columns."""
+        names = ColumnNames.of(self.key, self.value, per_cpu=self.per_cpu)
         cpus = possible_cpus() if self.per_cpu else 1
         if self.per_cpu:
             keys = np.repeat(keys, cpus, axis=0)
@@ -193,10 +202,9 @@ class TypedMap:
         if self.per_cpu:
             import pyarrow as pa
 
-            columns["cpu"] = pa.array(np.tile(np.arange(cpus, dtype=np.uint16), len(values)))
-        for name, array in table_columns(self.value, "value", self._values(values)).items():
-            columns[f"value_{name}" if name in columns else name] = array
-        return columns
+            columns[names.cpu] = pa.array(np.tile(np.arange(cpus, dtype=np.uint16), len(values)))
+        parts = table_columns(self.value, "value", self._values(values)).values()
+        return columns | dict(zip(names.value, parts, strict=True))
 
     def polars(self) -> pl.DataFrame:
         """All entries as a polars DataFrame, with the columns of :meth:`arrow`."""
