@@ -15,6 +15,7 @@ from workbench.symbols.image import open_mapping
 from workbench.symbols.mappings import Mapping, Snapshot, boottime, read_maps
 from workbench.symbols.process import Status
 from workbench.symbols.regular import Identity
+from workbench.time_budget import TimeBudget
 
 SHARE, BURST_S = 0.05, 0.1
 """Most of the loop's time that goes into looks: a share of it, after a first tenth of a second. A
@@ -77,7 +78,7 @@ class FirstLook:
         self._proc = proc
         self._known: set[tuple[tuple[int, int], int]] = set()
         self._programs: set[Identity] = set()
-        self._allowance, self._allowed = BURST_S, time.monotonic()
+        self._budget = TimeBudget(SHARE, BURST_S)
         self._limit = max(SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE)
 
     def look(self, pid: int) -> Look | None:
@@ -92,18 +93,16 @@ class FirstLook:
         Look or None
             None when there was no time for it, or the process is gone.
         """
-        started = time.monotonic()
-        earned = SHARE * (started - self._allowed)
-        self._allowance, self._allowed = min(BURST_S, self._allowance + earned), started
-        if self._allowance <= 0:
+        if self._budget.left <= 0:
             self.skipped += 1
             return None
+        started = time.monotonic()
         try:
             return self._look(pid)
         except (OSError, ValueError, IndexError):
             return None
         finally:
-            self._allowance -= time.monotonic() - started
+            self._budget.spend(time.monotonic() - started)
 
     def _look(self, pid: int) -> Look | None:
         now, content = boottime(), read_maps(pid, self._proc)

@@ -23,6 +23,7 @@ import numpy as np
 
 from workbench.elf import Elf
 from workbench.errors import KernelError, ObjectFormatError
+from workbench.time_budget import TimeBudget
 from workbench.unwind.images import VDSO, FoundImage, ImageKey, images_of, place_of
 from workbench.unwind.loader import MAX_NUMBER, Table, TableMaps
 
@@ -118,7 +119,7 @@ class UnwindManager:
         self._later: list[tuple[float, int, int]] = []
         self._order = itertools.count()
         self._missing: dict[int, tuple[float, float]] = {}
-        self._allowance, self._allowed = EAGER_S, time.monotonic()
+        self._ahead = TimeBudget(EAGER_SHARE, EAGER_S)
         self._in: queue.PriorityQueue[tuple[int, int, _Task | None]] = queue.PriorityQueue()
         self._maps_in_use = threading.Lock()
         self._closed = False
@@ -190,16 +191,14 @@ class UnwindManager:
     def _started(self, pid: int) -> None:
         self._look_ahead(pid)
         now = time.monotonic()
-        for delay in AGAIN_S if self._allowance > 0 and len(self._later) < MAX_PROCESSES else ():
+        for delay in AGAIN_S if self._ahead.left > 0 and len(self._later) < MAX_PROCESSES else ():
             heapq.heappush(self._later, (now + delay, next(self._order), pid))
 
     def _look_ahead(self, pid: int) -> None:
         """Load what a process runs before a stack lacks it, as long as that is worth its time."""
-        now = time.monotonic()
-        earned = EAGER_SHARE * (now - self._allowed)
-        self._allowance, self._allowed = min(EAGER_S, self._allowance + earned), now
-        if self._allowance > 0 and not self._look(pid):
-            self._allowance -= time.monotonic() - now
+        began = time.monotonic()
+        if self._ahead.left > 0 and not self._look(pid):
+            self._ahead.spend(time.monotonic() - began)
 
     def _look_again(self, pids: list[int]) -> None:
         for pid in pids:
