@@ -1,8 +1,12 @@
 """Memory of programs that know to the byte what they allocate, free, map and touch."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -23,8 +27,11 @@ from memory_captures import (
 from programs import compiled
 
 import workbench as wb
+from workbench.client import RecorderDiedWarning
 from workbench.errors import AttachError, ParameterError
 from workbench.frames import heap
+from workbench.probe import uprobe_multi
+from workbench.symbols.allocators import allocator_in
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 
@@ -112,6 +119,49 @@ def test_the_leak_of_a_running_process(tmp_path, program):
     found = heap.leaks(session, at_least=50).row(0, named=True)
     assert found["live_bytes"] == 50 * 123456
     assert "<module>" in stack_of(session, found["stack_id"])  # the line of Python that did it
+
+
+def breakpoints(pid):
+    """How many of the places of the C library's allocator are not as in its file."""
+    content = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    (line,) = [each for each in content if "libc.so" in each and " r-xp " in each]
+    span, _, start, _, _, path = line.split()
+    first = int(span.partition("-")[0], 16) - int(start, 16)
+    found = allocator_in(path)
+    changed = 0
+    with Path(f"/proc/{pid}/mem").open("rb") as memory, Path(path).open("rb") as file:
+        for offset in {*found.allocate, *found.release}:
+            memory.seek(first + offset)
+            file.seek(offset)
+            changed += memory.read(4) != file.read(4)
+    return changed, len({*found.allocate, *found.release})
+
+
+def test_a_killed_recorder_leaves_no_breakpoint(tmp_path):
+    with subprocess.Popen(["sleep", "60"]) as target, subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            kinds = {"memory": {"parts": ("heap",)}}
+            capture = wb.capture(
+                kinds, pid=target.pid, wait=False, output=tmp_path / "s.wb"
+            ).start()
+            changed, places = breakpoints(target.pid)
+            assert changed == places >= 5  # malloc, calloc, realloc, memalign, free at least
+            assert breakpoints(other.pid) == (0, places)
+            if uprobe_multi.available_for_one_process():
+                # A perf event for each place takes 0.1 s to go, and the recorder waits for it.
+                descriptors = Path(f"/proc/{capture.recorder_pid}/fd").iterdir()
+                assert not [each for each in descriptors if "perf_event" in str(each.readlink())]
+            os.kill(capture.recorder_pid, signal.SIGKILL)
+            with pytest.warns(RecorderDiedWarning, match="signal 9"):
+                capture.stop()
+            deadline = time.monotonic() + 30
+            while breakpoints(target.pid) != (0, places):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert target.poll() is None
+        finally:
+            target.kill()
+            other.kill()
 
 
 def test_mappings_and_page_faults(tmp_path, program):

@@ -313,6 +313,12 @@ class Object:
         self._links.append(link)
         return link
 
+    def release(self, links: list[Link]) -> None:
+        """Close links that are held, at once, and forget them."""
+        gone = {id(link) for link in links}
+        self._links = [link for link in self._links if id(link) not in gone]
+        _close_all(list(links))
+
     def detach(self) -> None:
         """Detach all programs; maps and buffers stay readable."""
         detach_all([self])
@@ -348,8 +354,10 @@ def detach_all(objects: Iterable[Object]) -> None:
     more (``perf_trace_event_unreg()``, kernel/trace/trace_event_perf.c): 0.1 s, in which all can
     be waited for that are detached at the same time.
     """
-    links = [link for each in objects for link in each.give_links()]
+    _close_all([link for each in objects for link in each.give_links()])
 
+
+def _close_all(links: list[Link]) -> None:
     def close_some() -> None:
         while True:
             try:

@@ -18,8 +18,9 @@ from workbench.errors import (
     ParameterError,
     WorkbenchError,
 )
-from workbench.probe import attach
 from workbench.probe.tracepoints import argument_count
+from workbench.probe.uprobe_multi import Spot
+from workbench.probe.uprobes import EVERYWHERE, Uprobes
 from workbench.recorder.preload import LIBRARY, has_variables, inherited
 from workbench.recorder.stack_source import StackSource, status_column
 from workbench.schema import MEMORY_OPS
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from workbench.probe.objects import Link
     from workbench.recorder.source import KindSetup, Setup
 
-EVERYWHERE = -1
 RETURN = "alloc_return"
 TOLD = {
     "workbench_allocated": "told_allocated",
@@ -77,6 +77,11 @@ class MemorySource(StackSource):
         self._failures: dict[int, str] = {}
         self._preload = bool(parameters["preload"])
         self._by_library: set[int] = set()
+        target = wanted.session.target
+        if target is not None and target.pid is not None and not target.follow:
+            self._uprobes = Uprobes.in_one_process()
+        else:
+            self._uprobes = Uprobes.in_processes()
         super().__init__(wanted)
 
     def _set_up(self, setup: Setup, settings: Mapping[str, Any], watermark: int) -> None:
@@ -94,6 +99,8 @@ class MemorySource(StackSource):
             if name not in kept and not (uprobe and "heap" in self._parts):
                 program.leave_out()
                 del programs[name]
+            elif uprobe:
+                self._uprobes.expect(program)
 
     def attach(self, hz: int = 0) -> None:  # noqa: ARG002 - no clock drives it
         """Attach what is the kernel's, and the probes on the allocators of what runs already."""
@@ -157,8 +164,7 @@ class MemorySource(StackSource):
         super().process_ended(pid)
         self._by_library.discard(pid)
         for key in [key for key in self._attached if key[0] == pid]:
-            for link in self._attached.pop(key):
-                link.close()
+            self.object.release(self._attached.pop(key))
 
     def _make_batch(self, records: NDArray[Any], stacks: NDArray[np.uint32]) -> Any:
         return self._batcher.batch(
@@ -177,8 +183,7 @@ class MemorySource(StackSource):
         """Only programs of such captures map the file, and the target's are told by their ids."""
         for function, name in TOLD.items():
             place = find(str(LIBRARY), function)
-            link = attach.uprobe(self.object.programs[name], place.path, place.offset)
-            self.object.hold(link)
+            self._hold(name, place.path, [place.offset], EVERYWHERE)
         self._by_library.add(pid)
 
     def _attach_everywhere(self) -> None:
@@ -224,21 +229,25 @@ class MemorySource(StackSource):
         """Attach; what is called at its return first, so that no entry is without its return."""
         if (pid, key) in self._attached:
             return
+        places: dict[str, list[int]] = {RETURN: list(found.allocate)}
+        for offset, name in found.allocate.items():
+            places.setdefault(name, []).append(offset)
+        places["free_enter"] = list(found.release)
         links: list[Link] = []
-        probes = [(RETURN, offset) for offset in found.allocate]
-        probes += [(name, offset) for offset, name in found.allocate.items()]
-        probes += [("free_enter", offset) for offset in found.release]
         try:
-            for name, offset in probes:
-                program, returns = self.object.programs[name], name == RETURN
-                link = attach.uprobe(program, path, offset, returns=returns, pid=pid)
-                links.append(self.object.hold(link))
+            for name, offsets in places.items():
+                links += self._hold(name, path, offsets, pid)
         except WorkbenchError:
-            for link in links:  # a part of them would only cost
-                link.close()
+            self.object.release(links)  # a part of them would only cost
             raise
         self._attached[pid, key] = links
         self._failures.pop(pid, None)
+
+    def _hold(self, name: str, path: str, offsets: list[int], pid: int) -> list[Link]:
+        spots = [Spot(offset) for offset in offsets]
+        program, returns = self.object.programs[name], name == RETURN
+        links = self._uprobes.attach(program, path, spots, returns=returns, pid=pid)
+        return [self.object.hold(link) for link in links]
 
 
 def weights(records: NDArray[Any], sample_bytes: int) -> NDArray[np.uint32]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import AttachError, LoadError, NotPermittedError
-from workbench.probe import attach, perf_event, support, uprobe_multi
+from workbench.probe import attach, perf_event, support
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.probe.program_info import missed_runs
+from workbench.probe.uprobe_multi import Spot
+from workbench.probe.uprobes import EVERYWHERE, Uprobes
 from workbench.probing import plan as planning
 from workbench.probing.columns import arrow_field, dtype_of, values
 from workbench.probing.request import Request
@@ -63,9 +65,10 @@ class OwnProbe(EventSource):
         # Only where nothing but one process is meant do its breakpoints stay out of others.
         target = setup.target
         alone = target is not None and target.pid is not None and not target.follow
-        self._pid = target.pid if target is not None and target.pid and alone else -1
-        # Before Linux 6.10, such a link to one process was one to its first thread.
-        self._many = bool(self.plan.sites) and self._pid < 0 and uprobe_multi.available()
+        self._pid = target.pid if target is not None and target.pid and alone else EVERYWHERE
+        self._uprobes = (
+            Uprobes.everywhere() if self._pid == EVERYWHERE else Uprobes.in_one_process()
+        )
         first, last = PROGRAMS[self.plan.point.kind]
         self.roles = {first: False} if self.plan.entry else {}
         self.roles |= {last: True} if self.plan.returns else {}
@@ -87,8 +90,8 @@ class OwnProbe(EventSource):
                 program.leave_out()
             elif name in TRAMPOLINES:
                 attach.aim(program, TRAMPOLINES[name], self.plan.point.name)
-            elif self._many:
-                uprobe_multi.expect(program)
+            elif self.plan.sites:
+                self._uprobes.expect(program)
         calls, groups = self.object.maps["calls"], self.object.maps["groups"]
         if self.plan.pair:
             calls.resize_items(calls.key_size, HEAD_BYTES + self.plan.data_bytes)
@@ -153,26 +156,16 @@ class OwnProbe(EventSource):
 
     def _attach(self, program: Program, returns: bool) -> None:
         point, hold = self.plan.point, self.object.hold
-        if self._many:
+        if point.path:
             for path in dict.fromkeys(site.path for site in self.plan.sites):
                 spots = [
-                    uprobe_multi.Spot(site.offset, site.semaphore, site.variant)
+                    Spot(site.offset, site.semaphore, site.variant)
                     for site in self.plan.sites
                     if site.path == path
                 ]
-                hold(uprobe_multi.attach(program, path, spots, returns=returns))
-        elif point.path:
-            for site in self.plan.sites:
-                link = attach.uprobe(
-                    program,
-                    site.path,
-                    site.offset,
-                    returns=returns,
-                    pid=self._pid,
-                    semaphore=site.semaphore,
-                    cookie=site.variant,
-                )
-                hold(link)
+                links = self._uprobes.attach(program, path, spots, returns=returns, pid=self._pid)
+                for link in links:
+                    hold(link)
         elif point.kind in ("kprobe", "kretprobe"):
             function, _, offset = point.name.partition("+")
             hold(attach.kprobe(program, function, offset=int(offset or "0", 0), returns=returns))
