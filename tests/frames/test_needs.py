@@ -2,7 +2,7 @@ import pytest
 from fake_recording import FakeRecording
 
 from workbench.errors import MissingTableError
-from workbench.frames.needs import has, need
+from workbench.frames.needs import has, need, only_counted
 
 REC = FakeRecording(cpu=[{"stack_id": 3, "weight": 2}])
 
@@ -28,3 +28,10 @@ def test_a_missing_column_is_named():
     with pytest.raises(MissingTableError, match="colour") as caught:
         need(REC, "cpu", "weight", "colour")
     assert "stack_id" in caught.value.why
+
+
+def test_single_events_tell_more_than_counts():
+    rows = [{"pid": 1}]
+    assert only_counted(FakeRecording(block_agg=rows), "block", "block_agg")
+    assert not only_counted(FakeRecording(block_agg=rows, block=rows), "block", "block_agg")
+    assert not only_counted(FakeRecording(block=rows), "block", "block_agg")

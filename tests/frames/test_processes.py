@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from fake_recording import FakeRecording
 
 from workbench.errors import MissingTableError
-from workbench.frames.processes import processes
+from workbench.frames.processes import processes, with_comm
 
 ROWS = [
     {"ts": 0, "event": "snapshot", "pid": 1, "tid": 1, "comm": "init", "cmdline": "/init"},
@@ -59,3 +60,11 @@ def test_real_session(tmp_path: Path) -> None:
         (2100, "cat"),
         (2100, "grep"),
     ]
+
+
+def test_rows_of_processes_have_their_last_name() -> None:
+    rows = [{"pid": 7, "comm": "sh"}, {"pid": 8, "comm": "cat"}, {"pid": 7, "comm": "ls"}]
+    found = pl.DataFrame({"calls": [3, 2, 1], "pid": [8, 7, 9]})
+    named = with_comm(FakeRecording(files=rows), "files", found)
+    assert named.columns == ["pid", "comm", "calls"]
+    assert named.rows() == [(8, "cat", 3), (7, "ls", 2), (9, None, 1)]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
 from workbench.frames.counted import last_rows, quantiles
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
+from workbench.frames.processes import with_comm
 from workbench.frames.quantiles import quantile_columns
 from workbench.frames.slices import heatmap, sliced
 
@@ -80,13 +81,8 @@ def by_process(rec: Recording) -> pl.DataFrame:
     MissingTableError
         The session holds no block requests.
     """
-    import polars as pl
-
-    table = EVENTS if has(rec, EVENTS) else AGGREGATED
-    names = need(rec, table, "pid", "comm").group_by("pid").agg(pl.col("comm").last())
-    found = _grouped(rec, ("pid", "device", "op"))
-    named = found.join(names.collect(), on="pid", how="left", maintain_order="left")
-    return named.select("pid", pl.col("comm").cast(pl.String), pl.exclude("pid", "comm"))
+    table = AGGREGATED if only_counted(rec, EVENTS, AGGREGATED) else EVENTS
+    return with_comm(rec, table, _grouped(rec, ("pid", "device", "op")))
 
 
 def over_time(rec: Recording, slices: int = 120) -> pl.DataFrame:
@@ -141,7 +137,7 @@ def latency_heatmap(rec: Recording, time: str = "service", slices: int = 120) ->
 def _grouped(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    counted = has(rec, AGGREGATED) and not has(rec, EVENTS)
+    counted = only_counted(rec, EVENTS, AGGREGATED)
     found = _from_counts(rec, by) if counted else _from_events(rec, by)
     orders = [True, *[False] * len(by)]
     return found.select(

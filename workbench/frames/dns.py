@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames.counted import last_rows, spans
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 from workbench.frames.quantiles import quantile
 from workbench.network_names import DNS_CODES
 from workbench.store.columns import KEYS
@@ -75,7 +75,7 @@ def _grouped(rec: Recording, *keys: str) -> pl.DataFrame:
     import polars as pl
 
     sums = pl.col(_SUMS).sum().cast(pl.UInt32)
-    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+    if only_counted(rec, EVENTS, AGGREGATED):
         rows = _counts(rec)
         times = spans(rows, keys, "latency", _QUANTILES)
         found = rows.group_by(*keys).agg(sums).join(times, on=list(keys))

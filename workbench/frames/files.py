@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
 from workbench.frames.counted import last_rows, quantiles
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
+from workbench.frames.processes import with_comm
 from workbench.frames.quantiles import quantile_columns
 from workbench.frames.slices import heatmap, sliced
 from workbench.schema import FILE_OPS
@@ -70,13 +71,8 @@ def by_process(rec: Recording) -> pl.DataFrame:
     MissingTableError
         The session holds no files.
     """
-    import polars as pl
-
-    table = EVENTS if has(rec, EVENTS) else AGGREGATED
-    names = need(rec, table, "pid", "comm").group_by("pid").agg(pl.col("comm").last())
-    found = _grouped(rec, ("pid",))
-    named = found.join(names.collect(), on="pid", how="left", maintain_order="left")
-    return named.select("pid", pl.col("comm").cast(pl.String), pl.exclude("pid", "comm"))
+    table = AGGREGATED if only_counted(rec, EVENTS, AGGREGATED) else EVENTS
+    return with_comm(rec, table, _grouped(rec, ("pid",)))
 
 
 def failures(rec: Recording) -> pl.DataFrame:
@@ -182,7 +178,7 @@ def latency_heatmap(rec: Recording, op: str = "read", slices: int = 120) -> pl.D
 def _grouped(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    counted = has(rec, AGGREGATED) and not has(rec, EVENTS)
+    counted = only_counted(rec, EVENTS, AGGREGATED)
     found = _from_sums(rec, by) if counted else _from_events(rec, by)
     orders = [True, *[False] * len(by)]
     durations = [*_TIMES, *(f"{op}_p{q}" for op in TIMED for q in (50, 99))]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workbench.frames import flow_counts
 from workbench.frames.flow_counts import AGGREGATED
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,7 +154,7 @@ def edges(rec: Recording) -> pl.DataFrame:
     MissingTableError
         The session holds no TCP connections.
     """
-    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+    if only_counted(rec, EVENTS, AGGREGATED):
         return flow_counts.edges(rec)
     return _edges(rec)
 
@@ -213,7 +213,7 @@ def listeners(rec: Recording) -> pl.DataFrame:
     """
     import polars as pl
 
-    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+    if only_counted(rec, EVENTS, AGGREGATED):
         return flow_counts.listeners(rec)
     rows = _events(rec, "ts", "socket", "role", "comm", "pid", "local_port", "dropped")
     return (

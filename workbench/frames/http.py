@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.frames.counted import last_rows, spans
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 from workbench.frames.quantiles import quantile
 from workbench.store.columns import KEYS
 
@@ -68,7 +68,7 @@ def _grouped(rec: Recording, *keys: str, first: str) -> pl.DataFrame:
         answers.filter(status.is_between(400, 499)).sum().alias("client_errors"),
         answers.filter(status >= 500).sum().alias("server_errors"),
     ]
-    if has(rec, AGGREGATED) and not has(rec, EVENTS):
+    if only_counted(rec, EVENTS, AGGREGATED):
         rows = _counts(rec)
         found = rows.group_by(*keys).agg(sums).join(
             spans(rows, keys, "latency", _QUANTILES), on=list(keys)

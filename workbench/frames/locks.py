@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from workbench.frames import durations
 from workbench.frames.counted import quantiles
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 from workbench.frames.processes import thread_names
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def by_lock(rec: Recording) -> pl.DataFrame:
 
 def aggregated(rec: Recording) -> bool:
     """Return whether only counts from the kernel are known, not single waits."""
-    return has(rec, AGGREGATED) and not has(rec, EVENTS)
+    return only_counted(rec, EVENTS, AGGREGATED)
 
 
 def _counted(rec: Recording) -> pl.DataFrame:

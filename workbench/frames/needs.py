@@ -22,6 +22,11 @@ def has(rec: Recording, table: str) -> bool:
     return table in rec.tables
 
 
+def only_counted(rec: Recording, events: str, counts: str) -> bool:
+    """Return whether the kernel's ``counts`` are all that there is: single ``events`` tell more."""
+    return has(rec, counts) and not has(rec, events)
+
+
 def need(rec: Recording, table: str, *columns: str) -> pl.LazyFrame:
     """Return a table of the recording, narrowed to the columns that are needed.
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
 from workbench.frames.counted import last_rows
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
+from workbench.frames.processes import with_comm
 from workbench.frames.slices import sliced
 from workbench.schema import CACHE_OPS
 
@@ -71,13 +72,8 @@ def by_process(rec: Recording) -> pl.DataFrame:
     MissingTableError
         The session holds nothing of the page cache.
     """
-    import polars as pl
-
-    table = EVENTS if has(rec, EVENTS) else AGGREGATED
-    names = need(rec, table, "pid", "comm").group_by("pid").agg(pl.col("comm").last())
-    found = _grouped(rec, ("pid",))
-    named = found.join(names.collect(), on="pid", how="left", maintain_order="left")
-    return named.select("pid", pl.col("comm").cast(pl.String), pl.exclude("pid", "comm"))
+    table = AGGREGATED if only_counted(rec, EVENTS, AGGREGATED) else EVENTS
+    return with_comm(rec, table, _grouped(rec, ("pid",)))
 
 
 def over_time(rec: Recording, slices: int = 120) -> pl.DataFrame:
@@ -163,7 +159,7 @@ def places(
 def _grouped(rec: Recording, by: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    counted = has(rec, AGGREGATED) and not has(rec, EVENTS)
+    counted = only_counted(rec, EVENTS, AGGREGATED)
     found = _from_sums(rec, by) if counted else _from_events(rec, by)
     looked, added, created = (pl.col(c).cast(pl.Int64) for c in ("looked_up", "added", CREATED))
     # The cache may drop pages between adding them and making them dirty: never below 0.

@@ -118,6 +118,29 @@ def thread_names(rec: Recording) -> pl.DataFrame:
     return rows.group_by("tid").agg(pl.col("comm").cast(pl.String).last()).collect()
 
 
+def with_comm(rec: Recording, table: str, found: pl.DataFrame) -> pl.DataFrame:
+    """Return rows by process with its name behind ``pid``: the last one in a table.
+
+    Parameters
+    ----------
+    rec : Recording
+    table : str
+        With ``pid`` and ``comm``.
+    found : polars.DataFrame
+        With ``pid``.
+
+    Raises
+    ------
+    MissingTableError
+        The session lacks the table or a column.
+    """
+    import polars as pl
+
+    names = need(rec, table, "pid", "comm").group_by("pid").agg(pl.col("comm").last())
+    named = found.join(names.collect(), on="pid", how="left", maintain_order="left")
+    return named.select("pid", pl.col("comm").cast(pl.String), pl.exclude("pid", "comm"))
+
+
 def _preferred(column: pl.Expr, wanted: pl.Expr) -> pl.Expr:
     """Return the last value of the wanted rows, else the last of all."""
     import polars as pl

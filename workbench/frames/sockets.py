@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 from workbench.frames.quantiles import BUCKETS, histogram_columns, quantile
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def by_socket(rec: Recording) -> pl.DataFrame:
     """
     import polars as pl
 
-    if has(rec, EVENTS) or not has(rec, AGGREGATED):
+    if not only_counted(rec, EVENTS, AGGREGATED):
         return _grouped(rec, "inode", "direction", last=_LAST)
     both = pl.concat([_counted(rec, "send", "sent"), _counted(rec, "receive", "received")])
     return both.sort("bytes", "inode", "direction", descending=[True, False, False])

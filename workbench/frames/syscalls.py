@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.errors import ParameterError
 from workbench.frames import snapshots
-from workbench.frames.needs import has, need
+from workbench.frames.needs import need, only_counted
 from workbench.frames.quantiles import (
     BUCKETS,
     bounds,
@@ -44,7 +44,7 @@ turns into EINTR (include/linux/errno.h); strace shows them, too."""
 
 def aggregated(rec: Recording) -> bool:
     """Return whether only counts from the kernel are known, not single calls."""
-    return has(rec, AGGREGATED) and not has(rec, EVENTS)
+    return only_counted(rec, EVENTS, AGGREGATED)
 
 
 def summary(rec: Recording) -> pl.DataFrame:
