@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from fake_recording import FakeRecording
 from kind_rows import NETWORK, ROWS, frame, recording
+from network_rows import counts
 
 from workbench.views.kind_findings import of_kinds
 
@@ -41,3 +42,17 @@ def test_counts_made_in_the_kernel_are_enough():
     ((title, text),) = of_kinds(FakeRecording(sched_agg=counted))
     assert title == "Waiting for a CPU"
     assert text.startswith("a (thread 2) waited most in a run queue: 5 ns in 9 runs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "told"),
+    [
+        ("dns", "queries", ("Names", "3 queries for 1 names and types; ")),
+        ("http", "requests", ("HTTP", "3 requests for 1 methods and paths; ")),
+    ],
+)
+def test_counts_of_messages_are_enough(kind, column, told):
+    key = {"pid": 1, "role": "client", "ts": 1}
+    table = {f"{kind}_agg": counts(kind, [{**key, column: 3}])}
+    ((title, text),) = of_kinds(FakeRecording(**table))
+    assert (title, text[: len(told[1])]) == told

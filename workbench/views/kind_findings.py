@@ -23,8 +23,7 @@ def of_kinds(rec: Recording) -> list[Finding]:
     """Return what stands out, by kind; nothing of kinds that saw nothing."""
     found = []
     for kind, (title, tell) in _SENTENCES.items():
-        events = has(rec, kind)
-        if events or (kind in _COUNTED and has(rec, f"{kind}_agg")):
+        if has(rec, kind) or has(rec, f"{kind}_agg"):
             text = tell(rec)
             found += [(title, text)] if text else []
     return found
@@ -140,8 +139,6 @@ def _memory(rec: Recording) -> str:
     )
 
 
-_COUNTED = ("sched", "locks", "files", "block", "tcp")
-"""Kinds of which counts made in the kernel are enough."""
 _SENTENCES: dict[str, tuple[str, Callable[[Recording], str]]] = {
     "sched": ("Waiting for a CPU", _sched),
     "locks": ("Locks", _locks),
