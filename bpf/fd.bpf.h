@@ -4,6 +4,7 @@
 #define WORKBENCH_FD_H
 
 #include "path.bpf.h"
+#include "syscall.bpf.h"
 
 struct inode___file {
 	unsigned short i_mode;
@@ -32,49 +33,6 @@ struct task_struct___files {
 	struct files_struct *files;
 	struct fs_struct *fs;
 } __attribute__((preserve_access_index));
-
-/* Registers of both architectures; CO-RE keeps the branch of the running kernel. */
-struct pt_regs___x86 {
-	unsigned long di, si, dx, r10, r8, orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-	__s32 syscallno;
-} __attribute__((preserve_access_index));
-
-static __always_inline void wb_read_args(__u64 *args, void *regs)
-{
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax)) {
-		args[0] = x86->di;
-		args[1] = x86->si;
-		args[2] = x86->dx;
-		args[3] = x86->r10;
-		args[4] = x86->r8;
-	} else if (bpf_core_field_exists(arm64->orig_x0)) {
-		args[0] = arm64->orig_x0;
-		args[1] = arm64->regs[1];
-		args[2] = arm64->regs[2];
-		args[3] = arm64->regs[3];
-		args[4] = arm64->regs[4];
-	}
-}
-
-static __always_inline __u32 wb_number_of_call(void *regs)
-{
-	struct pt_regs___x86 *x86 = regs;
-	struct pt_regs___arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax))
-		return x86->orig_ax;
-	if (bpf_core_field_exists(arm64->syscallno))
-		return arm64->syscallno;
-	return ~0U;
-}
 
 static __always_inline struct file *wb_file_of(struct task_struct *task, __s32 fd)
 {

@@ -138,25 +138,7 @@ struct {
 
 WB_AGGREGATES(16384, WB_ROOM_ON_DEMAND)
 
-struct thread_info___x86 {
-	__u32 status;
-} __attribute__((preserve_access_index));
-
-struct task_struct___x86 {
-	struct thread_info___x86 thread_info;
-} __attribute__((preserve_access_index));
-
-#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
-#define AT_FDCWD -100    /* include/uapi/linux/fcntl.h */
-
-static __always_inline bool compat(struct task_struct *task)
-{
-	struct task_struct___x86 *x86 = (void *)task;
-
-	if (bpf_core_field_exists(x86->thread_info.status))
-		return x86->thread_info.status & TS_COMPAT;
-	return false;
-}
+#define AT_FDCWD -100 /* include/uapi/linux/fcntl.h */
 
 static __always_inline __u16 type_of(struct file *file)
 {
@@ -371,7 +353,7 @@ int BPF_PROG(file_enter, struct pt_regs *regs, long id)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	__u32 nr = id;
-	__u64 args[5] = {};
+	__u64 args[6];
 	struct call *call;
 
 	if (nr >= 512 || !covered[nr] || wb_selected(task->tgid) != WB_TARGET_ACTIVE ||
@@ -384,7 +366,7 @@ int BPF_PROG(file_enter, struct pt_regs *regs, long id)
 	}
 	call->nr = nr;
 	call->what = covered[nr];
-	wb_read_args(args, regs);
+	read_arguments(args, regs, 5);
 	begin(call, args);
 	call->ts = bpf_ktime_get_boot_ns();
 	return 0;
@@ -395,7 +377,7 @@ int BPF_PROG(file_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 nr = wb_number_of_call(regs);
+	__u32 nr = syscall_number(regs);
 	struct call *call;
 	__u8 op;
 

@@ -288,9 +288,9 @@ static __always_inline __u64 reads_of(struct task_struct *task)
 static __always_inline __s64 start_of_read(struct task_struct *task)
 {
 	void *regs = (void *)bpf_task_pt_regs((void *)task);
-	__s32 nr = wb_number_of_call(regs);
+	__s32 nr = syscall_number(regs);
 	__s64 at = -1;
-	__u64 args[5] = {};
+	__u64 args[6];
 	struct file *file;
 
 	if (nr < 0)
@@ -298,7 +298,7 @@ static __always_inline __s64 start_of_read(struct task_struct *task)
 	if (nr != nr_read && nr != nr_readv && nr != nr_pread64 && nr != nr_preadv &&
 	    nr != nr_preadv2)
 		return -1;
-	wb_read_args(args, regs);
+	read_arguments(args, regs, 5);
 	if (nr != nr_read && nr != nr_readv)
 		at = args[3];
 	if (at < 0) {

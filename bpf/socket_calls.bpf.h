@@ -8,6 +8,7 @@
 #define WORKBENCH_SOCKET_CALLS_BPF_H
 
 #include "socket.bpf.h"
+#include "syscall.bpf.h"
 
 typedef __u16 wb_direction;
 typedef __u16 wb_protocol;
@@ -76,26 +77,7 @@ struct wb_sockaddr {
 	__u8 ipv6[16];
 };
 
-struct pt_regs___calls_x86 {
-	unsigned long di, si, dx, r10, r8, orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___calls_arm64 {
-	__u64 regs[31];
-	__u64 orig_x0;
-	int syscallno;
-} __attribute__((preserve_access_index));
-
-struct thread_info___calls {
-	__u32 status;
-} __attribute__((preserve_access_index));
-
-struct task_struct___calls {
-	struct thread_info___calls thread_info;
-} __attribute__((preserve_access_index));
-
 #define WB_MSG_PEEK 2 /* include/linux/socket.h */
-#define WB_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h: 32-bit system call active */
 
 /* The call that a thread is in. */
 struct wb_call {
@@ -118,15 +100,6 @@ struct {
 	__type(value, struct wb_call);
 } wb_calls SEC(".maps");
 
-static __always_inline bool wb_is_32_bit(struct task_struct *task)
-{
-	struct task_struct___calls *x86 = (void *)task;
-
-	if (bpf_core_field_exists(x86->thread_info.status))
-		return BPF_CORE_READ(x86, thread_info.status) & WB_TS_COMPAT;
-	return false;
-}
-
 static __always_inline __u16 wb_protocol_of(const struct sock *sk)
 {
 	if (BPF_CORE_READ(sk, __sk_common.skc_family) == WB_AF_UNIX)
@@ -147,50 +120,22 @@ static __always_inline __u16 wb_protocol_of(const struct sock *sk)
 	return WB_PROTOCOL_OTHER;
 }
 
-static __always_inline void wb_read_flags(struct wb_call *call, __u64 third, __u64 fourth)
+/* Take over the arguments: descriptor, buffer, its size, flags, and the address of sendto(). Returns
+ * the descriptor. */
+static __always_inline long wb_take_arguments(struct wb_call *call, void *regs)
 {
-	__u64 flags = 0;
+	__u64 args[6], flags = 0;
 
+	read_arguments(args, regs, 5);
+	call->buffer = (void *)args[1];
+	call->count = args[2];
+	call->address = (void *)args[4];
 	if (call->form == WB_FORM_ADDRESSED || call->form == WB_FORM_MESSAGES)
-		flags = fourth;
+		flags = args[3];
 	else if (call->form == WB_FORM_MESSAGE)
-		flags = third;
+		flags = args[2];
 	call->peeks = call->receives && flags & WB_MSG_PEEK;
-}
-
-/* Registers: descriptor, buffer, its size, flags, and the address of sendto(). */
-static __always_inline long wb_read_registers(struct wb_call *call, void *regs)
-{
-	struct pt_regs___calls_x86 *x86 = regs;
-	struct pt_regs___calls_arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax)) {
-		call->buffer = (void *)BPF_CORE_READ(x86, si);
-		call->count = BPF_CORE_READ(x86, dx);
-		wb_read_flags(call, call->count, BPF_CORE_READ(x86, r10));
-		call->address = (void *)BPF_CORE_READ(x86, r8);
-		return BPF_CORE_READ(x86, di);
-	}
-	if (bpf_core_field_exists(arm64->orig_x0)) {
-		call->buffer = (void *)BPF_CORE_READ(arm64, regs[1]);
-		call->count = BPF_CORE_READ(arm64, regs[2]);
-		wb_read_flags(call, call->count, BPF_CORE_READ(arm64, regs[3]));
-		call->address = (void *)BPF_CORE_READ(arm64, regs[4]);
-		return BPF_CORE_READ(arm64, orig_x0);
-	}
-	return -1;
-}
-
-static __always_inline __u32 wb_call_number(void *regs)
-{
-	struct pt_regs___calls_x86 *x86 = regs;
-	struct pt_regs___calls_arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax))
-		return BPF_CORE_READ(x86, orig_ax);
-	if (bpf_core_field_exists(arm64->syscallno))
-		return BPF_CORE_READ(arm64, syscallno);
-	return -1;
+	return args[0];
 }
 
 /* Note a call of the current task if it is one of the target's on a socket. */
@@ -203,11 +148,11 @@ static __always_inline struct wb_call *wb_note_call(struct task_struct *task, vo
 		return 0;
 	barrier_var(nr); /* or clang tests bits that the verifier does not take for a bound */
 	form = wb_socket_calls[nr & (WB_MAX_CALLS - 1)];
-	if (!form || wb_selected(task->tgid) != WB_TARGET_ACTIVE || wb_is_32_bit(task))
+	if (!form || wb_selected(task->tgid) != WB_TARGET_ACTIVE || compat(task))
 		return 0;
 	made.form = form & ~WB_FORM_RECEIVES;
 	made.receives = form & WB_FORM_RECEIVES ? WB_RECEIVE : WB_SEND;
-	made.sk = wb_socket_of(wb_read_registers(&made, regs), &made.inode);
+	made.sk = wb_socket_of(wb_take_arguments(&made, regs), &made.inode);
 	if (!made.sk)
 		return 0;
 	call = bpf_task_storage_get(&wb_calls, (void *)task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -235,7 +180,7 @@ static __always_inline struct wb_call *wb_call_exit(void *regs)
 	struct wb_call *call = bpf_task_storage_get(&wb_calls, (void *)task, 0, 0);
 
 	if (!call)
-		call = wb_note_call(task, regs, wb_call_number(regs));
+		call = wb_note_call(task, regs, syscall_number(regs));
 	return call && call->sk ? call : 0;
 }
 

@@ -154,18 +154,6 @@ int BPF_PROG(state_changed, const struct sock *sk, int old, int new)
 	return 0;
 }
 
-static __always_inline __u32 call_number(void *regs)
-{
-	struct pt_regs___tcp_x86 *x86 = regs;
-	struct pt_regs___tcp_arm64 *arm64 = regs;
-
-	if (bpf_core_field_exists(x86->orig_ax))
-		return BPF_CORE_READ(x86, orig_ax);
-	if (bpf_core_field_exists(arm64->syscallno))
-		return BPF_CORE_READ(arm64, syscallno);
-	return -1;
-}
-
 SEC("tp_btf/sys_exit")
 int BPF_PROG(accepted, void *regs, long ret)
 {
@@ -177,7 +165,7 @@ int BPF_PROG(accepted, void *regs, long ret)
 
 	if (ret < 0)
 		return 0;
-	nr = call_number(regs);
+	nr = syscall_number(regs);
 	if (nr != nr_accept && nr != nr_accept4)
 		return 0;
 	id = bpf_get_current_pid_tgid();

@@ -4,6 +4,7 @@
 #define WORKBENCH_TCP_BPF_H
 
 #include "socket.bpf.h"
+#include "syscall.bpf.h"
 
 #define WB_IPPROTO_TCP 6 /* include/uapi/linux/in.h */
 #define WB_SOCK_DONE 1   /* enum sock_flags, include/net/sock.h: the peer's FIN has come */
@@ -148,14 +149,6 @@ struct request_sock {
 struct sk_buff {
 	struct sock *sk;
 	unsigned int len;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___tcp_x86 {
-	unsigned long orig_ax;
-} __attribute__((preserve_access_index));
-
-struct pt_regs___tcp_arm64 {
-	int syscallno;
 } __attribute__((preserve_access_index));
 
 struct bpf_iter__task_file {
