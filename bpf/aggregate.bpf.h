@@ -73,4 +73,13 @@ static __always_inline void wb_raise(__u64 *highest, __u64 value)
 	}
 }
 
+/* Count a latency that is known: `answered`, and the sum, histogram and maximum of latencies. */
+#define WB_ADD_LATENCY(value, ns)                                                                 \
+	do {                                                                                      \
+		WB_ADD(value, answered, 1);                                                       \
+		WB_ADD(value, latency_sum, ns);                                                   \
+		WB_ADD_LOG2(value, latency_hist, ns);                                             \
+		wb_raise(&(value)->latency_max, ns);                                              \
+	} while (0)
+
 #endif

@@ -203,8 +203,7 @@ static __always_inline void count_key(struct aggregate_key *key, const struct dn
 		to[i] = lower_case(from[i]);
 	__builtin_memcpy(key->remote_address, e->remote_address, 16);
 	key->pid = e->pid;
-	key->role = (e->message == WB_DNS_QUERY) == (e->direction == WB_SEND) ? WB_ROLE_CLIENT :
-									       WB_ROLE_SERVER;
+	key->role = wb_role_of(e->message == WB_DNS_QUERY, e->direction);
 	key->qtype = e->qtype < OTHER_TYPE ? e->qtype : OTHER_TYPE;
 }
 
@@ -230,18 +229,14 @@ static __always_inline void count(struct aggregate_key *key, const struct dns_ev
 	WB_ADD(value, rcodes[e->rcode & (RCODES - 1)], 1);
 	if (!e->rcode && !e->answers)
 		WB_ADD(value, empty, 1);
-	if (!e->latency)
-		return;
-	WB_ADD(value, answered, 1);
-	WB_ADD(value, latency_sum, e->latency);
-	WB_ADD_LOG2(value, latency_hist, e->latency);
-	wb_raise(&value->latency_max, e->latency);
+	if (e->latency)
+		WB_ADD_LATENCY(value, e->latency);
 }
 
 /* Report a message, if it is one of DNS; false: it is none. */
 static __always_inline bool report(void *ctx, struct wb_call *call, __u32 index, long ret)
 {
-	__u64 bytes = wb_message_bytes(call, index, ret), here, id;
+	__u64 bytes = wb_message_bytes(call, index, ret), here;
 	struct wb_msghdr message;
 	struct scratch *scratch;
 	struct header header;
@@ -261,20 +256,13 @@ static __always_inline bool report(void *ctx, struct wb_call *call, __u32 index,
 	if (here < sizeof(header) || bpf_probe_read_user(&header, sizeof(header), data))
 		return false; /* too short to be one */
 	flags = bpf_ntohs(header.flags);
-	id = bpf_get_current_pid_tgid();
-	e->size = bytes;
-	e->inode = call->inode;
-	e->pid = id >> 32;
-	e->tid = id;
-	e->direction = call->receives;
+	WB_FILL_CALL(e, call, bytes);
 	e->message = flags >> 15; /* QR */
-	e->ts = call->receives == WB_SEND ? call->ts : bpf_ktime_get_boot_ns();
 	e->latency = 0;
 	e->id = bpf_ntohs(header.id);
 	e->rcode = e->message == WB_DNS_ANSWER ? flags & 0xf : 0;
 	e->answers = bpf_ntohs(header.answers);
 	e->truncated = flags >> 9 & 1;
-	e->cpu = bpf_get_smp_processor_id();
 	read_question(e, scratch, data + sizeof(header), here - sizeof(header));
 	if (!header.questions)
 		e->malformed = 1;

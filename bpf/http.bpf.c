@@ -276,15 +276,15 @@ static __always_inline bool is_answer(struct http_event *e, struct scratch *scra
 
 static __always_inline void count(struct aggregate_key *key, const struct http_event *e)
 {
-	bool asks = e->message == WB_HTTP_REQUEST, mine = asks == (e->direction == WB_SEND);
+	bool asks = e->message == WB_HTTP_REQUEST;
 	struct aggregate_value *value;
 	bool is_new;
 
 	__builtin_memcpy(key->path, e->path, PATH_SIZE);
 	__builtin_memcpy(key->remote_address, e->remote_address, 16);
 	key->pid = e->pid;
-	key->role = mine ? WB_ROLE_CLIENT : WB_ROLE_SERVER;
-	key->port = mine ? e->remote_port : e->local_port;
+	key->role = wb_role_of(asks, e->direction);
+	key->port = key->role == WB_ROLE_CLIENT ? e->remote_port : e->local_port;
 	key->method = e->method;
 	key->status = e->status;
 	value = aggregate_of(key, &is_new);
@@ -298,12 +298,8 @@ static __always_inline void count(struct aggregate_key *key, const struct http_e
 		return;
 	}
 	WB_ADD(value, answers, 1);
-	if (!e->latency)
-		return;
-	WB_ADD(value, answered, 1);
-	WB_ADD(value, latency_sum, e->latency);
-	WB_ADD_LOG2(value, latency_hist, e->latency);
-	wb_raise(&value->latency_max, e->latency);
+	if (e->latency)
+		WB_ADD_LATENCY(value, e->latency);
 }
 
 static __always_inline bool carries_http(struct wb_call *call)
@@ -326,7 +322,7 @@ int BPF_PROG(call_begins, void *regs, long id)
 
 static __always_inline void look_at(void *ctx, struct wb_call *call, long ret)
 {
-	__u64 bytes = wb_message_bytes(call, 0, ret), here, id;
+	__u64 bytes = wb_message_bytes(call, 0, ret), here;
 	struct wb_msghdr header;
 	struct scratch *scratch;
 	struct http_event *e;
@@ -342,13 +338,7 @@ static __always_inline void look_at(void *ctx, struct wb_call *call, long ret)
 	if (there < MAX_METHOD || bpf_probe_read_user(scratch->head, there, data))
 		return;
 	e = &scratch->event;
-	id = bpf_get_current_pid_tgid();
-	e->ts = call->receives ? bpf_ktime_get_boot_ns() : call->ts;
-	e->size = bytes;
-	e->inode = call->inode;
-	e->pid = id >> 32;
-	e->tid = id;
-	e->direction = call->receives;
+	WB_FILL_CALL(e, call, bytes);
 	e->latency = 0;
 	e->method = e->status = e->truncated = 0;
 	header.name = 0; /* connected */
@@ -357,7 +347,6 @@ static __always_inline void look_at(void *ctx, struct wb_call *call, long ret)
 		return;
 	if (!is_answer(e, scratch) && !is_request(e, scratch, there))
 		return;
-	e->cpu = bpf_get_smp_processor_id();
 	if (aggregate)
 		count(&scratch->key, e);
 	else

@@ -213,6 +213,26 @@ static __always_inline __u64 wb_message_bytes(struct wb_call *call, __u32 index,
 	return length;
 }
 
+/* What the events of all calls on sockets have in common; the other fields are as they were. */
+#define WB_FILL_CALL(event, call, message_bytes)                                                  \
+	do {                                                                                      \
+		__u64 ids = bpf_get_current_pid_tgid();                                           \
+                                                                                                  \
+		(event)->ts = (call)->receives ? bpf_ktime_get_boot_ns() : (call)->ts;            \
+		(event)->size = message_bytes;                                                    \
+		(event)->inode = (call)->inode;                                                   \
+		(event)->pid = ids >> 32;                                                         \
+		(event)->tid = ids;                                                               \
+		(event)->direction = (call)->receives;                                            \
+		(event)->cpu = bpf_get_smp_processor_id();                                        \
+	} while (0)
+
+/* Whether who sends a question, or receives its answer, is the client. */
+static __always_inline wb_role wb_role_of(bool asks, wb_direction direction)
+{
+	return asks == (direction == WB_SEND) ? WB_ROLE_CLIENT : WB_ROLE_SERVER;
+}
+
 /* Where the data of a message begins, and how many bytes lie there in one piece. */
 static __always_inline void *wb_message_data(struct wb_call *call, struct wb_msghdr *header,
 					     __u64 bytes, __u64 *here)
