@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from workbench.errors import NotPermittedError, UnsupportedKernelError
-from workbench.probe import clib, support
+from workbench.probe import clib, privileges
 from workbench.probe.clib import errno_text, last_errno, lib, log_capture, not_permitted
 
 
@@ -34,7 +34,7 @@ def test_errors_have_name_and_text():
 
 
 def test_not_permitted_says_what_is_needed(monkeypatch):
-    monkeypatch.setattr(support, "may_load", lambda: False)
+    monkeypatch.setattr(privileges, "may_load", lambda: False)
     error = not_permitted("It cannot be.", errno.EPERM)
     assert type(error) is NotPermittedError
     assert error.what == "It cannot be."
@@ -51,9 +51,9 @@ def test_not_permitted_says_what_is_needed(monkeypatch):
 )
 def test_capabilities_do_not_help_under_lockdown(monkeypatch, tmp_path, text, said):
     (tmp_path / "lockdown").write_text(text)
-    real = support.lockdown
-    monkeypatch.setattr(support, "lockdown", lambda: real(tmp_path / "lockdown"))
-    monkeypatch.setattr(support, "may_load", lambda: True)
+    real = privileges.lockdown
+    monkeypatch.setattr(privileges, "lockdown", lambda: real(tmp_path / "lockdown"))
+    monkeypatch.setattr(privileges, "may_load", lambda: True)
     error = not_permitted("It cannot be.", errno.EPERM)
     assert "has the capabilities" in error.why
     assert said in error.advice

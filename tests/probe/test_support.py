@@ -5,67 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from workbench.errors import UnsupportedKernelError
-from workbench.probe import support
-from workbench.probe.support import CAPABILITIES, Check
-
-
-def status(tmp_path, *names):
-    path = tmp_path / "status"
-    mask = sum(1 << CAPABILITIES[name] for name in names)
-    path.write_text(f"Name:\tx\nCapEff:\t{mask:016x}\nCapBnd:\t0\n")
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    "names", [(), ("CAP_BPF",), ("CAP_BPF", "CAP_PERFMON"), tuple(CAPABILITIES)]
-)
-def test_effective_capabilities(tmp_path, names):
-    assert support.effective_capabilities(status(tmp_path, *names)) == set(names)
-
-
-def test_a_status_without_capabilities(tmp_path):
-    (tmp_path / "status").write_text("Name:\tx\n")
-    assert support.effective_capabilities(str(tmp_path / "status")) == set()
-
-
-@pytest.mark.parametrize(
-    ("have", "may"),
-    [
-        (set(), False),
-        ({"CAP_BPF"}, False),
-        ({"CAP_PERFMON"}, False),
-        ({"CAP_BPF", "CAP_PERFMON"}, True),
-        ({"CAP_SYS_ADMIN"}, True),
-        ({"CAP_SYS_PTRACE"}, False),
-    ],
-)
-def test_who_may_load(monkeypatch, have, may):
-    monkeypatch.setattr(support, "effective_capabilities", lambda: have)
-    assert support.may_load() is may
-
-
-@pytest.mark.parametrize(
-    ("text", "mode"),
-    [
-        ("[none] integrity confidentiality\n", "none"),
-        ("none [integrity] x\n", "integrity"),
-        ("", ""),
-    ],
-)
-def test_lockdown(tmp_path, text, mode):
-    (tmp_path / "lockdown").write_text(text)
-    assert support.lockdown(tmp_path / "lockdown") == mode
-    assert support.lockdown(tmp_path / "none") == ""
-
-
-@pytest.mark.parametrize("words", ["unknown func", "cannot use helper"])
-def test_what_the_verifier_says_under_lockdown(monkeypatch, words):
-    log = f"0: (85) call bpf_probe_read_kernel#113\n{words} bpf_probe_read_kernel#113\n"
-    monkeypatch.setattr(support, "lockdown", lambda: "confidentiality")
-    assert "lockdown=integrity" in support.refusal_advice(log)
-    assert support.refusal_advice("invalid mem access 'scalar'") == ""
-    monkeypatch.setattr(support, "lockdown", lambda: "integrity")
-    assert support.refusal_advice(log) == ""
+from workbench.probe import privileges, support
+from workbench.probe.support import Check
 
 
 def test_tracefs(tmp_path, monkeypatch):
@@ -96,8 +37,9 @@ def refuse():
     ],
 )  # fmt: skip
 def test_each_required_check_can_fail(monkeypatch, tmp_path, name, attribute, value, advice):
-    monkeypatch.setattr(support, "may_load", lambda: attribute != "effective_capabilities")
-    monkeypatch.setattr(support, attribute, value or tmp_path / "none")
+    monkeypatch.setattr(privileges, "may_load", lambda: attribute != "effective_capabilities")
+    owner = privileges if hasattr(privileges, attribute) else support
+    monkeypatch.setattr(owner, attribute, value or tmp_path / "none")
     check = by_name()[name]
     assert (check.ok, check.required) == (False, True)
     assert advice in check.advice
@@ -106,7 +48,7 @@ def test_each_required_check_can_fail(monkeypatch, tmp_path, name, attribute, va
 
 @pytest.mark.parametrize("name", ["ring buffer", "perf buffer", "tracefs", "kprobes"])
 def test_what_is_only_nice_to_have(monkeypatch, tmp_path, name):
-    monkeypatch.setattr(support, "may_load", lambda: True)
+    monkeypatch.setattr(privileges, "may_load", lambda: True)
     monkeypatch.setattr(support, "has_map_type", lambda n: n not in (27, 4))
     monkeypatch.setattr(support, "has_program_type", bool)
     monkeypatch.setattr(support, "TRACEFS", ())
@@ -126,7 +68,7 @@ def test_sysctls_of_a_user_without_capabilities(monkeypatch, paranoid, unprivile
         "kptr_restrict": kptr,
     }
     monkeypatch.setattr(support, "_sysctl", values.get)
-    monkeypatch.setattr(support, "may_load", lambda: False)
+    monkeypatch.setattr(privileges, "may_load", lambda: False)
     checks = by_name()
     assert "ring buffer" not in checks  # asking the kernel needs the capabilities
     for name in ("perf_event_paranoid", "unprivileged_bpf_disabled", "kernel symbols"):

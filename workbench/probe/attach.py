@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import AttachError
-from workbench.probe import perf_event, support, tracefs, tracepoints
+from workbench.probe import perf_event, privileges, support, tracefs, tracepoints
 from workbench.probe.clib import errno_text, last_errno, lib, log_capture, not_permitted
 from workbench.probe.objects import Link, tail
 from workbench.syscalls_table import number_of
@@ -192,7 +192,7 @@ _NO_PLACE = "EBUSY"  # bpf_arch_text_poke() finds no nop: arch/x86/net/bpf_jit_c
 
 def refused_tracing(section: str, name: str, error: Exception) -> AttachError:
     """Return the error for a fentry or fexit program that the kernel did not load or attach."""
-    known = support.lockdown()
+    known = privileges.lockdown()
     detail = getattr(error, "why", "").splitlines()
     if detail and detail[0].startswith(_NO_PLACE):
         return AttachError(

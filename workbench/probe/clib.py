@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import NotPermittedError, UnsupportedKernelError
+from workbench.probe import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,16 +171,14 @@ def errno_text(number: int) -> str:
 
 def not_permitted(what: str, number: int) -> NotPermittedError:
     """Return the error for EPERM and EACCES of the bpf and perf_event_open system calls."""
-    from workbench.probe import support  # which imports this
-
     why = f"{errno_text(number)}: the kernel refuses it"
-    if support.may_load():
-        mode = support.lockdown()
+    if privileges.may_load():
+        mode = privileges.lockdown()
         return NotPermittedError(
             what,
             why=f"{why}, though this user has the capabilities; lockdown is {mode or '?'}.",
-            advice=support.LOCKED_DOWN
-            if mode == support.CONFIDENTIALITY
+            advice=privileges.LOCKED_DOWN
+            if mode == privileges.CONFIDENTIALITY
             else "A container or a security module may forbid it: `workbench doctor` says what "
             "is missing.",
         )

@@ -22,7 +22,7 @@ from workbench.probe.clib import U, errno_text, last_errno, lib, log_capture, no
 from workbench.probe.format_check import check_object
 from workbench.probe.layout import Layout, event_layout, scalar_dtype
 from workbench.probe.maps import Map
-from workbench.probe.support import refusal_advice
+from workbench.probe.privileges import refusal_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from workbench.errors import KernelError
+from workbench.probe import privileges
 from workbench.probe.clib import lib
 from workbench.probe.map_access import HASH, PERF_EVENT_ARRAY, RINGBUF
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 PID_NAMESPACE = Path("/proc/self/ns/pid")
 PID_INIT_INO = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-LOCKDOWN = Path("/sys/kernel/security/lockdown")
-CONFIDENTIALITY = "confidentiality"
-LOCKED_DOWN = (
-    "Lockdown mode confidentiality forbids reading kernel memory: boot with lockdown=integrity."
-)
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")  # CONFIG_KPROBE_EVENTS
 TASK_STORAGE = 29  # BPF_MAP_TYPE_TASK_STORAGE
 # enum bpf_prog_type
 PERF_EVENT, TRACING = 7, 26
-# include/uapi/linux/capability.h
-CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39, "CAP_SYS_PTRACE": 19}
 
 
 @dataclass(frozen=True)
@@ -53,21 +46,6 @@ class Check:
     required: bool = True
 
 
-def effective_capabilities(status: str = "/proc/self/status") -> set[str]:
-    """Names of those of :data:`CAPABILITIES` that this process has."""
-    for line in Path(status).read_text().splitlines():
-        if line.startswith("CapEff:"):
-            mask = int(line.split()[1], 16)
-            return {name for name, bit in CAPABILITIES.items() if mask >> bit & 1}
-    return set()
-
-
-def may_load() -> bool:
-    """Whether this user has the capabilities to load and attach programs."""
-    have = effective_capabilities()
-    return "CAP_SYS_ADMIN" in have or {"CAP_BPF", "CAP_PERFMON"} <= have
-
-
 @cache
 def has_map_type(number: int) -> bool:
     """Whether the kernel can make maps of that type (makes one and closes it)."""
@@ -85,25 +63,6 @@ def has_ring_buffer() -> bool:
     return has_map_type(RINGBUF)
 
 
-def lockdown(path: Path = LOCKDOWN) -> str:
-    """Lockdown mode: none, integrity, confidentiality, or "" where it cannot be told."""
-    try:
-        text = path.read_text()
-    except OSError:
-        return ""
-    return text.partition("[")[2].partition("]")[0]
-
-
-def refusal_advice(log: str) -> str:
-    """Say what to do where the verifier's log shows what is missing here; else "".
-
-    Under lockdown programs are not given the helpers that read kernel memory
-    (``bpf_tracing_func_proto()``, kernel/trace/bpf_trace.c).
-    """
-    asked = re.search(r"(?:unknown func|cannot use helper) bpf_probe_read", log)
-    return LOCKED_DOWN if asked and lockdown() == CONFIDENTIALITY else ""
-
-
 def tracefs() -> Path | None:
     """Where tracefs is mounted and readable."""
     return next((path for path in TRACEFS if (path / "events").is_dir()), None)
@@ -117,10 +76,10 @@ def _sysctl(name: str) -> str:
 
 
 def _privileges() -> Check:
-    have = sorted(effective_capabilities())
+    have = sorted(privileges.effective_capabilities())
     return Check(
         "privileges",
-        may_load(),
+        privileges.may_load(),
         f"uid {os.geteuid()}, {', '.join(have) or 'no capabilities'}",
         "Run as root, or give CAP_BPF and CAP_PERFMON: sudo capsh, setcap, or a container with "
         "--cap-add. Without them recorded sessions still open.",
@@ -138,17 +97,17 @@ def _btf() -> Check:
 
 
 def _lockdown() -> Check:
-    mode = lockdown()
+    mode = privileges.lockdown()
     return Check(
         "lockdown",
-        mode != CONFIDENTIALITY,
+        mode != privileges.CONFIDENTIALITY,
         mode or "not visible",
-        LOCKED_DOWN,
+        privileges.LOCKED_DOWN,
     )
 
 
 def _kernel_features() -> list[Check]:
-    if not may_load():
+    if not privileges.may_load():
         return []
     newer = "A newer kernel has it; the perf buffer is used instead."
     ring = has_ring_buffer()
@@ -176,7 +135,7 @@ def _kernel_features() -> list[Check]:
 def _environment() -> list[Check]:
     mounted = tracefs()
     paranoid, unprivileged = _sysctl("perf_event_paranoid"), _sysctl("unprivileged_bpf_disabled")
-    limited = not may_load()
+    limited = not privileges.may_load()
     kptr = _sysctl("kptr_restrict")
     return [
         Check(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import AttachError, LoadError, NotPermittedError
-from workbench.probe import attach, perf_event, support
+from workbench.probe import attach, perf_event, privileges
 from workbench.probe.layout import Field, Layout, arrow_schema
 from workbench.probe.program_info import missed_runs
 from workbench.probe.uprobe_multi import Spot
@@ -79,7 +79,7 @@ class OwnProbe(EventSource):
 
     def _explained(self, error: Exception) -> Exception:
         point = self.plan.point
-        if point.kind not in ("fentry", "fexit") or not support.may_load():
+        if point.kind not in ("fentry", "fexit") or not privileges.may_load():
             return error
         return attach.refused_tracing(point.kind, point.name, error)
 

@@ -16,8 +16,8 @@ from workbench.probe.bcc.libbcc import lib
 from workbench.probe.bcc.lines import original_lines, rewritten
 from workbench.probe.bcc.messages import compiler_errors, verifier_end
 from workbench.probe.clib import errno_text, not_permitted
+from workbench.probe.privileges import refusal_advice
 from workbench.probe.program_info import missed_runs
-from workbench.probe.support import refusal_advice
 
 if TYPE_CHECKING:
     from types import TracebackType
