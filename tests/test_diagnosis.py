@@ -1,10 +1,10 @@
-"""doctor and kinds: what they say is what was checked."""
+"""doctor: what it says is what was checked."""
 
 import json
 
 import pytest
 
-from workbench import diagnosis, kinds
+from workbench import diagnosis
 from workbench.probe.support import Check
 
 GOOD = Check("BTF", True, "/sys/kernel/btf/vmlinux", "not shown")
@@ -64,12 +64,3 @@ def test_this_machine_gives_some_answer():
     assert {"system", "privileges", "BTF", "libbpf", "BPF objects"} <= set(names)
     assert len(set(names)) == len(names)
     assert all(check.advice for check in found.checks if not check.ok)
-
-
-def test_kinds_table_has_a_row_for_each_kind():
-    table = diagnosis.kinds_table()
-    assert table["kind"].to_list() == list(kinds.all_kinds())
-    assert table.columns == ["kind", "answers", "probes", "parameters", "cost"]
-    cpu = next(row for row in table.to_dicts() if row["kind"] == "cpu")
-    assert "hz=99" in cpu["parameters"]
-    assert all(row["answers"].endswith("?") for row in table.to_dicts())

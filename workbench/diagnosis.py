@@ -1,11 +1,10 @@
-"""`wb.doctor` and `wb.kinds`: what can be captured here, and what each kind answers."""
+"""`wb.doctor`: what can be captured here, and what is missing."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
-from workbench.kinds import all_kinds
 from workbench.probe import support
 
 
@@ -65,26 +64,3 @@ def doctor() -> Doctor:
     Harmless: loads tiny programs and maps that are gone when it returns.
     """
     return Doctor()
-
-
-def kinds_table() -> Any:
-    """Return the capture kinds.
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns: kind, answers, probes, parameters, cost.
-    """
-    import polars as pl
-
-    rows = [
-        {
-            "kind": kind.name,
-            "answers": kind.answers,
-            "probes": ", ".join(kind.probes),
-            "parameters": ", ".join(f"{p.name}={p.default!r}" for p in kind.parameters),
-            "cost": kind.cost,
-        }
-        for kind in all_kinds().values()
-    ]
-    return pl.DataFrame(rows)

@@ -255,3 +255,12 @@ def test_a_kind_with_an_object_of_its_own(monkeypatch):
     with pytest.raises(ParameterError, match="already"):
         kinds.register(kind)
     assert kinds.find("cpu").path == OBJECTS / "cpu.bpf.o"
+
+
+def test_kinds_table_has_a_row_for_each_kind():
+    table = kinds()
+    assert table["kind"].to_list() == list(kinds.all_kinds())
+    assert table.columns == ["kind", "answers", "probes", "parameters", "cost"]
+    cpu = next(row for row in table.to_dicts() if row["kind"] == "cpu")
+    assert "hz=99" in cpu["parameters"]
+    assert all(row["answers"].endswith("?") for row in table.to_dicts())

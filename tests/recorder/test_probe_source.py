@@ -9,7 +9,8 @@ from workbench.errors import AttachError
 from workbench.kinds import OBJECTS, own_probe
 from workbench.probe.layout import Field, Layout
 from workbench.recorder import targets
-from workbench.recorder.probe_source import HEAD_BYTES, OwnProbe, event_layout, planned, source_for
+from workbench.recorder.probe_source import HEAD_BYTES, OwnProbe, event_layout, planned
+from workbench.recorder.probe_sources import source_for
 from workbench.recorder.source import PERF, RING, KindSetup, Setup
 from workbench.recorder.spec import Target
 

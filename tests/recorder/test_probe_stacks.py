@@ -4,7 +4,7 @@ import pytest
 
 from workbench.kinds import own_probe
 from workbench.recorder import targets
-from workbench.recorder.probe_source import source_for
+from workbench.recorder.probe_sources import source_for
 from workbench.recorder.probe_stacks import OwnProbeStacks
 from workbench.recorder.source import RING, KindSetup, Setup
 from workbench.recorder.spec import Target

@@ -13,6 +13,7 @@ from typing import Any
 from workbench.errors import ParameterError, UnknownKindError
 from workbench.kinds._kind import OBJECTS, Aggregation, CaptureKind, Parameter
 from workbench.kinds._own_probe import NAME, own_probe
+from workbench.kinds._table import kinds_table
 from workbench.schema import SIDE_TABLES
 
 __all__ = [
@@ -88,9 +89,7 @@ class _CallableModule(ModuleType):
     """`wb.kinds()` is part of the public API, and `workbench.kinds` is this package: one name."""
 
     def __call__(self) -> Any:
-        from workbench.diagnosis import kinds_table
-
-        return kinds_table()
+        return kinds_table(all_kinds().values())
 
 
 sys.modules[__name__].__class__ = _CallableModule

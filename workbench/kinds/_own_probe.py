@@ -34,6 +34,6 @@ def own_probe(name: str) -> CaptureKind:
         parameters=PARAMETERS,
         ring_bytes=1 << 23,
         stacks="stacks",
-        source="workbench.recorder.probe_source:source_for",
+        source="workbench.recorder.probe_sources:source_for",
         object=str(OBJECTS / "probe.bpf.o"),
     )

@@ -203,20 +203,6 @@ class OwnProbe(EventSource):
         return found
 
 
-def source_for(wanted: KindSetup) -> EventSource:
-    """Return the source of a probe: of its events, with stacks or without, or of its groups."""
-    made, parameters = OwnProbe, wanted.parameters
-    if parameters["aggregate"] or parameters["by"]:
-        from workbench.recorder.probe_groups import OwnProbeGroups
-
-        made = OwnProbeGroups
-    elif parameters["stacks"]:  # symbolizing takes imports that others start faster without
-        from workbench.recorder.probe_stacks import OwnProbeStacks
-
-        made = OwnProbeStacks
-    return made(wanted)
-
-
 def event_layout(head: Layout, plan: Plan, *, stacks: bool) -> Layout:
     """Return the layout of a probe's records: ``struct probe_event``, its fields, a stack."""
     assert head.dtype.fields is not None
