@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from workbench import kinds as kind_registry
-from workbench.errors import ParameterError, TargetError, WorkbenchError
+from workbench.capture_arguments import check_target, kinds_of, with_parameters, words_of
+from workbench.errors import ParameterError, WorkbenchError
 from workbench.held import HeldCommand
 from workbench.output import OldSession, check_room, choose
 from workbench.progress import Progress, show
@@ -347,9 +347,9 @@ def capture(
     NotPermittedError, UnsupportedKernelError, LoadError, AttachError
         The kernel refuses it.
     """
-    words = _words(command)
-    _check_target(pid, command, words, cgroup, comm, system_wide)
-    chosen = _with_parameters(_kinds(kinds), parameters)
+    words = words_of(command)
+    check_target(pid, command, words, cgroup, comm, system_wide)
+    chosen = with_parameters(kinds_of(kinds), parameters)
     spec = Spec(
         kinds=chosen,
         output="",
@@ -372,70 +372,3 @@ def _open(path: str) -> Session:
     from workbench.session import Session
 
     return Session.open(path)
-
-
-def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
-    try:
-        if isinstance(command, str):
-            return tuple(shlex.split(command))
-        return tuple(os.fsdecode(word) for word in command or ())
-    except (TypeError, ValueError) as error:  # no sequence of texts; a quote without its end
-        raise ParameterError(f"{command!r} is no command.", why=str(error)) from error
-
-
-def _check_target(
-    pid: int | None,
-    command: str | Sequence[str] | None,
-    words: tuple[str, ...],
-    cgroup: str | None,
-    comm: str | None,
-    system_wide: bool,
-) -> None:
-    if pid is not None and command is not None:
-        raise ParameterError("A capture has either a pid or a command, not both.")
-    if command is not None and not words:
-        raise TargetError("The command is empty.")
-    if pid is not None and (isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0):
-        raise ParameterError(f"pid must be a process id, not {pid!r}.")
-    if not system_wide and all(x is None for x in (pid, command, cgroup, comm)):
-        raise ParameterError(
-            "The capture has no target.",
-            advice="Give pid=, command=, cgroup= or comm=; system_wide=True captures everything "
-            "that runs on this machine.",
-        )
-
-
-def _kinds(given: Any) -> dict[str, dict[str, Any]]:
-    if isinstance(given, str):
-        return {name.strip(): {} for name in given.split(",") if name.strip()}
-    try:
-        if isinstance(given, Mapping):
-            return {name: dict(values) for name, values in given.items()}
-        return {name: {} for name in given}
-    except (TypeError, ValueError) as error:
-        raise ParameterError(
-            f"kinds cannot be {given!r}.",
-            why=str(error),
-            advice='Give "cpu", ["cpu", "syscalls"] or {"cpu": {"hz": 999}}.',
-        ) from error
-
-
-def _with_parameters(
-    chosen: dict[str, dict[str, Any]], parameters: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    for name, value in parameters.items():
-        takers = [
-            kind
-            for kind, given in chosen.items()
-            if name in {p.name for p in kind_registry.find(kind, given).parameters}
-        ]
-        if not takers:
-            found = (kind_registry.find(kind, given) for kind, given in chosen.items())
-            known = sorted({p.name for kind in found for p in kind.parameters})
-            raise ParameterError(
-                f"None of {', '.join(chosen)} has a parameter {name}.",
-                why=f"They have {', '.join(known)}.",
-            )
-        for kind in takers:
-            chosen[kind][name] = value
-    return chosen

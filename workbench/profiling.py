@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from workbench.capture_arguments import kinds_of
 from workbench.client import Capture, capture
 from workbench.errors import ParameterError
 
@@ -201,10 +202,9 @@ def profile(
     ------
     UnknownKindError, ParameterError, StorageError
     """
-    from workbench.client import _kinds
     from workbench.kinds import find
 
-    chosen = _kinds(kinds)
+    chosen = kinds_of(kinds)
     if any("hz" in {p.name for p in find(name).parameters} for name in chosen):
         parameters = {"hz": hz, **parameters}
     recording = capture(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from workbench.errors import MissingTableError, QueryError, SessionError
 from workbench.live import INTERVAL_S, Live
+from workbench.queries import columns_of, run
 from workbench.schema import SIDE_TABLES
 from workbench.selection import Selection, Time, datetime_of
 from workbench.store.manifest import Manifest
@@ -160,38 +161,7 @@ class Recording:
         SessionCorruptError
             A table is damaged.
         """
-        import polars as pl
-
-        try:
-            try:
-                return self._run(query)
-            except (pl.exceptions.PolarsError, QueryError):
-                # LIKE, UPPER() and their like take texts, no dictionaries, in which all else is
-                # faster.
-                return self._run(query, texts=True)
-        except (pl.exceptions.PolarsError, QueryError) as error:
-            why = error.why if isinstance(error, QueryError) else str(error)
-            raise QueryError(
-                "The SQL query cannot be run.", why=why, advice=self._columns()
-            ) from error
-
-    def _run(self, query: str, *, texts: bool = False) -> pl.DataFrame:
-        """Run a SQL query on the tables, with texts in place of dictionaries or as they are."""
-        import polars as pl
-        from polars import selectors
-
-        words = query.lower()
-        # SQL indexes lists (args[1] is the first), not arrays of fixed size.
-        plain = [selectors.array().arr.to_list()]
-        if texts:
-            plain.append((selectors.categorical() | selectors.enum()).cast(pl.String))
-        frames = {
-            name: table.lazy().with_columns(plain)
-            for name, table in self.tables.items()
-            if name in words
-        }
-        with pl.SQLContext(frames, eager=False) as context:
-            return collected(context.execute(query))
+        return run(query, self.tables)
 
     @property
     def losses(self) -> pl.DataFrame:
@@ -360,12 +330,8 @@ class Recording:
     def _require(self, columns: set[str]) -> None:
         if not any(columns <= set(table.schema.names) for table in self):
             raise QueryError(
-                f"No table has the column {', '.join(sorted(columns))}.", advice=self._columns()
+                f"No table has the column {', '.join(sorted(columns))}.", advice=columns_of(self)
             )
-
-    def _columns(self) -> str:
-        lines = (f"{table.name}({', '.join(table.schema.names)})" for table in self)
-        return "Tables and columns: " + "; ".join(lines)
 
     def _last(self) -> int:
         """Return the time of the last event, ns UTC; the start when there is none."""
