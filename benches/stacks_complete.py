@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benches.harness import Plan, Result
 from benches.whole_programs import Program, programs, remove_perf_map
 from workbench.errors import WorkbenchError
-from workbench.schema import WHOLE_STACKS
+from workbench.event_texts import WHOLE_STACKS
 
 if TYPE_CHECKING:
     import polars as pl

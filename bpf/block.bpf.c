@@ -15,7 +15,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 aggregate = 0;          /* 1: counts and histograms in the kernel, no events */
 const volatile __u32 has_block_io_start = 0; /* Linux 6.5 */
 
-/* What requests are for; schema.py has the same names. */
+/* What requests are for; event_texts.py has the same names. */
 enum wb_block_op {
 	WB_BLOCK_READ,
 	WB_BLOCK_WRITE,
@@ -27,7 +27,7 @@ enum wb_block_op {
 };
 enum wb_block_op *wb_enum_block_op __attribute__((unused));
 
-/* Whose requests are; schema.py has the same names. */
+/* Whose requests are; event_texts.py has the same names. */
 enum wb_block_cause {
 	WB_CAUSE_QUEUED,
 	WB_CAUSE_WRITEBACK,

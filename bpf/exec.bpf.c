@@ -11,7 +11,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __s32 nr_execve = -1;
 const volatile __s32 nr_execveat = -1;
 
-/* What happened; schema.py has the same names. */
+/* What happened; event_texts.py has the same names. */
 enum wb_exec_event {
 	WB_EXEC_FORK,
 	WB_EXEC_EXEC,

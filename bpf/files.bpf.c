@@ -18,7 +18,7 @@ const volatile __u32 regular = 0;   /* 1: only regular files and what could not 
 /* By system call number: operation and shape << 4; 0: not one of files. */
 const volatile __u8 covered[512] = {};
 
-/* What is done; schema.py has the same names. */
+/* What is done; event_texts.py has the same names. */
 enum wb_file_op {
 	WB_FILE_OTHER,
 	WB_FILE_OPEN,
@@ -29,7 +29,7 @@ enum wb_file_op {
 };
 enum wb_file_op *wb_enum_file_op __attribute__((unused));
 
-/* What it is done to; schema.py has the same names. */
+/* What it is done to; event_texts.py has the same names. */
 enum wb_file_type {
 	WB_TYPE_NONE,
 	WB_TYPE_REGULAR,

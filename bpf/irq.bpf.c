@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 aggregate = 0; /* 1: counts and histograms in the kernel, no events */
 const volatile __u64 min_ns = 0;    /* events that took less are left out */
 
-/* schema.py has the same names. Those behind softirq are vectors of x86, which have no device. */
+/* event_texts.py has the same names. Those behind softirq are vectors of x86, which have no device. */
 enum wb_irq_type {
 	WB_IRQ_DEVICE,
 	WB_IRQ_SOFTIRQ,

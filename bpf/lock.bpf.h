@@ -5,7 +5,7 @@
 
 #include "workbench.bpf.h"
 
-/* schema.py has the same names. */
+/* event_texts.py has the same names. */
 enum wb_lock_type {
 	WB_TYPE_FUTEX,
 	WB_TYPE_FUTEX_PI,

@@ -27,7 +27,7 @@ const volatile __u64 sample_bytes = 0; /* 0: every allocation */
 #define WAITS 1024
 const volatile __u32 waits[WAITS] = {};
 
-/* What happened; schema.py has the same names. */
+/* What happened; event_texts.py has the same names. */
 enum wb_memory_op {
 	WB_MEMORY_ALLOC, /* malloc and the like */
 	WB_MEMORY_FREE,  /* the end of an allocation whose begin is an event */

@@ -21,7 +21,7 @@ const volatile __s32 nr_pread64 = -1;
 const volatile __s32 nr_preadv = -1;
 const volatile __s32 nr_preadv2 = -1;
 
-/* What is done to pages; schema.py has the same names. */
+/* What is done to pages; event_texts.py has the same names. */
 enum wb_cache_op {
 	WB_CACHE_LOOKUP,
 	WB_CACHE_FAULT,

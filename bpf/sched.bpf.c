@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 aggregate = 0; /* 1: counts and histograms in the kernel, no events */
 const volatile __u64 min_ns = 0;    /* events of shorter latency are left out */
 
-/* How a thread became ready to run; schema.py has the same names. */
+/* How a thread became ready to run; event_texts.py has the same names. */
 enum wb_run_cause {
 	WB_RUN_WOKEN,
 	WB_RUN_PREEMPTED, /* it had left the CPU ready to go on */

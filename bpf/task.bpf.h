@@ -9,7 +9,7 @@
  * have been changed by a wake-up on another CPU since. */
 const volatile __u32 state_argument = 0;
 
-/* Why a thread left the CPU; schema.py has the same names. */
+/* Why a thread left the CPU; event_texts.py has the same names. */
 enum wb_off_state {
 	WB_OFF_PREEMPTED,       /* could have gone on: another one ran, or it yielded */
 	WB_OFF_SLEEPING,        /* waits, and signals wake it */
@@ -24,7 +24,7 @@ enum wb_off_state {
 };
 enum wb_off_state *wb_enum_off_state __attribute__((unused));
 
-/* In what a wake-up (or a signal) happened; schema.py has the same names. */
+/* In what a wake-up (or a signal) happened; event_texts.py has the same names. */
 enum wb_waker_context {
 	WB_WAKER_NONE,      /* nobody woke it, or it was not seen */
 	WB_WAKER_TASK,

@@ -22,7 +22,7 @@
 #define WB_WORD_IMAGE_SHIFT 48
 #define WB_WORD_OFFSET ((1ULL << WB_WORD_IMAGE_SHIFT) - 1)
 
-/* How the walk of the user's part ended. schema.py has the same names. */
+/* How the walk of the user's part ended. event_texts.py has the same names. */
 enum wb_stack_status {
 	WB_STACK_COMPLETE,          /* reached the root of the thread */
 	WB_STACK_TRUNCATED,         /* WB_USER_DEPTH frames, and more to come */

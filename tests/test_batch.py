@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.batch import Batcher, column, encoded, named
+from workbench.event_texts import OFF_STATES
 from workbench.probe.layout import Field, Layout, arrow_schema
-from workbench.schema import OFF_STATES
 
 OFFSET = 1_760_000_000_000_000_000
 

@@ -4,7 +4,8 @@ import pytest
 from network_rows import enum_of
 
 from workbench import network_names as names
-from workbench.schema import NAMES, TEXTS, TYPEDEFS
+from workbench.event_texts import NAMES, TEXTS
+from workbench.schema import TYPEDEFS
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 from workbench.addresses import address_texts
 from workbench.byte_texts import byte_texts
 from workbench.dns_names import name_texts
-from workbench.schema import NAMES, TEXTS, TYPEDEFS
+from workbench.event_texts import NAMES, TEXTS
+from workbench.schema import TYPEDEFS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

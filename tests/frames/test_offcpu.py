@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MissingTableError
+from workbench.event_texts import OFF_STATES
 from workbench.frames import offcpu
 from workbench.frames.flame import flame_tree
 from workbench.frames.folded import folded
-from workbench.schema import OFF_STATES
 
 MAIN, READ = ("main", "/bin/x", "native"), ("read", "/lib/c", "native")
 WAIT, PROBE = (

@@ -20,12 +20,12 @@ from stack_programs import MODES, chains
 from symbol_names import Names
 
 from workbench.elf import Elf
+from workbench.event_texts import STACK_STATUSES
 from workbench.probe.clib import lib
 from workbench.probe.objects import Link, Object
 from workbench.probe.perf_event import online_cpus, open_cpu_clock
 from workbench.probe.ringbuf import RingBuffer
 from workbench.recorder.stack_words import IMAGE_MASK, IMAGE_SHIFT, OFFSET_MASK
-from workbench.schema import STACK_STATUSES
 from workbench.symbols.mappings import Snapshot, read_maps
 from workbench.unwind.eh_frame import table_of
 from workbench.unwind.images import place_of

@@ -9,9 +9,9 @@ from programs import compiled
 
 import workbench as wb
 from workbench.errors import ParameterError
+from workbench.event_texts import WHOLE_STACKS
 from workbench.frames.folded import folded
 from workbench.frames.losses import stack_summary
-from workbench.schema import WHOLE_STACKS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
 CALLERS = """

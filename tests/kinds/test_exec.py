@@ -3,9 +3,9 @@
 import pytest
 
 from workbench.elf import Elf
+from workbench.event_texts import EXEC_EVENTS
 from workbench.kinds import find
 from workbench.probe.btf import Btf
-from workbench.schema import EXEC_EVENTS
 from workbench.syscalls_table import number_of
 
 EXEC = find("exec")

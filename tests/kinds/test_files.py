@@ -4,10 +4,10 @@ import pytest
 
 from workbench.elf import Elf
 from workbench.errors import ParameterError
+from workbench.event_texts import FILE_OPS, TEXTS
 from workbench.kinds import find
 from workbench.kinds.files import COVERED, SHAPES
 from workbench.probe.btf import Btf
-from workbench.schema import FILE_OPS, TEXTS
 from workbench.syscalls_table import number_of
 
 FILES = find("files")

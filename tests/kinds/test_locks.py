@@ -4,10 +4,10 @@ import pytest
 
 from workbench.elf import Elf
 from workbench.errors import ParameterError
+from workbench.event_texts import TEXTS
 from workbench.kinds import find
 from workbench.probe.btf import Btf
 from workbench.recorder.tables import source_class
-from workbench.schema import TEXTS
 
 LOCKS = find("locks")
 

@@ -4,9 +4,9 @@ import pytest
 
 from workbench.elf import Elf
 from workbench.errors import ParameterError
+from workbench.event_texts import TEXTS
 from workbench.kinds import find
 from workbench.probe.btf import Btf
-from workbench.schema import TEXTS
 
 OFFCPU = find("offcpu")
 

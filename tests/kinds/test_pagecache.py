@@ -3,11 +3,11 @@
 import mmap
 
 from workbench.elf import Elf
+from workbench.event_texts import CACHE_OPS
 from workbench.frames.pagecache import CREATED, SUMS
 from workbench.kinds import find
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
-from workbench.schema import CACHE_OPS
 
 PAGECACHE = find("pagecache")
 with Elf.open(PAGECACHE.path) as elf:

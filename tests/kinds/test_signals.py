@@ -3,9 +3,9 @@
 import pytest
 
 from workbench.elf import Elf
+from workbench.event_texts import TEXTS
 from workbench.kinds import find
 from workbench.probe.btf import Btf
-from workbench.schema import TEXTS
 
 SIGNALS = find("signals")
 

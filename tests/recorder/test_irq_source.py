@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from workbench.event_texts import IRQ_TYPES
 from workbench.recorder import irq_source
 from workbench.recorder.irq_source import IrqSource, handler_names
-from workbench.schema import IRQ_TYPES
 
 
 def test_names_are_read_once(tmp_path, monkeypatch):

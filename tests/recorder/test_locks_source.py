@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from workbench.elf import Elf
+from workbench.event_texts import LOCK_EVENTS, STACK_STATUSES
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.recorder.locks_source import LocksSource, StackLocksSource, open_waits
 from workbench.recorder.source import KindSetup
-from workbench.schema import LOCK_EVENTS, STACK_STATUSES
 
 
 def layout_of(name, kind="locks"):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from workbench.event_texts import MEMORY_OPS
 from workbench.kinds.memory import waits
 from workbench.recorder.memory_source import weights
-from workbench.schema import MEMORY_OPS
 
 RECORD = np.dtype([("op", "u2"), ("size", "u8"), ("address", "u8"), ("born", "u8")])
 

@@ -7,12 +7,12 @@ import pytest
 
 from workbench.batch import Batcher
 from workbench.elf import Elf
+from workbench.event_texts import STACK_STATUSES
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.recorder.offcpu_source import OffcpuSource, open_periods, waker_records
 from workbench.recorder.stack_words import split
-from workbench.schema import STACK_STATUSES
 
 
 def layout_of(name):

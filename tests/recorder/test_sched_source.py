@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from workbench.elf import Elf
+from workbench.event_texts import OFF_STATES, RUN_CAUSES
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
 from workbench.recorder.sched_source import QUEUED, RUNNING, open_runs
-from workbench.schema import OFF_STATES, RUN_CAUSES
 
 BLOCKED = 1
 

@@ -10,6 +10,7 @@ import pytest
 from workbench import kinds
 from workbench.batch import Batcher
 from workbench.elf import Elf
+from workbench.event_texts import STACK_STATUSES
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.probe.layout import event_layout
@@ -20,7 +21,6 @@ from workbench.recorder.spec import Target
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.tables import make_source
 from workbench.recorder.targets import ACTIVE, filter_values
-from workbench.schema import STACK_STATUSES
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 
 from workbench.elf import Elf
+from workbench.event_texts import STACK_STATUSES, WHOLE_STACKS
 from workbench.kinds import OBJECTS
 from workbench.probe.btf import Btf
 from workbench.pystacks.frames import ENTRY, HIDDEN, STATUSES
 from workbench.recorder.stack_words import EXACT, Samples, add_python_status, split, word_counts
-from workbench.schema import STACK_STATUSES, WHOLE_STACKS
 
 E = int(EXACT)
 KERNEL = 0xFFFFFFFF81000000

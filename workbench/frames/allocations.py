@@ -27,7 +27,7 @@ MEANINGS = {
 
 
 def events(rec: Recording, op: str, *columns: str) -> pl.LazyFrame:
-    """Return the rows of one of :data:`workbench.schema.MEMORY_OPS`.
+    """Return the rows of one of :data:`workbench.event_texts.MEMORY_OPS`.
 
     Raises
     ------

@@ -11,12 +11,12 @@ import errno as errno_names
 from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
+from workbench.event_texts import FILE_OPS
 from workbench.frames.counted import last_rows, quantiles
 from workbench.frames.needs import need, only_counted
 from workbench.frames.processes import with_comm
 from workbench.frames.quantiles import quantile_columns
 from workbench.frames.slices import heatmap, sliced
-from workbench.schema import FILE_OPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -64,7 +64,7 @@ def by_irq(rec: Recording) -> pl.DataFrame:
     -------
     polars.DataFrame
         type : str
-            See :data:`workbench.schema.IRQ_TYPES`.
+            See :data:`workbench.event_texts.IRQ_TYPES`.
         irq : u16
             Number of the interrupt, softirq or vector.
         name : str

@@ -79,7 +79,7 @@ def by_lock(rec: Recording) -> pl.DataFrame:
         pid : u32
             Addresses are those of this process. Locks of the kernel have a row for each process.
         type : str
-            See :data:`workbench.schema.LOCK_TYPES`.
+            See :data:`workbench.event_texts.LOCK_TYPES`.
         lock : u64
             Address.
         waits : u64

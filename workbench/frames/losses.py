@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.schema import WHOLE_STACKS
+from workbench.event_texts import WHOLE_STACKS
 
 if TYPE_CHECKING:
     import polars as pl

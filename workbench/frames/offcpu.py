@@ -76,7 +76,7 @@ def by_state(rec: Recording) -> pl.DataFrame:
     -------
     polars.DataFrame
         state : str
-            See :data:`workbench.schema.OFF_STATES`.
+            See :data:`workbench.event_texts.OFF_STATES`.
         periods : u64
         off, blocked, runnable : duration[ns]
             Sums over all threads.
@@ -120,7 +120,8 @@ def wakers(rec: Recording) -> pl.DataFrame:
     -------
     polars.DataFrame
         waker : str
-            See :data:`workbench.schema.WAKER_CONTEXTS`; periods without a wake-up are left out.
+            See :data:`workbench.event_texts.WAKER_CONTEXTS`; periods without a wake-up are left
+            out.
         waker_pid, waker_tid : u32
             0 for interrupts.
         waker_comm : str

@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.errors import ParameterError
+from workbench.event_texts import CACHE_OPS
 from workbench.frames.counted import last_rows
 from workbench.frames.needs import need, only_counted
 from workbench.frames.processes import with_comm
 from workbench.frames.slices import sliced
-from workbench.schema import CACHE_OPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EVENTS, AGGREGATED = "pagecache", "pagecache_agg"
 SUMS = ("looked_up", "faulted", "mapped", "added", "removed", "dirtied", "written")
-"""Columns of sums, in the order of :data:`workbench.schema.CACHE_OPS`."""
+"""Columns of sums, in the order of :data:`workbench.event_texts.CACHE_OPS`."""
 CREATED = "created"
 
 
@@ -85,7 +85,7 @@ def over_time(rec: Recording, slices: int = 120) -> pl.DataFrame:
         ts : datetime[ns, UTC]
             Start of the slice; those in which nothing happened are left out.
         op : str
-            See :data:`workbench.schema.CACHE_OPS`.
+            See :data:`workbench.event_texts.CACHE_OPS`.
         pages : u64
 
     Raises
@@ -112,7 +112,7 @@ def places(
         Needs ``pagecache`` (ts, path, op, index, pages).
     path : str
     op : str
-        See :data:`workbench.schema.CACHE_OPS`.
+        See :data:`workbench.event_texts.CACHE_OPS`.
     slices : int
         Number of slices of time.
     parts : int

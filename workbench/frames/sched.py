@@ -174,7 +174,7 @@ def wakers(rec: Recording) -> pl.DataFrame:
     -------
     polars.DataFrame
         waker : str
-            In what it happened, see :data:`workbench.schema.WAKER_CONTEXTS`.
+            In what it happened, see :data:`workbench.event_texts.WAKER_CONTEXTS`.
         waker_pid, waker_tid : u32
             0 for interrupts.
         waker_comm : str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ParameterError
+from workbench.event_texts import FILE_OPS
 from workbench.kinds._kind import Aggregation, CaptureKind, Parameter
-from workbench.schema import FILE_OPS
 from workbench.syscalls_table import number_of
 
 if TYPE_CHECKING:

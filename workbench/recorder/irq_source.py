@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import IRQ_TYPES
 from workbench.recorder.tables import MAX_ROWS, EventSource
-from workbench.schema import IRQ_TYPES, Column, arrow_field
+from workbench.schema import Column, arrow_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import LOCK_EVENTS, STACK_STATUSES
 from workbench.recorder.open_events import OpenEvents
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.stack_words import Samples
-from workbench.schema import LOCK_EVENTS, STACK_STATUSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,12 +18,12 @@ from workbench.errors import (
     ParameterError,
     WorkbenchError,
 )
+from workbench.event_texts import MEMORY_OPS
 from workbench.probe.tracepoints import argument_count
 from workbench.probe.uprobe_multi import Spot
 from workbench.probe.uprobes import EVERYWHERE, Uprobes
 from workbench.recorder.preload import LIBRARY, has_variables, inherited
 from workbench.recorder.stack_source import StackSource, status_column
-from workbench.schema import MEMORY_OPS
 from workbench.symbols.allocators import Allocator, allocator_in, allocator_of
 from workbench.symbols.places import find
 from workbench.unwind.images import ImageKey, images_of

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import STACK_STATUSES
 from workbench.recorder.open_events import OpenEvents
 from workbench.recorder.stack_source import StackSource
 from workbench.recorder.stack_words import Samples, add_python_status, word_counts
-from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
+from workbench.schema import TYPEDEFS, Column, arrow_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import OFF_STATES, RUN_CAUSES
 from workbench.recorder.open_events import OpenEvents
-from workbench.schema import OFF_STATES, RUN_CAUSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

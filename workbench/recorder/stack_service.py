@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.event_texts import STACK_STATUSES
 from workbench.recorder import procfs
 from workbench.recorder.python_service import PythonService
 from workbench.recorder.stacks import StackWorker
-from workbench.schema import STACK_STATUSES
 from workbench.symbols.first_look import FirstLook
 from workbench.unwind.images import images_of_files
 from workbench.unwind.learned import recall, remember

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import STACK_STATUSES
 from workbench.probe.layout import arrow_schema
 from workbench.probe.support import has_ring_buffer
 from workbench.recorder.python_service import SHARED as PYTHON_MAPS
 from workbench.recorder.stack_service import ONLY_WALKING, StackService, can_walk
 from workbench.recorder.stack_words import Samples, add_python_status, word_counts
 from workbench.recorder.tables import EventSource
-from workbench.schema import STACK_STATUSES, TYPEDEFS, Column, arrow_field
+from workbench.schema import TYPEDEFS, Column, arrow_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

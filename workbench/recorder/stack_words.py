@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.event_texts import STACK_STATUSES
 from workbench.pystacks import STATUSES, chain_statuses
-from workbench.schema import STACK_STATUSES
 
 EXACT = np.uint64(1 << 63)  # WB_WORD_EXACT
 IMAGE_SHIFT = np.uint64(48)  # WB_WORD_IMAGE_SHIFT

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.event_texts import STACK_STATUSES, WHOLE_STACKS
 from workbench.recorder.stack_table import StackTable
 from workbench.recorder.stack_words import Parts, Samples, split
-from workbench.schema import STACK_STATUSES, WHOLE_STACKS
 from workbench.symbols.resolver import UNKNOWN_ID
 from workbench.symbols.symbolizer import Symbolizer
 
