@@ -2,9 +2,9 @@
 
 import subprocess
 
-import numpy as np
 import pytest
 from compile_bpf import compile_bpf
+from counting_uprobe import body, counted
 from programs import compiled
 
 from workbench.errors import AttachError
@@ -14,17 +14,6 @@ from workbench.probe.uprobe_multi import Spot
 from workbench.symbols import places
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
-BODY = """
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, __u32);
-         __type(value, __u64); } seen SEC(".maps");
-SEC("kprobe") int user(void *ctx)
-{
-    __u32 at = bpf_get_attach_cookie(ctx) & 3;
-    __u64 *n = bpf_map_lookup_elem(&seen, &at);
-    if (n) __sync_fetch_and_add(n, 1);
-    return 0;
-}
-"""
 SOURCE = """
 volatile unsigned short gate __attribute__((section(".probes")));
 __attribute__((noipa)) int one(int x) { return x + 1; }
@@ -53,15 +42,10 @@ def program(tmp_path_factory):
 def loaded(tmp_path):
     if not uprobe_multi.available():
         pytest.skip("this kernel has no such links")
-    with Object(compile_bpf(tmp_path, BODY)) as opened:
+    with Object(compile_bpf(tmp_path, body("kprobe"))) as opened:
         uprobe_multi.expect(opened.programs["user"])
         opened.load()
         yield opened
-
-
-def counted(loaded):
-    _, values = loaded.maps["seen"].items()
-    return np.ascontiguousarray(values).view(np.uint64).ravel().tolist()
 
 
 def offset(program, symbol):

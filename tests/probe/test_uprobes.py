@@ -3,9 +3,9 @@
 import subprocess
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from compile_bpf import compile_bpf
+from counting_uprobe import body, counted
 from programs import compiled
 
 from workbench.errors import AttachError
@@ -16,17 +16,6 @@ from workbench.probe.uprobes import Uprobes
 from workbench.symbols import places
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
-BODY = """
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, __u32);
-         __type(value, __u64); } seen SEC(".maps");
-SEC("uprobe") int user(void *ctx)
-{
-    __u32 at = bpf_get_attach_cookie(ctx) & 3;
-    __u64 *n = bpf_map_lookup_elem(&seen, &at);
-    if (n) __sync_fetch_and_add(n, 1);
-    return 0;
-}
-"""
 # Each line of input: two threads, one after the other, call one() twice and two() once; the last
 # line of output tells that a child has done so as well.
 SOURCE = """
@@ -80,7 +69,7 @@ def attach(request, tmp_path):
     if request.param and not uprobe_multi.available_for_one_process():
         pytest.skip("this kernel has no such links")
     way = Uprobes(request.param)
-    with Object(compile_bpf(tmp_path, BODY)) as opened:
+    with Object(compile_bpf(tmp_path, body("uprobe"))) as opened:
         user = opened.programs["user"]
         way.expect(user)
         opened.load()
@@ -90,11 +79,7 @@ def attach(request, tmp_path):
             assert len(links) == min(len(args[1]), 1 if request.param else 99)
             return [opened.hold(link) for link in links]
 
-        def counted():
-            _, values = opened.maps["seen"].items()
-            return np.ascontiguousarray(values).view(np.uint64).ravel().tolist()[:2]
-
-        attached.counted, attached.object = counted, opened
+        attached.counted, attached.object = (lambda: counted(opened)[:2]), opened
         yield attached
 
 
