@@ -1,0 +1,247 @@
+"""Messages in protobuf as JSON, by the column: from pieces of wire format to pieces of text.
+
+Each piece of text ends in a comma, which the end of what it stands in overwrites in place: a
+message is ``{``, its fields and a comma too many, of which two the first becomes ``}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+from numpy.typing import NDArray
+
+from workbench.formats.otlp import json_values as values_
+from workbench.formats.otlp import wire
+from workbench.formats.otlp.json_schema import Field, Plan
+from workbench.formats.otlp.wire_fields import PADDING, Found, Integers, Irregular, Walk, unpacked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_DEPTH = 100
+"""Messages within each other, as protobuf has it."""
+_REPEATING = 256
+"""Bytes that messages have on average at most which are looked through for equal ones."""
+_NUMBERS: dict[int, Callable[[NDArray[np.uint64]], NDArray[Any]]] = {
+    FieldDescriptor.TYPE_DOUBLE: lambda v: v.view(np.float64),
+    FieldDescriptor.TYPE_INT64: lambda v: v.view(np.int64),
+    FieldDescriptor.TYPE_SFIXED64: lambda v: v.view(np.int64),
+    FieldDescriptor.TYPE_SINT64: lambda v: _unzigzag(v).view(np.int64),
+    FieldDescriptor.TYPE_UINT64: lambda v: v,
+    FieldDescriptor.TYPE_FIXED64: lambda v: v,
+    FieldDescriptor.TYPE_BOOL: lambda v: v != 0,
+    FieldDescriptor.TYPE_INT32: lambda v: v.astype(np.uint32).view(np.int32),
+    FieldDescriptor.TYPE_SFIXED32: lambda v: v.astype(np.uint32).view(np.int32),
+    FieldDescriptor.TYPE_ENUM: lambda v: v.astype(np.uint32).view(np.int32),
+    FieldDescriptor.TYPE_SINT32: lambda v: _unzigzag(v).astype(np.uint32).view(np.int32),
+    FieldDescriptor.TYPE_UINT32: lambda v: v.astype(np.uint32),
+    FieldDescriptor.TYPE_FIXED32: lambda v: v.astype(np.uint32),
+}
+"""What 64 bits of the wire format stand for."""
+
+
+def objects(
+    plan: Plan, data: NDArray[np.uint8], starts: Integers, ends: Integers, depth: int = 0
+) -> pa.BinaryArray:
+    """Return messages of one type as JSON objects, each with a comma behind it.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of their type.
+    data : numpy.ndarray
+        uint8, all bytes, with :data:`~workbench.formats.otlp.wire_fields.PADDING` at the end.
+    starts, ends : numpy.ndarray
+        int64: message ``i`` is ``data[starts[i]:ends[i]]``; in order.
+    depth : int
+        In how many other messages they are.
+
+    Raises
+    ------
+    Irregular
+        They are not as protobuf's own classes write them.
+    """
+    if depth > MAX_DEPTH:
+        raise Irregular
+    parts: list[wire.Part] = [b"{"]
+    taken: dict[str, list[Integers]] = {}
+    for key, found in Walk(data, starts, ends, plan).fields():
+        field = plan[key]
+        if field.packed or not field.repeated:
+            if (np.diff(found.rows) == 0).any():
+                raise Irregular  # twice in a message: the last one counts, or they are merged
+            if field.oneof:
+                taken.setdefault(field.oneof, []).append(found.rows)
+        parts += _field(field, data, found, len(starts), depth)
+    for rows in taken.values():
+        if len(rows) > 1 and np.bincount(np.concatenate(rows)).max() > 1:
+            raise Irregular
+    return _closed(_joined([*parts, b","], len(starts)))
+
+
+def _joined(parts: Iterable[wire.Part], count: int) -> pa.BinaryArray:
+    """Return parts joined row by row, constant ones first with each other."""
+    import pyarrow as pa
+
+    merged: list[wire.Part] = []
+    for part in parts:
+        if isinstance(part, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    if len(merged) > 1:
+        return wire.join(*merged)
+    (only,) = merged
+    return pa.repeat(pa.scalar(only, pa.binary()), count) if isinstance(only, bytes) else only
+
+
+def _closed(rows: pa.BinaryArray) -> pa.BinaryArray:
+    """Return objects whose last comma but one became a bracket."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(rows):
+        return rows
+    sizes = np.asarray(wire.lengths(rows))
+    if sizes.min() == len(b"{,"):
+        rows = pc.if_else(pa.array(sizes == len(b"{,")), b"{},", rows)
+    return _overwritten(rows, np.arange(1, len(rows) + 1), -2, b"}")
+
+
+def _overwritten(
+    rows: pa.BinaryArray, ends: Integers, back: int, character: bytes
+) -> pa.BinaryArray:
+    """Return a column in which a byte before the end of some rows is another one."""
+    offsets, data = wire.buffers(rows)
+    raw = data if data.flags.writeable else data.copy()
+    raw[offsets[ends] + back] = ord(character)
+    return wire.column(offsets, raw)
+
+
+def _field(
+    field: Field, data: NDArray[np.uint8], found: Found, count: int, depth: int
+) -> list[wire.Part]:
+    """Return a field of all messages, in parts."""
+    if field.repeated:
+        rows, parts = _list(field, data, found, depth)
+    else:
+        rows, parts = found.rows, _value(field, data, found, depth)
+        if not field.presence:  # a default value that was written is as good as none
+            given = _not_default(field, data, found)
+            if not given.all():
+                if not given.any():
+                    return []
+                chosen = Found(rows[given], found.start[given], found.end[given])
+                rows, parts = chosen.rows, _value(field, data, chosen, depth)
+    if not len(rows):
+        return []
+    parts = [field.name, *parts]
+    return parts if len(rows) == count else [_spread(_joined(parts, len(rows)), rows, count)]
+
+
+def _spread(pieces: pa.BinaryArray, rows: Integers, count: int) -> pa.BinaryArray:
+    """Return pieces of some rows as a column of all rows, null in others."""
+    import pyarrow as pa
+
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+    return pieces.take(pa.array(place, mask=place < 0))
+
+
+def _not_default(field: Field, data: NDArray[np.uint8], found: Found) -> NDArray[np.bool_]:
+    if field.item_wire == wire.DELIMITED:
+        return np.asarray(found.end > found.start)
+    return _bits(field, data, found) != 0
+
+
+def _bits(field: Field, data: NDArray[np.uint8], found: Found) -> NDArray[np.uint64]:
+    """Return the numbers of a field as they are on the wire."""
+    if field.item_wire == wire.VARINT:
+        return found.start.view(np.uint64)
+    return _fixed(field, data)[found.start].astype(np.uint64)
+
+
+def _fixed(field: Field, data: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return the number of fixed size that begins at each byte."""
+    dtype = np.dtype("<u8" if field.item_wire == wire.FIXED64 else "<u4")
+    return np.ndarray((len(data) - dtype.itemsize + 1,), dtype, data, 0, (1,))
+
+
+def _value(
+    field: Field, data: NDArray[np.uint8], found: Found, depth: int
+) -> list[wire.Part]:
+    """Return single values as JSON, each with a comma, in parts."""
+    if field.type == FieldDescriptor.TYPE_MESSAGE:
+        return [_messages(field, data, found, depth)]
+    if field.item_wire == wire.DELIMITED:
+        return [b'"', _quoted(field, values_.pieces(data, found.start, found.end)), b'",']
+    return _numbers(field, _bits(field, data, found))
+
+
+def _quoted(field: Field, column: pa.BinaryArray) -> pa.BinaryArray:
+    """Return texts or bytes as they stand between quotes."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return values_.texts(column)
+    return values_.hexadecimal(column) if field.hexadecimal else values_.base64(column)
+
+
+def _numbers(field: Field, bits: NDArray[np.uint64]) -> list[wire.Part]:
+    """Return numbers with a comma, those of 64 bits in quotes."""
+    values = _NUMBERS[field.type](bits)
+    if values.dtype.kind == "f":
+        return [values_.floats(values), b","]
+    if values.dtype.kind == "b":
+        return [values_.truths(values), b","]
+    quote = b'"' if values.dtype.itemsize == 8 else b""
+    return [quote, values_.decimals(values), quote + b","]
+
+
+def _unzigzag(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    one = np.uint64(1)
+    return (values >> one) ^ (np.uint64(0) - (values & one))
+
+
+def _messages(
+    field: Field, data: NDArray[np.uint8], found: Found, depth: int
+) -> pa.BinaryArray:
+    """Return messages as objects; where they repeat themselves, each different one is made once."""
+    start, end = found.start, found.end
+    codes = None
+    if len(start) and int((end - start).sum()) <= _REPEATING * len(start):
+        column, codes = values_.different(values_.pieces(data, start, end))
+        if codes is not None:
+            offsets, raw = wire.buffers(column)
+            data = np.concatenate([raw[: int(offsets[-1])], np.frombuffer(PADDING, np.uint8)])
+            start, end = offsets[:-1].astype(np.int64), offsets[1:].astype(np.int64)
+    made = objects(field.plan, data, start, end, depth + 1)
+    return made if codes is None else wire.repeated(made, codes)
+
+
+def _list(
+    field: Field, data: NDArray[np.uint8], found: Found, depth: int
+) -> tuple[Integers, list[wire.Part]]:
+    """Return the lists that are not empty: their rows, and what they hold as JSON, in parts."""
+    if field.packed:
+        bits, counts = _unpacked(field, values_.pieces(data, found.start, found.end))
+        items = _joined(_numbers(field, bits), len(bits))
+        rows, counts = found.rows[counts > 0], counts[counts > 0]
+    else:
+        items = _joined(_value(field, data, found, depth), len(found.rows))
+        rows, counts = np.unique(found.rows, return_counts=True)
+    items = _overwritten(items, np.cumsum(counts), -1, b"]")
+    return rows, [b"[", wire.lists(counts, items), b","]
+
+
+def _unpacked(field: Field, column: pa.BinaryArray) -> tuple[NDArray[np.uint64], Integers]:
+    offsets, raw = wire.buffers(column)
+    ends = offsets.astype(np.int64) - int(offsets[0])
+    raw = raw[int(offsets[0]) : int(offsets[-1])]
+    if field.item_wire == wire.VARINT:
+        return unpacked(raw, ends)
+    dtype = np.dtype("<u8" if field.item_wire == wire.FIXED64 else "<u4")
+    if (ends % dtype.itemsize).any():
+        raise Irregular
+    return raw.view(dtype).astype(np.uint64), np.diff(ends) // dtype.itemsize
