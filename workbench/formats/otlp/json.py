@@ -17,7 +17,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from workbench.errors import ExportError
-from workbench.formats.otlp.json_columns import objects
+from workbench.formats.otlp.json_columns import one_object
 from workbench.formats.otlp.json_schema import plan_of
 from workbench.formats.otlp.signals import Signal
 from workbench.formats.otlp.wire_fields import PADDING, Irregular
@@ -60,10 +60,7 @@ def encode(signal: Signal, body: bytes) -> bytes:
 
 def _encoded(request: Any, body: bytes) -> bytes:
     data = np.frombuffer(body + PADDING, np.uint8)
-    whole = objects(
-        plan_of(request.DESCRIPTOR), data, np.zeros(1, np.int64), np.array([len(body)])
-    )
-    return bytes(memoryview(whole[0].as_buffer())[:-1])
+    return b"".join(one_object(plan_of(request.DESCRIPTOR), data, 0, len(body)))
 
 
 def _regular(signal: Signal, request: Any, body: bytes) -> bytes:

@@ -43,6 +43,46 @@ _NUMBERS: dict[int, Callable[[NDArray[np.uint64]], NDArray[Any]]] = {
 """What 64 bits of the wire format stand for."""
 
 
+def one_object(plan: Plan, data: NDArray[np.uint8], start: int, end: int) -> list[bytes]:
+    """Return one message as a JSON object, in pieces.
+
+    The outermost messages hold each other one by one, and all the others: what is in them is not
+    copied with each.
+
+    Parameters
+    ----------
+    plan, data, start, end
+        As of :func:`objects`.
+
+    Raises
+    ------
+    Irregular
+        The message is not as protobuf's own classes write it.
+    """
+    return [b"{", *_fields_of_one(plan, data, start, end, 0), b"}"]
+
+
+def _fields_of_one(
+    plan: Plan, data: NDArray[np.uint8], start: int, end: int, depth: int
+) -> list[bytes]:
+    if depth > MAX_DEPTH:
+        raise Irregular
+    pieces: list[Any] = []
+    for field, found in _found(plan, data, np.array([start]), np.array([end])):
+        if field.descriptor is not None and len(found.rows) == 1:
+            ends = (b"[{", b"}],") if field.repeated else (b"{", b"},")
+            at, stop = int(found.start[0]), int(found.end[0])
+            inside = _fields_of_one(field.plan, data, at, stop, depth + 1)
+            pieces += [field.name, ends[0], *inside, ends[1]]
+            continue
+        for part in _field(field, data, found, 1, depth):
+            whole = isinstance(part, bytes)
+            pieces.append(part if whole else memoryview(part[0].as_buffer()))
+    if pieces:
+        pieces[-1] = pieces[-1][:-1]  # the last comma
+    return pieces
+
+
 def objects(
     plan: Plan, data: NDArray[np.uint8], starts: Integers, ends: Integers, depth: int = 0
 ) -> pa.BinaryArray:
@@ -67,19 +107,27 @@ def objects(
     if depth > MAX_DEPTH:
         raise Irregular
     parts: list[wire.Part] = [b"{"]
-    taken: dict[str, list[Integers]] = {}
-    for key, found in Walk(data, starts, ends, plan).fields():
-        field = plan[key]
-        if field.packed or not field.repeated:
-            if (np.diff(found.rows) == 0).any():
-                raise Irregular  # twice in a message: the last one counts, or they are merged
-            if field.oneof:
-                taken.setdefault(field.oneof, []).append(found.rows)
+    for field, found in _found(plan, data, starts, ends):
         parts += _field(field, data, found, len(starts), depth)
+    return _closed(_joined([*parts, b","], len(starts)))
+
+
+def _found(
+    plan: Plan, data: NDArray[np.uint8], starts: Integers, ends: Integers
+) -> list[tuple[Field, Found]]:
+    """Return the fields of messages, each at most once in a message unless it is repeated."""
+    given = [(plan[key], found) for key, found in Walk(data, starts, ends, plan).fields()]
+    taken: dict[str, list[Integers]] = {}
+    for field, found in given:
+        # Twice in a message: the last one counts, or they are merged.
+        if (field.packed or not field.repeated) and (np.diff(found.rows) == 0).any():
+            raise Irregular
+        if field.oneof:
+            taken.setdefault(field.oneof, []).append(found.rows)
     for rows in taken.values():
         if len(rows) > 1 and np.bincount(np.concatenate(rows)).max() > 1:
             raise Irregular
-    return _closed(_joined([*parts, b","], len(starts)))
+    return given
 
 
 def _joined(parts: Iterable[wire.Part], count: int) -> pa.BinaryArray:
@@ -195,8 +243,7 @@ def _numbers(field: Field, bits: NDArray[np.uint64]) -> list[wire.Part]:
         return [values_.floats(values), b","]
     if values.dtype.kind == "b":
         return [values_.truths(values), b","]
-    quote = b'"' if values.dtype.itemsize == 8 else b""
-    return [quote, values_.decimals(values), quote + b","]
+    return values_.decimals(values, b'"' if values.dtype.itemsize == 8 else b"")
 
 
 def _unzigzag(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

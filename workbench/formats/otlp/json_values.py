@@ -92,20 +92,28 @@ def _escaped(column: pa.BinaryArray) -> pa.BinaryArray:
     return text.cast(pa.binary())
 
 
-def decimals(values: NDArray[Any]) -> pa.BinaryArray:
-    """Return integers, of any type of numpy, in decimal."""
+def decimals(values: NDArray[Any], quote: bytes = b"") -> list[wire.Part]:
+    """Return integers, of any type of numpy, in decimal with a comma, in parts of a column.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+    quote : bytes
+        What is written before and behind each.
+    """
     import pyarrow as pa
 
     if len(values) > _PROBED and 0 <= values.min() and values.max() < _NUMBERED:
-        return _small_decimals().take(pa.array(values))
-    return pa.array(values).cast(pa.string()).cast(pa.binary())
+        return [_small_decimals(quote).take(pa.array(values))]
+    return [quote, pa.array(values).cast(pa.string()).cast(pa.binary()), quote + b","]
 
 
-@lru_cache(maxsize=1)
-def _small_decimals() -> pa.BinaryArray:
+@lru_cache(maxsize=2)
+def _small_decimals(quote: bytes) -> pa.BinaryArray:
     import pyarrow as pa
 
-    return pa.array(np.arange(_NUMBERED)).cast(pa.string()).cast(pa.binary())
+    numbers = pa.array(np.arange(_NUMBERED)).cast(pa.string()).cast(pa.binary())
+    return wire.join(quote, numbers, quote + b",")
 
 
 def truths(values: NDArray[np.bool_]) -> pa.BinaryArray:

@@ -7,6 +7,7 @@ protobuf's own classes: anything else is :class:`Irregular`, to be written anew 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -139,19 +140,21 @@ class Walk:
         return after
 
     def _one_by_one(self, rows: Integers, at: Integers, end: Integers) -> None:
-        found: dict[int, list[int]] = {key: [] for key in self._keys}
-        for row, begin, stop in zip(rows.tolist(), at.tolist(), end.tolist(), strict=True):
-            _walk(self._data[begin : stop + len(PADDING)].tobytes(), row, begin, found)
+        found = {key: array("Q") for key in self._keys}
+        sizes: dict[int, list[int]] = {key: [] for key in self._keys}
+        for begin, stop in zip(at.tolist(), end.tolist(), strict=True):
+            _walk(self._data[begin : stop + len(PADDING)].tobytes(), begin, found)
+            for key, flat in found.items():
+                sizes[key].append(len(flat))
         for key, flat in found.items():
             if flat:
-                table = np.array(flat, np.uint64).view(np.int64).reshape(-1, 3)
-                columns = (np.ascontiguousarray(table[:, place]) for place in range(3))
-                first, start, stop_ = columns
-                self._parts.setdefault(key, []).append((first, start, stop_))
+                table = np.frombuffer(flat, np.int64).reshape(-1, 2).T.copy()
+                own = np.repeat(rows, np.diff(sizes[key], prepend=0) // 2)
+                self._parts.setdefault(key, []).append((own, table[0], table[1]))
 
 
-def _walk(content: bytes, row: int, base: int, found: dict[int, list[int]]) -> None:
-    """Note the fields of one message, which ends before the padding."""
+def _walk(content: bytes, base: int, found: dict[int, array[int]]) -> None:
+    """Note start and end of each field of one message, which ends before the padding."""
     at, stop = 0, len(content) - len(PADDING)
     while at < stop:
         key = content[at]
@@ -163,18 +166,26 @@ def _walk(content: bytes, row: int, base: int, found: dict[int, list[int]]) -> N
             raise Irregular
         kind = key & 7
         if kind in _WIDTHS:
-            begin, at = at, at + _WIDTHS[kind]
-            noted += (row, base + begin, base + at)
-            continue
-        value = content[at]
-        at += 1
-        if value >= 0x80:
-            value, at = _number(content, at - 1)
-        if kind == wire.VARINT:
-            noted += (row, value, value)
+            value = _WIDTHS[kind]
         else:
-            begin, at = at, at + value
-            noted += (row, base + begin, base + at)
+            value = content[at]
+            at += 1
+            if value >= 0x80:
+                more = content[at]
+                if more < 0x80:  # nearly always, and a call takes longer than all of this
+                    value += (more << 7) - 0x80
+                    at += 1
+                else:
+                    value, at = _number(content, at - 1)
+            if kind == wire.VARINT:
+                noted.append(value)
+                noted.append(value)
+                continue
+        if value > stop - at:
+            raise Irregular
+        noted.append(base + at)
+        at += value
+        noted.append(base + at)
     if at > stop:
         raise Irregular
 
