@@ -225,7 +225,7 @@ def _value(
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         return [_messages(field, data, found, depth)]
     if field.item_wire == wire.DELIMITED:
-        return [b'"', _quoted(field, values_.pieces(data, found.start, found.end)), b'",']
+        return [b'"', _quoted(field, wire.pieces(data, found.start, found.end)), b'",']
     return _numbers(field, _bits(field, data, found))
 
 
@@ -258,7 +258,7 @@ def _messages(
     start, end = found.start, found.end
     codes = None
     if len(start) and int((end - start).sum()) <= _REPEATING * len(start):
-        column, codes = values_.different(values_.pieces(data, start, end))
+        column, codes = values_.different(wire.pieces(data, start, end))
         if codes is not None:
             offsets, raw = wire.buffers(column)
             data = np.concatenate([raw[: int(offsets[-1])], np.frombuffer(PADDING, np.uint8)])
@@ -272,7 +272,7 @@ def _list(
 ) -> tuple[Integers, list[wire.Part]]:
     """Return the lists that are not empty: their rows, and what they hold as JSON, in parts."""
     if field.packed:
-        bits, counts = _unpacked(field, values_.pieces(data, found.start, found.end))
+        bits, counts = _unpacked(field, wire.pieces(data, found.start, found.end))
         items = _joined(_numbers(field, bits), len(bits))
         rows, counts = found.rows[counts > 0], counts[counts > 0]
     else:

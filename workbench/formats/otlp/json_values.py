@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.formats.otlp import wire
-from workbench.formats.otlp.wire_fields import Integers, Irregular
+from workbench.formats.otlp.wire_fields import Irregular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,26 +25,6 @@ _NUMBERED = 1 << 14
 _ESCAPES = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r", 0x22: '\\"'}
 """RFC 8259, section 7; other characters below U+0020 are given by their number."""
 _BACKSLASH = 0x5C
-
-
-def pieces(data: NDArray[np.uint8], starts: Integers, ends: Integers) -> pa.BinaryArray:
-    """Return ``data[starts[i]:ends[i]]`` of each row as a column of its own.
-
-    Parameters
-    ----------
-    data : numpy.ndarray
-        uint8, less than 2 GiB.
-    starts, ends : numpy.ndarray
-        In order, none begins before the end of the one before.
-    """
-    import pyarrow as pa
-
-    if not len(starts):
-        return pa.array([], pa.binary())
-    # What is wanted, and what lies between it, by turns.
-    offsets = np.empty(2 * len(starts), np.int32)
-    offsets[0::2], offsets[1::2] = starts, ends
-    return wire.column(offsets, data).take(pa.array(np.arange(0, len(offsets) - 1, 2)))
 
 
 def different(column: pa.BinaryArray) -> tuple[pa.BinaryArray, Any]:
