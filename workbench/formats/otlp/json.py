@@ -20,7 +20,8 @@ from workbench.errors import ExportError
 from workbench.formats.otlp.json_columns import one_object
 from workbench.formats.otlp.json_schema import plan_of
 from workbench.formats.otlp.signals import Signal
-from workbench.formats.otlp.wire_fields import PADDING, Irregular
+from workbench.formats.otlp.wire_fields import PADDING
+from workbench.formats.otlp.wire_varints import Irregular
 
 
 def encode(signal: Signal, body: bytes) -> bytes:

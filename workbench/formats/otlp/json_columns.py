@@ -6,17 +6,19 @@ message is ``{``, its fields and a comma too many, of which two the first become
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from numpy.typing import NDArray
 
-from workbench.formats.otlp import json_values as values_
+from workbench.formats.otlp import json_scalars as scalars
 from workbench.formats.otlp import wire
 from workbench.formats.otlp.json_schema import Field, Plan
-from workbench.formats.otlp.wire_fields import PADDING, Found, Integers, Irregular, Walk, unpacked
+from workbench.formats.otlp.json_values import different
+from workbench.formats.otlp.wire_fields import PADDING, Found, Walk
+from workbench.formats.otlp.wire_varints import Integers, Irregular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,22 +27,6 @@ MAX_DEPTH = 100
 """Messages within each other, as protobuf has it."""
 _REPEATING = 256
 """Bytes that messages have on average at most which are looked through for equal ones."""
-_NUMBERS: dict[int, Callable[[NDArray[np.uint64]], NDArray[Any]]] = {
-    FieldDescriptor.TYPE_DOUBLE: lambda v: v.view(np.float64),
-    FieldDescriptor.TYPE_INT64: lambda v: v.view(np.int64),
-    FieldDescriptor.TYPE_SFIXED64: lambda v: v.view(np.int64),
-    FieldDescriptor.TYPE_SINT64: lambda v: _unzigzag(v).view(np.int64),
-    FieldDescriptor.TYPE_UINT64: lambda v: v,
-    FieldDescriptor.TYPE_FIXED64: lambda v: v,
-    FieldDescriptor.TYPE_BOOL: lambda v: v != 0,
-    FieldDescriptor.TYPE_INT32: lambda v: v.astype(np.uint32).view(np.int32),
-    FieldDescriptor.TYPE_SFIXED32: lambda v: v.astype(np.uint32).view(np.int32),
-    FieldDescriptor.TYPE_ENUM: lambda v: v.astype(np.uint32).view(np.int32),
-    FieldDescriptor.TYPE_SINT32: lambda v: _unzigzag(v).astype(np.uint32).view(np.int32),
-    FieldDescriptor.TYPE_UINT32: lambda v: v.astype(np.uint32),
-    FieldDescriptor.TYPE_FIXED32: lambda v: v.astype(np.uint32),
-}
-"""What 64 bits of the wire format stand for."""
 
 
 def one_object(plan: Plan, data: NDArray[np.uint8], start: int, end: int) -> list[bytes]:
@@ -178,7 +164,7 @@ def _field(
     else:
         rows, parts = found.rows, _value(field, data, found, depth)
         if not field.presence:  # a default value that was written is as good as none
-            given = _not_default(field, data, found)
+            given = scalars.not_default(field, data, found)
             if not given.all():
                 if not given.any():
                     return []
@@ -199,66 +185,19 @@ def _spread(pieces: pa.BinaryArray, rows: Integers, count: int) -> pa.BinaryArra
     return pieces.take(pa.array(place, mask=place < 0))
 
 
-def _not_default(field: Field, data: NDArray[np.uint8], found: Found) -> NDArray[np.bool_]:
-    if field.item_wire == wire.DELIMITED:
-        return np.asarray(found.end > found.start)
-    return _bits(field, data, found) != 0
-
-
-def _bits(field: Field, data: NDArray[np.uint8], found: Found) -> NDArray[np.uint64]:
-    """Return the numbers of a field as they are on the wire."""
-    if field.item_wire == wire.VARINT:
-        return found.start.view(np.uint64)
-    return _fixed(field, data)[found.start].astype(np.uint64)
-
-
-def _fixed(field: Field, data: NDArray[np.uint8]) -> NDArray[Any]:
-    """Return the number of fixed size that begins at each byte."""
-    dtype = np.dtype("<u8" if field.item_wire == wire.FIXED64 else "<u4")
-    return np.ndarray((len(data) - dtype.itemsize + 1,), dtype, data, 0, (1,))
-
-
-def _value(
-    field: Field, data: NDArray[np.uint8], found: Found, depth: int
-) -> list[wire.Part]:
+def _value(field: Field, data: NDArray[np.uint8], found: Found, depth: int) -> list[wire.Part]:
     """Return single values as JSON, each with a comma, in parts."""
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         return [_messages(field, data, found, depth)]
-    if field.item_wire == wire.DELIMITED:
-        return [b'"', _quoted(field, wire.pieces(data, found.start, found.end)), b'",']
-    return _numbers(field, _bits(field, data, found))
+    return scalars.single(field, data, found)
 
 
-def _quoted(field: Field, column: pa.BinaryArray) -> pa.BinaryArray:
-    """Return texts or bytes as they stand between quotes."""
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return values_.texts(column)
-    return values_.hexadecimal(column) if field.hexadecimal else values_.base64(column)
-
-
-def _numbers(field: Field, bits: NDArray[np.uint64]) -> list[wire.Part]:
-    """Return numbers with a comma, those of 64 bits in quotes."""
-    values = _NUMBERS[field.type](bits)
-    if values.dtype.kind == "f":
-        return [values_.floats(values), b","]
-    if values.dtype.kind == "b":
-        return [values_.truths(values), b","]
-    return values_.decimals(values, b'"' if values.dtype.itemsize == 8 else b"")
-
-
-def _unzigzag(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    one = np.uint64(1)
-    return (values >> one) ^ (np.uint64(0) - (values & one))
-
-
-def _messages(
-    field: Field, data: NDArray[np.uint8], found: Found, depth: int
-) -> pa.BinaryArray:
+def _messages(field: Field, data: NDArray[np.uint8], found: Found, depth: int) -> pa.BinaryArray:
     """Return messages as objects; where they repeat themselves, each different one is made once."""
     start, end = found.start, found.end
     codes = None
     if len(start) and int((end - start).sum()) <= _REPEATING * len(start):
-        column, codes = values_.different(wire.pieces(data, start, end))
+        column, codes = different(wire.pieces(data, start, end))
         if codes is not None:
             offsets, raw = wire.buffers(column)
             data = np.concatenate([raw[: int(offsets[-1])], np.frombuffer(PADDING, np.uint8)])
@@ -272,23 +211,11 @@ def _list(
 ) -> tuple[Integers, list[wire.Part]]:
     """Return the lists that are not empty: their rows, and what they hold as JSON, in parts."""
     if field.packed:
-        bits, counts = _unpacked(field, wire.pieces(data, found.start, found.end))
-        items = _joined(_numbers(field, bits), len(bits))
+        parts, counts = scalars.packed(field, data, found)
+        items = _joined(parts, int(counts.sum()))
         rows, counts = found.rows[counts > 0], counts[counts > 0]
     else:
         items = _joined(_value(field, data, found, depth), len(found.rows))
         rows, counts = np.unique(found.rows, return_counts=True)
     items = _overwritten(items, np.cumsum(counts), -1, b"]")
     return rows, [b"[", wire.lists(counts, items), b","]
-
-
-def _unpacked(field: Field, column: pa.BinaryArray) -> tuple[NDArray[np.uint64], Integers]:
-    offsets, raw = wire.buffers(column)
-    ends = offsets.astype(np.int64) - int(offsets[0])
-    raw = raw[int(offsets[0]) : int(offsets[-1])]
-    if field.item_wire == wire.VARINT:
-        return unpacked(raw, ends)
-    dtype = np.dtype("<u8" if field.item_wire == wire.FIXED64 else "<u4")
-    if (ends % dtype.itemsize).any():
-        raise Irregular
-    return raw.view(dtype).astype(np.uint64), np.diff(ends) // dtype.itemsize

@@ -96,4 +96,5 @@ def _planned(field: FieldDescriptor) -> tuple[FieldDescriptor, Field]:
 
 def _key(field: FieldDescriptor) -> int:
     single = _WIRE_TYPES.get(field.type, wire.VARINT)
-    return field.number << 3 | (wire.DELIMITED if field.is_repeated else single)
+    number: int = field.number
+    return number << 3 | (wire.DELIMITED if field.is_repeated else single)

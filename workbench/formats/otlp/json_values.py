@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.formats.otlp import wire
-from workbench.formats.otlp.wire_fields import Irregular
+from workbench.formats.otlp.wire_varints import Irregular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,7 +83,7 @@ def decimals(values: NDArray[Any], quote: bytes = b"") -> list[wire.Part]:
     """
     import pyarrow as pa
 
-    if len(values) > _PROBED and 0 <= values.min() and values.max() < _NUMBERED:
+    if len(values) > _PROBED and values.min() >= 0 and values.max() < _NUMBERED:
         return [_small_decimals(quote).take(pa.array(values))]
     return [quote, pa.array(values).cast(pa.string()).cast(pa.binary()), quote + b","]
 
@@ -124,7 +124,7 @@ def floats(values: NDArray[np.float64]) -> pa.BinaryArray:
 def hexadecimal(column: pa.BinaryArray) -> pa.BinaryArray:
     """Return bytes in hex."""
     offsets, data = wire.buffers(column)
-    raw = binascii.hexlify(data[int(offsets[0]) : int(offsets[-1])])
+    raw = binascii.hexlify(data[int(offsets[0]) : int(offsets[-1])].data)
     return wire.column((offsets - offsets[0]) * 2, np.frombuffer(raw, np.uint8))
 
 

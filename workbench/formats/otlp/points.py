@@ -209,7 +209,7 @@ class Distribution:
 
 def _cells(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8]]:
     """Return all counts as varints: where each begins, None where each is one byte; the bytes."""
-    if 0 <= counts.min() and counts.max() < 0x80:
+    if counts.min() >= 0 and counts.max() < 0x80:
         return None, counts.astype(np.uint8).ravel()
     return wire.buffers(wire.varints(counts.ravel()))
 
