@@ -98,6 +98,9 @@ def ratios(results: Mapping[str, Result]) -> dict[str, dict[str, float | None]]:
         (otlp_encode.POINTS, (otlp_encode.SDK_POINTS,)),
         (otlp_encode.MEASURED, (otlp_encode.SDK_MEASURED,)),
         (otlp_encode.SAMPLES, (otlp_encode.CLASS_SAMPLES,)),
+        (otlp_encode.JSON_SPANS, (otlp_encode.SDK_JSON_SPANS,)),
+        (otlp_encode.JSON_POINTS, (otlp_encode.SDK_JSON_POINTS,)),
+        (otlp_encode.JSON_SAMPLES, (otlp_encode.CLASS_JSON_SAMPLES,)),
     ):
         found[f"otlp-encode: a second ({own})"] = {
             peer: figures.ratio("otlp-encode", own, peer, "per_s") for peer in peers
@@ -169,7 +172,7 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
             Goal(
                 f"× OpenTelemetry's SDK ({own})",
                 25,
-                figures.ratio("otlp-encode", peer, own, "per_s"),
+                figures.ratio("otlp-encode", own, peer, "per_s"),
             )
             for own, peer in (
                 (otlp_encode.SPANS, otlp_encode.SDK_SPANS),
