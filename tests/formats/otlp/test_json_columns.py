@@ -13,7 +13,7 @@ from otlp_json_reference import to_otlp_json
 from otlp_messages import MAKERS
 from otlp_strategies import messages
 
-from workbench.formats.otlp import json_values, wire_fields
+from workbench.formats.otlp import json_columns, json_values, wire_fields
 from workbench.formats.otlp.json import encode
 from workbench.formats.otlp.json_columns import MAX_DEPTH, objects, one_object
 from workbench.formats.otlp.json_schema import plan_of
@@ -27,6 +27,7 @@ def way(request, monkeypatch):
     """Few messages as if there were many: walked in lockstep, and looked through for equals."""
     monkeypatch.setattr(wire_fields, "_FEW", request.param)
     monkeypatch.setattr(json_values, "_PROBED", 2 if request.param == 0 else 256)
+    monkeypatch.setattr(json_columns, "_AT_ONCE", 3 if request.param == 0 else 8192)
 
 
 def made(bodies, descriptor):

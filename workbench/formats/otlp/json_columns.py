@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 100
 """Messages within each other, as protobuf has it."""
+_AT_ONCE = 8192
+"""Messages that are made at a time, so that what is needed on the way does not grow with them."""
 _REPEATING = 256
 """Bytes that messages have on average at most which are looked through for equal ones."""
 
@@ -61,11 +63,26 @@ def _fields_of_one(
             inside = _fields_of_one(field.plan, data, at, stop, depth + 1)
             pieces += [field.name, ends[0], *inside, ends[1]]
             continue
+        if field.descriptor is not None:
+            pieces += [field.name, b"[", *_listed(field, data, found, depth), b"],"]
+            continue
         for part in _field(field, data, found, 1, depth):
             whole = isinstance(part, bytes)
             pieces.append(part if whole else memoryview(part[0].as_buffer()))
     if pieces:
         pieces[-1] = pieces[-1][:-1]  # the last comma
+    return pieces
+
+
+def _listed(field: Field, data: NDArray[np.uint8], found: Found, depth: int) -> list[Any]:
+    """Return many messages as objects with commas between them, in pieces."""
+    pieces: list[Any] = []
+    for first in range(0, len(found.rows), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        part = Found(found.rows[some], found.start[some], found.end[some])
+        offsets, text = wire.buffers(_messages(field, data, part, depth))
+        pieces.append(text[int(offsets[0]) : int(offsets[-1])].data)
+    pieces[-1] = pieces[-1][:-1]
     return pieces
 
 
