@@ -77,15 +77,7 @@ def column(offsets: NDArray[Any], data: NDArray[np.uint8]) -> pa.BinaryArray:
 
 
 def pieces(data: NDArray[np.uint8], starts: NDArray[Any], ends: NDArray[Any]) -> pa.BinaryArray:
-    """Return ``data[starts[i]:ends[i]]`` of each row as a column of its own.
-
-    Parameters
-    ----------
-    data : numpy.ndarray
-        Less than 2 GiB.
-    starts, ends : numpy.ndarray
-        In order: none begins before the end of the one before.
-    """
+    """Return ``data[starts[i]:ends[i]]`` of each row, copied; rows are in order of the data."""
     import pyarrow as pa
 
     if not len(starts):
