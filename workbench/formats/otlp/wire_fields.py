@@ -135,51 +135,43 @@ class Walk:
         return after
 
     def _one_by_one(self, rows: Integers, at: Integers, end: Integers) -> None:
-        found = {key: array("Q") for key in self._keys}
-        sizes: dict[int, list[int]] = {key: [] for key in self._keys}
+        """Take all fields of a few messages, whose places are found one after the other."""
+        places = array("q")
+        counts = []
         for begin, stop in zip(at.tolist(), end.tolist(), strict=True):
-            _walk(self._data[begin : stop + len(PADDING)].tobytes(), begin, found)
-            for key, flat in found.items():
-                sizes[key].append(len(flat))
-        for key, flat in found.items():
-            if flat:
-                table = np.frombuffer(flat, np.int64).reshape(-1, 2).T.copy()
-                own = np.repeat(rows, np.diff(sizes[key], prepend=0) // 2)
-                self._parts.setdefault(key, []).append((own, table[0], table[1]))
+            before = len(places)
+            _walk(self._data[begin : stop + len(PADDING)].tobytes(), begin, places)
+            counts.append(len(places) - before)
+        self._step(np.repeat(rows, counts), np.frombuffer(places, np.int64))
 
 
-def _walk(content: bytes, base: int, found: dict[int, array[int]]) -> None:
-    """Note start and end of each field of one message, which ends before the padding."""
+def _walk(content: bytes, base: int, places: array[int]) -> None:
+    """Note where each field of one message begins; the message ends before the padding."""
     at, stop = 0, len(content) - len(PADDING)
+    note = places.append
     while at < stop:
+        note(base + at)
         key = content[at]
         at += 1
         if key >= 0x80:
             key, at = number_at(content, at - 1)
-        noted = found.get(key)
-        if noted is None:
-            raise Irregular
         kind = key & 7
-        if kind in _WIDTHS:
-            value = _WIDTHS[kind]
-        else:
-            value = content[at]
+        if kind == wire.DELIMITED:
+            size = content[at]
             at += 1
-            if value >= 0x80:
+            if size >= 0x80:
                 more = content[at]
                 if more < 0x80:  # nearly always, and a call takes longer than all of this
-                    value += (more << 7) - 0x80
+                    size += (more << 7) - 0x80
                     at += 1
                 else:
-                    value, at = number_at(content, at - 1)
-            if kind == wire.VARINT:
-                noted.append(value)
-                noted.append(value)
-                continue
-        if value > stop - at:
+                    size, at = number_at(content, at - 1)
+            at += size
+        elif kind == wire.VARINT:
+            _, at = number_at(content, at)
+        elif kind in _WIDTHS:
+            at += _WIDTHS[kind]
+        else:
             raise Irregular
-        noted.append(base + at)
-        at += value
-        noted.append(base + at)
     if at > stop:
         raise Irregular
