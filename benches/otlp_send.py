@@ -38,6 +38,7 @@ COLUMNS = {
     "memory_mb": "MB of memory",
     "wire_mb": "MB sent",
 }
+SESSION, SDK = "workbench, a session, {}", "OpenTelemetry SDK, {}"
 PROTOCOLS = (("grpc", "gRPC"), ("http/protobuf", "HTTP"), ("http/json", "JSON"))
 SDK_SHARE = 16
 """The SDK gets that many times fewer spans: it is that slow."""
@@ -224,7 +225,7 @@ def _of_session(bench: Bench, receiver: Receiver, rec: Recording) -> None:
         def send(protocol: str = protocol) -> dict[str, Any]:
             return workbench(receiver, requests(rec, ("traces",)), protocol=protocol)
 
-        bench.row(f"workbench, a session, {name}", len(counts), sum(counts), send)
+        bench.row(SESSION.format(name), len(counts), sum(counts), send)
 
 
 def _of_sdk(bench: Bench, receiver: Receiver, count: int) -> None:
@@ -239,5 +240,5 @@ def _of_sdk(bench: Bench, receiver: Receiver, count: int) -> None:
     }
     for name, exporter in exporters.items():
         work = partial(sdk, exporter, batches)
-        bench.row(f"OpenTelemetry SDK, {name}", count, count * made.PER_REQUEST, work)
+        bench.row(SDK.format(name), count, count * made.PER_REQUEST, work)
         exporter.shutdown()
