@@ -23,6 +23,9 @@ from workbench.formats.otlp.signals import Signal
 from workbench.formats.otlp.wire_fields import PADDING
 from workbench.formats.otlp.wire_varints import Irregular
 
+MAX_BYTES = 1 << 27
+"""Bytes of a request at most: a text is 15 times as long at worst, and a column holds 2 GiB."""
+
 
 def encode(signal: Signal, body: bytes) -> bytes:
     """Return a request in OTLP JSON.
@@ -42,9 +45,16 @@ def encode(signal: Signal, body: bytes) -> bytes:
     Raises
     ------
     ExportError
-        The bytes are no such request, or it has fields which the installed opentelemetry-proto
-        does not know: JSON has no place for them, so they would be lost.
+        The bytes are no such request, larger than :data:`MAX_BYTES`, or it has fields which the
+        installed opentelemetry-proto does not know: JSON has no place for them, so they would
+        be lost.
     """
+    if len(body) > MAX_BYTES:
+        raise ExportError(
+            f"This request of {signal.name} has {len(body):,} bytes, too many for JSON.",
+            why=f"At most {MAX_BYTES:,} are written at once.",
+            advice="Make smaller requests: max_bytes=.",
+        )
     request = signal.request()
     try:
         return _encoded(request, body)
