@@ -13,6 +13,7 @@ from benches import (
     drain,
     first_event,
     otlp_encode,
+    otlp_send,
     pprof,
     programs_and_maps,
     stacks_complete,
@@ -34,6 +35,12 @@ RATES = {
 MAX_INCOMPLETE = 0.005
 MAX_BPF_CPU = {99: 0.003, 999: 0.02}
 """Share of a core by rate."""
+SENT = {
+    "gRPC": otlp_send.SDK.format("gRPC"),
+    "HTTP": otlp_send.SDK.format("HTTP"),
+    "JSON": otlp_send.SDK.format("HTTP"),
+}
+"""What a session that is sent is compared with; the SDK sends no JSON."""
 PEERS = (drain.BCC_DEFAULT, drain.BCC_BEST, drain.BCC_RING, drain.BPFTRACE, drain.BPFTRACE_POLARS)
 
 
@@ -98,9 +105,17 @@ def ratios(results: Mapping[str, Result]) -> dict[str, dict[str, float | None]]:
         (otlp_encode.POINTS, (otlp_encode.SDK_POINTS,)),
         (otlp_encode.MEASURED, (otlp_encode.SDK_MEASURED,)),
         (otlp_encode.SAMPLES, (otlp_encode.CLASS_SAMPLES,)),
+        (otlp_encode.JSON_SPANS, (otlp_encode.SDK_JSON_SPANS,)),
+        (otlp_encode.JSON_POINTS, (otlp_encode.SDK_JSON_POINTS,)),
+        (otlp_encode.JSON_SAMPLES, (otlp_encode.CLASS_JSON_SAMPLES,)),
     ):
         found[f"otlp-encode: a second ({own})"] = {
             peer: figures.ratio("otlp-encode", own, peer, "per_s") for peer in peers
+        }
+    for protocol, peer in SENT.items():
+        own = otlp_send.SESSION.format(protocol)
+        found[f"otlp-send: encoded and sent ({own})"] = {
+            peer: figures.ratio("otlp-send", own, peer, "spans_per_s")
         }
     found["decode: time per event"] = {
         peer: figures.ratio("decode", peer, decode.FIXED, "ns_per_event")
@@ -169,12 +184,21 @@ def goals(results: Mapping[str, Result]) -> list[Goal]:
             Goal(
                 f"× OpenTelemetry's SDK ({own})",
                 25,
-                figures.ratio("otlp-encode", peer, own, "per_s"),
+                figures.ratio("otlp-encode", own, peer, "per_s"),
             )
             for own, peer in (
                 (otlp_encode.SPANS, otlp_encode.SDK_SPANS),
                 (otlp_encode.POINTS, otlp_encode.SDK_POINTS),
             )
+        ),
+        *(
+            Goal(
+                f"× OpenTelemetry's exporter, encoded and sent ({protocol})",
+                25,
+                figures.ratio("otlp-send", otlp_send.SESSION.format(protocol), peer, "spans_per_s"),
+            )
+            for protocol, peer in SENT.items()
+            if protocol != "JSON"
         ),
         *_stack_goals(results, figures),
         Goal("s to write a million samples as pprof", 2.0, _pprof(results), False),

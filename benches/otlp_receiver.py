@@ -1,9 +1,9 @@
 """A receiver of OTLP in a process of its own, which does as little as a receiver can.
 
 ``python -m benches.otlp_receiver`` prints its ports as JSON; for each line that it reads it prints
-the requests and bytes that came since the last one. It ends with its input. Requests are read
-whole, gzip is undone where gRPC or the header says so, and nothing is parsed: what is measured
-against it is the sender.
+the requests and bytes that came since the last one, and the CPU time that it took, in seconds. It
+ends with its input. Requests are read whole, gzip is undone where gRPC or the header says so, and
+nothing is parsed: what is measured against it is the sender.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gzip
 import json
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,15 +28,18 @@ class Counter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests = self._bytes = 0
+        self._cpu = time.process_time()
 
     def add(self, size: int) -> None:
         with self._lock:
             self._requests += 1
             self._bytes += size
 
-    def take(self) -> dict[str, int]:
+    def take(self) -> dict[str, float]:
         with self._lock:
-            counted = {"requests": self._requests, "bytes": self._bytes}
+            cpu = time.process_time()
+            counted = {"requests": self._requests, "bytes": self._bytes, "cpu": cpu - self._cpu}
+            self._cpu = cpu
             self._requests = self._bytes = 0
         return counted
 

@@ -37,13 +37,14 @@ def test_rows(monkeypatch):
     monkeypatch.setattr(otlp_encode, "PEER_ROWS", 100)
     monkeypatch.setattr(otlp_encode, "POINT_COUNT", 10)
     result = otlp_encode.run(Plan(events=4000, rounds=1))
-    assert len(result.rows) == 11
+    assert len(result.rows) == 17
     assert all(row["per_s"] > 0 for row in result.rows)
     sizes = {row["name"]: row["bytes"] for row in result.rows}
     for own, peer in (
         (otlp_encode.SPANS, otlp_encode.SDK_SPANS),
         (otlp_encode.FOUR, otlp_encode.SDK_FOUR),
         (otlp_encode.POINTS, otlp_encode.SDK_POINTS),
+        (otlp_encode.JSON_SPANS, otlp_encode.SDK_JSON_SPANS),
     ):
         assert 0.7 < sizes[own] / sizes[peer] < 1.5  # the same work
 

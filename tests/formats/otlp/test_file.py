@@ -3,12 +3,14 @@
 import io
 import json
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otlp_json_reference import from_otlp_json
 from otlp_messages import MAKERS, identities, traces
+from resident import most_bytes
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.file import read_delimited, write_delimited, write_json_lines
@@ -81,3 +83,21 @@ def test_any_bytes_end_in_messages_or_an_error(data):
 def test_damaged_files_are_told(data, match):
     with pytest.raises(ExportError, match=match):
         list(read_delimited(io.BytesIO(data)))
+
+
+def test_memory_for_json_does_not_go_by_the_requests():
+    before = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from otlp_messages import MAKERS
+from workbench.formats.otlp.file import write_json_lines
+request = MAKERS["traces"](0, 4000)
+write_json_lines([request], open("/dev/null", "wb"))
+"""
+    work = 'write_json_lines([request] * int(sys.argv[2]), open("/dev/null", "wb"))'
+    tests = Path(__file__).parent.parent.parent
+    few, many = (most_bytes(before, work, tests, count) for count in (2, 80))
+    text = io.BytesIO()
+    assert write_json_lines([MAKERS["traces"](0, 4000)], text) == 4000
+    assert 80 * len(text.getvalue()) > 80 << 20  # which would be seen
+    assert many < few + (40 << 20)

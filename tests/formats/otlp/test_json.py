@@ -140,3 +140,10 @@ def test_no_bytes_end_in_another_error(body):
 def test_what_is_no_request_is_told():
     with pytest.raises(ExportError, match="no request of traces"):
         encode(TRACES, b"\x0a\xff")
+
+
+def test_a_request_that_is_too_large(monkeypatch):
+    monkeypatch.setattr("workbench.formats.otlp.json.MAX_BYTES", 9)
+    with pytest.raises(ExportError, match="has 10 bytes") as caught:
+        encode(TRACES, bytes(10))
+    assert "max_bytes" in caught.value.advice

@@ -8,7 +8,12 @@
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
 ``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
-:mod:`workbench.formats.otlp.file` writes them to files. Profiles are read from such files, too:
+:mod:`workbench.formats.otlp.file` writes them to files. Where JSON is asked for, it is made of the
+requests in the same way, by the column:
+
+    json ──► json_columns ──► wire_fields (where fields are), json_scalars, json_values (their text)
+
+Profiles are read from such files, too:
 
     file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge
 """

@@ -6,69 +6,16 @@ others begin with ``workbench.``. Times that were taken in ns stay in ns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from workbench.formats.otlp import thread_spans as threads
+from workbench.formats.otlp.instrument import Instrument
 from workbench.formats.otlp.slices import integers
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.identity import Ids
 
-Form = Literal["sum", "gauge", "histogram"]
 _SECONDS = 1e-9
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """A metric that is made of the rows of a table.
-
-    Parameters
-    ----------
-    table, name, unit, meaning : str
-        ``unit`` as UCUM writes it.
-    form : str
-        ``sum`` counts up, ``gauge`` keeps the last value, ``histogram`` counts how many values
-        were how large.
-    values : tuple of str
-        Columns whose sum is the value of a row; none counts events.
-    by : mapping of str to str
-        Columns that tell series apart, and their attributes.
-    where : str
-        SQL condition on the rows.
-    factor : float
-        What values are multiplied by.
-    spans : callable, optional
-        (people, rows) to the spans of the rows, for exemplars.
-    """
-
-    table: str
-    name: str
-    unit: str
-    meaning: str
-    form: Form = "histogram"
-    values: tuple[str, ...] = ("latency",)
-    by: Mapping[str, str] = field(default_factory=dict)
-    where: str = ""
-    factor: float = 1.0
-    spans: Callable[[Any, Any], Ids] | None = None
-
-    def columns(self) -> set[str]:
-        """Return the columns without which it cannot be made."""
-        import polars as pl
-
-        asked = pl.sql_expr(self.where).meta.root_names() if self.where else []
-        return {"ts", *self.values, *asked}
-
-
-EXEMPLARS = {
-    "syscalls": {"pid", *threads.SYSCALL_ID},
-    "offcpu": {*threads.OFFCPU_ID},
-    "locks": {*threads.LOCK_ID},
-    "sched": {"ts", "pid", "tid"},
-}
-"""Columns without which the rows of a table have no spans."""
 _PID = {"pid": "process.pid"}
 _ERROR = {"errno": "error.type"}
 _CALL = _PID | {"name": "workbench.syscall.name"} | _ERROR

@@ -4,34 +4,27 @@ The rules are those of *JSON Protobuf Encoding* in the OTLP specification: names
 lowerCamelCase, 64-bit integers as decimal strings, bytes as base64 but for the ids of traces,
 spans and profiles, which are hex, enums as integers. As in protobuf's own mapping, fields without
 a value are left out.
+
+The text is made of the request's own bytes, by the column (``json_columns``), so that whatever is
+sent as protobuf can be sent as JSON, and both are the same.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+import numpy as np
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from workbench.errors import ExportError
+from workbench.formats.otlp.json_columns import one_object
+from workbench.formats.otlp.json_schema import plan_of
 from workbench.formats.otlp.signals import Signal
+from workbench.formats.otlp.wire_fields import PADDING
+from workbench.formats.otlp.wire_varints import Irregular
 
-HEX_FIELDS = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id"})
-"""Bytes that are written in hex, as the specification (trace and span ids, wherever they are) and
-the collector of OpenTelemetry (profile ids, too) have it."""
-
-_LONG = {
-    FieldDescriptor.CPPTYPE_INT64,
-    FieldDescriptor.CPPTYPE_UINT64,
-}
-_FLOATS = {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}
-
-Convert = Callable[[Any], Any]
+MAX_BYTES = 1 << 27
+"""Bytes of a request at most: a text is 15 times as long at worst, and a column holds 2 GiB."""
 
 
 def encode(signal: Signal, body: bytes) -> bytes:
@@ -52,11 +45,43 @@ def encode(signal: Signal, body: bytes) -> bytes:
     Raises
     ------
     ExportError
-        The bytes are no such request, or it has fields which the installed opentelemetry-proto
-        does not know: JSON has no place for them, so they would be lost.
+        The bytes are no such request, larger than :data:`MAX_BYTES`, or it has fields which the
+        installed opentelemetry-proto does not know: JSON has no place for them, so they would
+        be lost.
+    """
+    if len(body) > MAX_BYTES:
+        raise ExportError(
+            f"This request of {signal.name} has {len(body):,} bytes, too many for JSON.",
+            why=f"At most {MAX_BYTES:,} are written at once.",
+            advice="Make smaller requests: max_bytes=.",
+        )
+    request = signal.request()
+    try:
+        return _encoded(request, body)
+    except Irregular:
+        pass
+    try:
+        return _encoded(request, _regular(signal, request, body))
+    except Irregular:
+        raise ExportError(
+            f"This request of {signal.name} cannot be said in JSON.",
+            why="Its messages are nested too deeply.",
+        ) from None
+
+
+def _encoded(request: Any, body: bytes) -> bytes:
+    data = np.frombuffer(body + PADDING, np.uint8)
+    return b"".join(one_object(plan_of(request.DESCRIPTOR), data, 0, len(body)))
+
+
+def _regular(signal: Signal, request: Any, body: bytes) -> bytes:
+    """Return a request as protobuf's classes write it.
+
+    Protobuf permits much that they do not write: padded numbers, fields in parts, twice or not
+    packed.
     """
     try:
-        message = signal.request().FromString(body)
+        message = request.FromString(body)
     except DecodeError as error:
         raise ExportError(f"This is no request of {signal.name}.", why=str(error)) from error
     known = message.ByteSize()
@@ -67,107 +92,5 @@ def encode(signal: Signal, body: bytes) -> bytes:
             why="In JSON they would be lost.",
             advice="Upgrade opentelemetry-proto, or send protobuf.",
         )
-    text = json.dumps(
-        _writer(message.DESCRIPTOR)(message),
-        ensure_ascii=False,
-        separators=(",", ":"),
-        allow_nan=False,
-    )
-    return text.encode()
-
-
-_PAIR = "opentelemetry.proto.common.v1.KeyValue"
-_VALUE = "opentelemetry.proto.common.v1.AnyValue"
-_WRITERS: dict[str, Convert] = {}
-
-
-def _writer(descriptor: Descriptor) -> Convert:
-    """Return what turns messages of a type into what :mod:`json` writes."""
-    found = _WRITERS.get(descriptor.full_name)
-    if found is None:
-        # Types hold each other: the writer is known before its fields are.
-        fields: dict[Any, tuple[str, Convert | None]] = {}
-        make = {_PAIR: _pair, _VALUE: _value}.get(descriptor.full_name, _any)
-        found = _WRITERS[descriptor.full_name] = make(fields)
-        for field in descriptor.fields:
-            entry = field.json_name, _conversion(field)
-            fields[field] = fields[field.name] = entry
-    return found
-
-
-def _any(fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
-    """Make the writer of a type, given name in JSON and conversion of its fields."""
-
-    def write(message: Any) -> dict[str, Any]:
-        result = {}
-        for field, value in message.ListFields():
-            name, convert = fields[field]
-            result[name] = convert(value) if convert else value
-        return result
-
-    return write
-
-
-def _value(fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
-    """The same for AnyValue, which is one of several values, at half the time."""
-
-    def write(message: Any) -> dict[str, Any]:
-        name = message.WhichOneof("value")
-        if name is None:
-            return {}
-        key, convert = fields[name]
-        value = getattr(message, name)
-        return {key: convert(value) if convert else value}
-
-    return write
-
-
-def _pair(_fields: dict[Any, tuple[str, Convert | None]]) -> Convert:
-    """The same for KeyValue, of which there are most."""
-    has_index = "key_strindex" in KeyValue.DESCRIPTOR.fields_by_name
-    write_value = _writer(AnyValue.DESCRIPTOR)
-
-    def write(message: Any) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        if key := message.key:
-            result["key"] = key
-        if message.HasField("value"):
-            result["value"] = write_value(message.value)
-        if has_index and (index := message.key_strindex):
-            result["keyStrindex"] = index
-        return result
-
-    return write
-
-
-def _conversion(field: Any) -> Convert | None:
-    """Return what turns a field's value into JSON; None where it is already."""
-    one = _single(field)
-    if not field.is_repeated:
-        return one
-    if one is None:
-        return list
-    return lambda values: [one(value) for value in values]
-
-
-def _single(field: Any) -> Convert | None:
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
-        return _writer(field.message_type)
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return bytes.hex if field.name in HEX_FIELDS else _base64
-    if field.cpp_type in _LONG:
-        return str
-    if field.cpp_type in _FLOATS:
-        return _float
-    return None  # text, truth, 32-bit integers and enums
-
-
-def _base64(value: bytes) -> str:
-    return b64encode(value).decode()
-
-
-def _float(value: float) -> float | str:
-    """Return a number, or one of the three words of protobuf for what JSON has none for."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    regular: bytes = message.SerializeToString()
+    return regular

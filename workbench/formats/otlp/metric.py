@@ -33,7 +33,7 @@ class Metric:
     Parameters
     ----------
     name, unit, meaning, form : str
-        As of :class:`~workbench.formats.otlp.instruments.Instrument`.
+        As of :class:`~workbench.formats.otlp.instrument.Instrument`.
     rows : pyarrow.BinaryArray
         Its points.
     """

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.formats.otlp import points
+from workbench.formats.otlp import thread_spans as threads
 from workbench.formats.otlp.counted_metrics import counted_metrics
-from workbench.formats.otlp.instruments import EXEMPLARS, INSTRUMENTS, Instrument
+from workbench.formats.otlp.instrument import Instrument
+from workbench.formats.otlp.instruments import INSTRUMENTS
 from workbench.formats.otlp.lives import integers
 from workbench.formats.otlp.metric import Intervals, Metric, series_attributes
 from workbench.formats.otlp.recorder_metrics import recorder_metrics
 from workbench.formats.otlp.series import SPAN, Series
 from workbench.formats.otlp.slices import slices
-from workbench.formats.otlp.thread_spans import errors
 from workbench.frames.needs import has
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 
     from workbench.formats.otlp.lives import People
     from workbench.recording import Recording
+
+EXEMPLARS = {
+    "syscalls": {"pid", *threads.SYSCALL_ID},
+    "offcpu": {*threads.OFFCPU_ID},
+    "locks": {*threads.LOCK_ID},
+    "sched": {"ts", "pid", "tid"},
+}
+"""Columns without which the rows of a table have no spans."""
 
 
 def metrics(rec: Recording, people: People) -> Iterator[Metric]:
@@ -83,7 +92,7 @@ def _frame(batch: pa.RecordBatch, times: Intervals) -> pl.DataFrame:
 
     frame = pl.DataFrame(batch).with_row_index("row")
     if "errno" in frame.columns:
-        names = pl.Series("error", errors(batch.column("errno"))).cast(pl.Categorical)
+        names = pl.Series("error", threads.errors(batch.column("errno"))).cast(pl.Categorical)
         frame = frame.with_columns(names)
     ts = pl.col("ts")
     frame = frame.with_columns((cs.duration() | cs.datetime()).cast(pl.Int64))

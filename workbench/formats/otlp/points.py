@@ -78,21 +78,33 @@ class Buckets:
         They are joined with those of the point: joining them before would copy them twice.
         """
         rows, columns = self.counts.shape
-        used = self.counts != 0
-        some = used.any(axis=1) if columns else np.zeros(rows, bool)
+        if not self.counts.size:
+            return []
+        low, high, some = self._ends()
         if not some.any():
             return []
-        low = used.argmax(axis=1)
-        high = columns - used[:, ::-1].argmax(axis=1)
-        inside = (np.arange(columns) >= low[:, None]) & (np.arange(columns) < high[:, None])
-        inside &= some[:, None]
-        flat = self.counts.ravel() if inside.all() else self.counts[inside]
-        counts = wire.lists(inside.sum(axis=1), wire.varints(flat))
-        head = self._heads(number, wire.zigzag(self.first + low), wire.lengths(counts))
+        base = np.arange(rows) * columns
+        starts, ends = base + low, base + high
+        offsets, data = _cells(self.counts)
+        if offsets is not None:
+            starts, ends = offsets[starts], offsets[ends]
+        counts = wire.pieces(data, starts, ends)
+        head = self._heads(number, wire.zigzag(self.first + low), ends - starts)
         return [wire.present(part, some) for part in (head, counts)]
 
+    def _ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return of each row the first bucket that is used, that behind the last, if any is."""
+        rows, columns = self.counts.shape
+        if self.counts[:, 0].all() and self.counts[:, -1].all():
+            return np.zeros(rows, np.int64), np.full(rows, columns), np.ones(rows, bool)
+        used = self.counts != 0
+        low = used.argmax(axis=1)
+        some = used[np.arange(rows), low]
+        high = np.where(some, columns - used[:, ::-1].argmax(axis=1), low)
+        return low, high, some
+
     @staticmethod
-    def _heads(number: int, offset: NDArray[np.uint64], sizes: Any) -> pa.BinaryArray:
+    def _heads(number: int, offset: NDArray[np.uint64], sizes: Any) -> wire.Part:
         """Return what stands before packed counts, encoded once for each different one.
 
         Parameters
@@ -104,14 +116,19 @@ class Buckets:
         """
         import pyarrow as pa
 
-        low = np.uint64(32)
-        both = pa.array(offset << low | sizes.astype(np.uint64)).dictionary_encode()
-        different = np.asarray(both.dictionary)
+        both = offset << np.uint64(32) | sizes.astype(np.uint64)
+        codes = None
+        if (both == both[0]).all():
+            different = both[:1]
+        else:
+            coded = pa.array(both).dictionary_encode()
+            different, codes = np.asarray(coded.dictionary), coded.indices
         sizes = (different & np.uint64(2**32 - 1)).astype(np.int64)
         key = wire.tag(1, wire.VARINT)
-        inner = wire.join(key, wire.varints(different >> low), wire.prefixes(2, sizes))
+        numbers = wire.varints(different >> np.uint64(32))
+        inner = wire.join(key, numbers, wire.prefixes(2, sizes))
         whole = wire.join(wire.prefixes(number, wire.lengths(inner) + sizes), inner)
-        return wire.repeated(whole, both.indices)
+        return whole[0].as_py() if codes is None else wire.repeated(whole, codes)
 
 
 @dataclass(frozen=True)
@@ -188,6 +205,13 @@ class Distribution:
         if len(numbers) and (numbers == numbers[0]).all():
             return key + wire.varint(int(numbers[0]))
         return wire.join(key, wire.varints(numbers))
+
+
+def _cells(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8]]:
+    """Return all counts as varints: where each begins, None where each is one byte; the bytes."""
+    if counts.min() >= 0 and counts.max() < 0x80:
+        return None, counts.astype(np.uint8).ravel()
+    return wire.buffers(wire.varints(counts.ravel()))
 
 
 def exemplars(

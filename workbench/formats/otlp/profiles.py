@@ -17,12 +17,11 @@ import numpy as np
 from workbench.errors import ExportError
 from workbench.formats.otlp import wire
 from workbench.formats.otlp.dictionary import Dictionary, integers, strings, varint, whole
-from workbench.formats.otlp.identity import hashed, profile_id
+from workbench.formats.otlp.identity import profile_id
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
+from workbench.formats.otlp.profile_samples import samples_of
 from workbench.formats.otlp.profile_types import ProfileType, profile_types
 from workbench.formats.otlp.request import Request
-from workbench.formats.otlp.slices import chosen, is_text, slices
-from workbench.formats.otlp.slices import integers as numbers
 from workbench.formats.otlp.symbols import Symbols
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ ROWS = 1 << 17
 _KEYS = {"pid": "process.pid", "tid": "thread.id", "comm": "thread.name"}
 """Columns of samples, and their attributes."""
 _SERIES = "workbench.profile"
-_BLOCK = ("pid", "address", "born")
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def profiles(rec: Recording, people: People, max_bytes: int) -> Iterator[Request
         part = 0
         low, high = rec.selection.window or (people.start, people.end)
         window = max(low, people.start), min(high, people.end)
-        for rows in _samples(rec, symbols, people, type_):
+        for rows in samples_of(rec, symbols, people, type_, ROWS):
             for data, count in _fitting(made, rows, window, part, max_bytes):
                 yield Request("profiles", count, data)
                 part += 1
@@ -92,59 +90,6 @@ def _period(rec: Recording, type_: ProfileType) -> int:
     """Return the ns between two samples, 0 where that is not the sort of profile."""
     hz = (rec.manifest.kinds.get("cpu") or {}).get("hz")
     return round(1e9 / hz) if type_.table == "cpu" and isinstance(hz, int) and hz > 0 else 0
-
-
-def _samples(
-    rec: Recording, symbols: Symbols, people: People, type_: ProfileType
-) -> Iterator[pl.DataFrame]:
-    """Yield samples: ts, pid, tid, comm, stack (number), thread (index), value."""
-    import polars as pl
-
-    columns = ("ts", "pid", "tid", "comm", "stack_id", "weight", *type_.values)
-    more = ("op", "address", "born") if type_.op else ()
-    freed = _freed(rec) if type_.live else np.zeros(0, np.uint64)
-    for each in slices(rec, type_.table, *columns, *more, rows=ROWS):
-        batch = each
-        if type_.op:
-            batch = chosen(batch, is_text(batch, "op", type_.op))
-        if type_.live:
-            batch = chosen(batch, ~np.isin(_blocks(batch), freed))
-        if not batch.num_rows:
-            continue
-        value = np.ones(batch.num_rows, np.int64)
-        if type_.values:
-            value = np.sum([numbers(batch, n).astype(np.int64) for n in type_.values], axis=0)
-        if type_.weighed and "weight" in batch.schema.names:
-            value = value * numbers(batch, "weight").astype(np.int64)
-        stack = batch.column("stack_id").cast("int64").fill_null(-1)
-        ts = numbers(batch, "ts")
-        known = [name for name in ("pid", "tid") if name in batch.schema.names]
-        none = np.full(len(ts), -1)
-        named = "comm" in batch.schema.names
-        yield pl.DataFrame(
-            {
-                "ts": ts,
-                **{name: numbers(batch, name) for name in known},
-                "comm": pl.Series(batch.column("comm").cast("string")) if named else [""] * len(ts),
-                "stack": symbols.stacks(np.asarray(stack)),
-                "thread": people.thread(numbers(batch, "tid"), ts) if "tid" in known else none,
-                "value": value,
-            }
-        )
-
-
-def _freed(rec: Recording) -> Any:
-    """Return hashes of the blocks of memory that were freed, 8 bytes for each."""
-    parts = [
-        _blocks(chosen(batch, is_text(batch, "op", "free")))
-        for batch in slices(rec, "memory", "op", *_BLOCK)
-    ]
-    return np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
-
-
-def _blocks(batch: pa.RecordBatch) -> Any:
-    """Return a hash of what tells each block of memory."""
-    return hashed(np.uint64(3), *(numbers(batch, name) for name in _BLOCK))
 
 
 def _fitting(

@@ -33,7 +33,7 @@ class Series:
     by : sequence of str
         Columns that tell series apart.
     form : str
-        As of :class:`workbench.formats.otlp.instruments.Instrument`.
+        As of :class:`workbench.formats.otlp.instrument.Instrument`.
     """
 
     by: Sequence[str]

@@ -76,6 +76,18 @@ def column(offsets: NDArray[Any], data: NDArray[np.uint8]) -> pa.BinaryArray:
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
+def pieces(data: NDArray[np.uint8], starts: NDArray[Any], ends: NDArray[Any]) -> pa.BinaryArray:
+    """Return ``data[starts[i]:ends[i]]`` of each row, copied; rows are in order of the data."""
+    import pyarrow as pa
+
+    if not len(starts):
+        return pa.array([], pa.binary())
+    # What is wanted, and what lies between it, by turns.
+    offsets = np.empty(2 * len(starts), np.int32)
+    offsets[0::2], offsets[1::2] = starts, ends
+    return column(offsets, data).take(pa.array(np.arange(0, len(offsets) - 1, 2)))
+
+
 def block(rows: NDArray[Any]) -> pa.BinaryArray:
     """Return rows of a packed structured array, or of a matrix of bytes, as a column."""
     count, width = len(rows), rows.dtype.itemsize * (rows.shape[1] if rows.ndim == 2 else 1)
