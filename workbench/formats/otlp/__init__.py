@@ -4,6 +4,7 @@
            ──► metrics (instruments, series; counted_metrics, recorder_metrics) ───┤
            ──► profiles (symbols, dictionary)                                      ├─► encode
            ──► logs                                                               ─┘
+    any frame of yours ──► frame_requests (metrics, logs)
 
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in

@@ -34,7 +34,8 @@ class Instrument:
     values : tuple of str
         Columns whose sum is the value of a row; none counts events.
     by : mapping of str to str
-        Columns that tell series apart, and their attributes.
+        Columns that tell series apart, and their attributes; those of
+        :mod:`workbench.formats.otlp.conventions` are made of others.
     where : str
         SQL condition on the rows.
     factor : float
@@ -72,9 +73,15 @@ EXEMPLARS = {
 _PID = {"pid": "process.pid"}
 _ERROR = {"errno": "error.type"}
 _CALL = _PID | {"name": "workbench.syscall.name"} | _ERROR
-_HTTP = {"method": "http.request.method", "status": "http.response.status_code"}
+_HTTP = {
+    "method": "http.request.method",
+    "status": "http.response.status_code",
+    "failure": "error.type",
+    "scheme": "url.scheme",
+}
+_PEER = {"remote_address": "server.address", "remote_port": "server.port"}
 _TCP = _PID | {"role": "workbench.tcp.role"}
-_IO = "network.io.direction"
+_IO = {"io": "network.io.direction", "protocol": "network.transport"}
 _CLIENT = "message = 'answer' and latency > 0 and direction = 'receive'"
 _SERVER = "message = 'answer' and latency > 0 and direction = 'send'"
 _CLOSED = "event in ('closed', 'open') and role <> 'listener'"
@@ -157,7 +164,7 @@ INSTRUMENTS = (
         "http.client.request.duration",
         "s",
         "time from a request that was sent to its answer",
-        by=_HTTP,
+        by=_HTTP | _PEER,
         where=_CLIENT,
         factor=_SECONDS,
     ),
@@ -175,7 +182,11 @@ INSTRUMENTS = (
         "dns.lookup.duration",
         "s",
         "time from a query to its answer",
-        by={"qname": "dns.question.name", "rcode": "workbench.dns.response_code"},
+        by={
+            "qname": "dns.question.name",
+            "rcode": "workbench.dns.response_code",
+            "failure": "error.type",
+        },
         where=_CLIENT,
         factor=_SECONDS,
     ),
@@ -232,7 +243,7 @@ INSTRUMENTS = (
         "workbench.socket.call.duration",
         "ns",
         "time in calls that send and receive",
-        by=_PID | {"direction": _IO, "protocol": "network.transport"} | _ERROR,
+        by=_PID | _IO | _ERROR,
     ),
     Instrument(
         "sockets",
@@ -241,7 +252,7 @@ INSTRUMENTS = (
         "bytes sent and received",
         "sum",
         ("bytes",),
-        _PID | {"direction": _IO, "protocol": "network.transport"},
+        _PID | _IO,
     ),
     Instrument(
         "files",
