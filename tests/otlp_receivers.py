@@ -179,6 +179,16 @@ class Reply:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+class Wire:
+    """A step of HTTP that writes to the connection itself, when the request was read."""
+
+    def __init__(self, act: Callable[[Any, Any, Any], object], *, taken: bool = True) -> None:
+        self.act = act
+        """Called with the handler, the signal and the message."""
+        self.taken = taken
+        """Whether the receiver has the request, whatever it answers."""
+
+
 DROP_UNREAD, DROP_READ, TAKE_AND_DROP, TAKE_AND_STALL = "unread", "read", "taken", "stalled"
 
 
@@ -276,6 +286,10 @@ class _Handler(BaseHTTPRequestHandler):
                 books.stalled.set()
                 books.released.wait(40)
             return self._cut()
+        if isinstance(step, Wire):
+            if step.taken:
+                books.take(signal.name, message)
+            return step.act(self, signal, message)
         reply = step(books, signal, message) if callable(step) else step
         if reply is None:
             if signal is None:
@@ -370,6 +384,11 @@ class Cutter:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def receiver(protocol: str, *script: Any, **options: Any) -> GrpcReceiver | HttpReceiver:
+    """A receiver of a protocol that does this."""
+    return (GrpcReceiver if protocol == "grpc" else HttpReceiver)(*script, **options)
 
 
 def free_port() -> int:
