@@ -103,20 +103,20 @@ def check(numbers, chaos, mine):
         assert numbers.retries > 0
 
 
+def sent(chaos, protocol, count):
+    """Send so many requests, four at a time, and return the books."""
+    requests = (traces(start, EACH) for start in range(0, count * EACH, EACH))
+    options = {"protocol": protocol, "clock": FakeClock(), "retry": Retry(**PATIENT)}
+    return send(requests, chaos.endpoint, **options).signals["traces"]
+
+
 @both
 def test_without_a_lost_answer_nothing_is_doubled(protocol):
     # What was written to a connection that ends may have been read, as far as the sender knows.
     lost = {"read", "unread", "closing", *(n for n in otlp_chaos.HTTP if n.startswith("lost"))}
     lost |= {n for n in otlp_chaos.grpc(None) if n.startswith("lost")}
     with Chaos(protocol, 7, 60, without=lost) as chaos:
-        report = send(
-            (traces(start, EACH) for start in range(0, 60 * EACH, EACH)),
-            chaos.endpoint,
-            protocol=protocol,
-            clock=FakeClock(),
-            retry=Retry(**PATIENT),
-        )
-    part = report.signals["traces"]
+        part = sent(chaos, protocol, 60)
     assert (part.doubled, part.unconfirmed) == (0, 0)
     assert part.sent + part.rejected + part.failed == part.produced == 60 * EACH
     assert set(chaos.there.taken["traces"].values()) == {1}
@@ -131,14 +131,8 @@ def test_without_a_lost_answer_nothing_is_doubled(protocol):
 def test_several_at_a_time(protocol):
     """Four threads and one schedule: the sums of both sides agree."""
     with Chaos(protocol, 11, 80) as chaos:
-        report = send(
-            (traces(start, EACH) for start in range(0, 90 * EACH, EACH)),
-            chaos.endpoint,
-            protocol=protocol,
-            clock=FakeClock(),
-            retry=Retry(**PATIENT),
-        )
-    part, taken = report.signals["traces"], chaos.there.taken["traces"]
+        part = sent(chaos, protocol, 90)
+    taken = chaos.there.taken["traces"]
     delivered = part.sent + part.rejected
     assert delivered + part.failed == part.produced == 90 * EACH
     assert delivered <= len(taken) <= delivered + part.unconfirmed
