@@ -44,6 +44,8 @@ _CUT = re.compile(
     r"http2 header with status: 50[24]|reset before headers(?!.*(connection failure|overflow))",
     re.IGNORECASE,
 )
+# An answer was larger than this side takes: halves of the request would come twice.
+_OWN = re.compile(r"CLIENT: Received message larger")
 _TLS = re.compile(
     r"ssl_error_ssl|handshake failed|certificate|hostname verification", re.IGNORECASE
 )
@@ -163,7 +165,7 @@ class GrpcTransport:
         if code in GRPC_RETRYABLE or (code == "RESOURCE_EXHAUSTED" and wait is not None):
             lost = code in {"DEADLINE_EXCEEDED", "CANCELLED"}
             return Answer(Verdict.RETRY, why, wait=wait, lost=lost)
-        if code == "RESOURCE_EXHAUSTED" and not details.startswith("CLIENT:"):
+        if code == "RESOURCE_EXHAUSTED" and not _OWN.search(details):
             return Answer(
                 Verdict.TOO_LARGE,
                 why,
@@ -176,7 +178,7 @@ class GrpcTransport:
             advice=_ADVICE.get(code, ""),
             hopeless=code in _HOPELESS,
             # What this side says of an answer, or of a stream that broke.
-            lost=details.startswith("CLIENT:") or _CUT.search(details) is not None,
+            lost=(_OWN.search(details) or _CUT.search(details)) is not None,
         )
 
     def _unconnected(self, details: str, why: str) -> Answer:
