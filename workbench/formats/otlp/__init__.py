@@ -11,7 +11,7 @@ encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what
 ``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
 :mod:`workbench.formats.otlp.file` writes them to files. Profiles are read from such files, too:
 
-    file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge
+    file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge, read_joined
 """
 
 from __future__ import annotations
