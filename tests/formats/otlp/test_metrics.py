@@ -129,6 +129,9 @@ def test_networks(tmp_path):
         "url.scheme": "http",
     }
     assert client.sum == client.max == 20e-9
+    thread = {s.span_id: s for s in spans(messages(rec, "traces"))}[client.exemplars[0].span_id]
+    assert attributes(thread)["thread.id"] == 1001
+    assert client.exemplars[0].as_double == client.max
     (server,) = last_points(found, "http.server.request.duration")
     assert attributes(server) == {
         "http.request.method": "_OTHER",

@@ -67,7 +67,9 @@ EXEMPLARS = {
     "syscalls": {"pid", *threads.SYSCALL_ID},
     "offcpu": {*threads.OFFCPU_ID},
     "locks": {*threads.LOCK_ID},
-    "sched": {"ts", "pid", "tid"},
+    **dict.fromkeys(
+        ("sched", "http", "dns", "tcp", "sockets", "files", "block"), {"ts", "pid", "tid"}
+    ),
 }
 """Columns without which the rows of a table have no spans."""
 _PID = {"pid": "process.pid"}
@@ -167,6 +169,7 @@ INSTRUMENTS = (
         by=_HTTP | _PEER,
         where=_CLIENT,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "http",
@@ -176,6 +179,7 @@ INSTRUMENTS = (
         by=_HTTP,
         where=_SERVER,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "dns",
@@ -189,6 +193,7 @@ INSTRUMENTS = (
         },
         where=_CLIENT,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "tcp",
@@ -197,6 +202,7 @@ INSTRUMENTS = (
         "time from the SYN to the connection",
         by=_PID | _ERROR,
         where="event = 'connect'",
+        spans=_thread,
     ),
     Instrument(
         "tcp",
@@ -244,6 +250,7 @@ INSTRUMENTS = (
         "ns",
         "time in calls that send and receive",
         by=_PID | _IO | _ERROR,
+        spans=_thread,
     ),
     Instrument(
         "sockets",
@@ -260,6 +267,7 @@ INSTRUMENTS = (
         "ns",
         "time in calls on files",
         by=_PID | {"op": "workbench.file.operation"} | _ERROR,
+        spans=_thread,
     ),
     Instrument(
         "files",
@@ -278,6 +286,7 @@ INSTRUMENTS = (
         "time that disks took for requests",
         values=("service",),
         by={"device": "system.device", "op": "workbench.block.operation"},
+        spans=_thread,
     ),
     Instrument(
         "block",
