@@ -72,11 +72,23 @@ class Books:
             self.requests.append((signal, headers, size))
 
 
+def _written(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 class GrpcReceiver(Books):
     """Official servicers. Each of `script` is called as f(receiver, signal, message, context)."""
 
-    def __init__(self, *script: Any, port: int = 0, credentials: Any = None, limit: int = 0):
+    def __init__(
+        self,
+        *script: Any,
+        port: int = 0,
+        credentials: Any = None,
+        limit: int = 0,
+        host: str = "127.0.0.1",
+    ):
         super().__init__()
+        self.host = host
         self.script = list(script)
         self.port = port
         self.scheme = "https" if credentials else "http"
@@ -91,7 +103,7 @@ class GrpcReceiver(Books):
         )
         for signal in SIGNALS.values():
             self._add(signal)
-        address = f"127.0.0.1:{self.port}"
+        address = f"{_written(self.host)}:{self.port}"
         self.port = (
             self.server.add_secure_port(address, self._credentials)
             if self._credentials
@@ -107,7 +119,7 @@ class GrpcReceiver(Books):
 
     @property
     def endpoint(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{_written(self.host)}:{self.port}"
 
     def _add(self, signal: Any) -> None:
         stem = signal.package.split(".")[0]
@@ -179,6 +191,16 @@ class Reply:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+class Wire:
+    """A step of HTTP that writes to the connection itself, when the request was read."""
+
+    def __init__(self, act: Callable[[Any, Any, Any], object], *, taken: bool = True) -> None:
+        self.act = act
+        """Called with the handler, the signal and the message."""
+        self.taken = taken
+        """Whether the receiver has the request, whatever it answers."""
+
+
 DROP_UNREAD, DROP_READ, TAKE_AND_DROP, TAKE_AND_STALL = "unread", "read", "taken", "stalled"
 
 
@@ -186,8 +208,15 @@ class HttpReceiver(Books):
     """An http.server. Each of `script` is a Reply, one of DROP_..., or f(receiver, signal, message)
     that gives a Reply."""
 
-    def __init__(self, *script: Any, port: int = 0, context: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        *script: Any,
+        port: int = 0,
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ):
         super().__init__()
+        self.host = host
         self.script = list(script)
         self.port = port
         self.scheme = "https" if context else "http"
@@ -208,11 +237,12 @@ class HttpReceiver(Books):
             daemon_threads = True
             block_on_close = False
             allow_reuse_address = True
+            address_family = socket.AF_INET6 if ":" in receiver.host else socket.AF_INET
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # clients that refuse our certificate are meant to
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = Server((self.host, self.port), Handler)
         self.port = self._server.server_address[1]
         if self._context:
             self._server.socket = self._context.wrap_socket(
@@ -235,7 +265,7 @@ class HttpReceiver(Books):
 
     @property
     def endpoint(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{_written(self.host)}:{self.port}"
 
     def __enter__(self) -> HttpReceiver:
         return self.start()
@@ -276,6 +306,10 @@ class _Handler(BaseHTTPRequestHandler):
                 books.stalled.set()
                 books.released.wait(40)
             return self._cut()
+        if isinstance(step, Wire):
+            if step.taken:
+                books.take(signal.name, message)
+            return step.act(self, signal, message)
         reply = step(books, signal, message) if callable(step) else step
         if reply is None:
             if signal is None:
@@ -370,6 +404,11 @@ class Cutter:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def receiver(protocol: str, *script: Any, **options: Any) -> GrpcReceiver | HttpReceiver:
+    """A receiver of a protocol that does this."""
+    return (GrpcReceiver if protocol == "grpc" else HttpReceiver)(*script, **options)
 
 
 def free_port() -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from workbench.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from workbench.formats.otlp.report import SendReport
+    from workbench.formats.otlp.request import Request
     from workbench.views.flamegraph import Flamegraph
     from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
@@ -185,6 +186,7 @@ class Session(Recording):
         endpoint: str | None = None,
         *,
         signals: Sequence[str] = ("traces", "metrics", "logs", "profiles"),
+        more: Iterable[Request] = (),
         **options: Any,
     ) -> SendReport:
         """Send the session, or this selection of it, to a receiver of OTLP.
@@ -196,6 +198,9 @@ class Session(Recording):
             ``OTEL_EXPORTER_OTLP_*``.
         signals : sequence of str
             ``traces``, ``metrics``, ``logs``, ``profiles``.
+        more : iterable of Request
+            Sent after them: metrics and logs of frames of your own, see
+            :mod:`workbench.formats.otlp.frame_requests`.
         **options
             See :func:`workbench.formats.otlp.send.send`: ``protocol``, ``headers``,
             ``compression``, ``certificate``, ``progress``, ``cancel``, ...
@@ -212,7 +217,11 @@ class Session(Recording):
         from workbench.formats.otlp.encode import requests
         from workbench.formats.otlp.send import send
 
-        return send(requests(self, signals), endpoint, **options)
+        def every() -> Iterator[Request]:  # not itertools.chain: it is closed with what it takes
+            yield from requests(self, signals)
+            yield from more
+
+        return send(every(), endpoint, **options)
 
     def export_panel(self, **settings: Any) -> Any:
         """Return a panel that exports this selection: format, part, destination, progress.

@@ -15,6 +15,7 @@ from otlp_receivers import (
     abort,
     free_port,
     partial,
+    receiver,
     take_and_cut,
 )
 
@@ -49,10 +50,6 @@ class Way:
 
     def __exit__(self, *_):
         self.route.transport.close()
-
-
-def receiver(protocol, *script, **options):
-    return (GrpcReceiver if protocol == "grpc" else HttpReceiver)(*script, **options)
 
 
 def busy(protocol, *waits):

@@ -1,40 +1,28 @@
 """One attempt over gRPC against the official service stubs."""
 
+import functools
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from otlp_messages import MAKERS, traces
+from otlp_messages import traces
 from otlp_receivers import (
     Cutter,
     GrpcReceiver,
     HttpReceiver,
     abort,
-    free_port,
     partial,
     take_and_cut,
 )
+from otlp_ways import once, transport
 
-from workbench import __version__
 from workbench.formats.otlp.answer import Verdict
-from workbench.formats.otlp.grpc import GrpcTransport
 from workbench.formats.otlp.retry import GRPC_RETRYABLE
-from workbench.formats.otlp.settings import Options, resolve
 from workbench.formats.otlp.signals import SIGNALS
 
-
-def transport(endpoint, signal="traces", **options):
-    options = Options(endpoint=endpoint, protocol="grpc", **options)
-    return GrpcTransport(resolve(SIGNALS[signal], options, {}))
-
-
-def once(way, request, timeout=10.0):
-    try:
-        return way.export(way.prepare(request.body), timeout)
-    finally:
-        way.close()
+over_grpc = functools.partial(transport, protocol="grpc")
 
 
 @pytest.fixture
@@ -43,34 +31,16 @@ def receiver():
         yield made
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_requests_arrive(receiver, signal, compression):
-    way = transport(receiver.endpoint, signal, compression=compression, headers={"X-Tenant": "7"})
-    assert once(way, MAKERS[signal](0, 200)).verdict is Verdict.TAKEN
-    assert receiver.taken[signal] == dict.fromkeys(range(200), 1)
-    ((_, headers, _),) = receiver.requests
-    assert headers["x-tenant"] == "7"
-    assert headers["user-agent"].startswith(f"ebpf-workbench/{__version__} grpc-python/")
-
-
 def test_gzip_is_on_the_wire(receiver):
     """A forwarder between both counts the bytes."""
     sizes = {}
     for compression in ("none", "gzip"):
         with Cutter(receiver.port) as between:
-            way = transport(between.endpoint, compression=compression)
+            way = over_grpc(between.endpoint, compression=compression)
             assert once(way, traces(0, 2000)).verdict is Verdict.TAKEN
             sizes[compression] = between.upward
     assert sizes["none"] > len(traces(0, 2000).body)
     assert sizes["gzip"] < sizes["none"] / 3
-
-
-def test_a_large_request_arrives(receiver):
-    request = traces(0, 2000, text=4000)
-    assert len(request.body) > 8_000_000  # beyond gRPC's default limits
-    assert once(transport(receiver.endpoint), request).verdict is Verdict.TAKEN
-    assert receiver.taken["traces"].total() == 2000
 
 
 def test_unix_sockets(tmp_path):
@@ -82,7 +52,7 @@ def test_unix_sockets(tmp_path):
     receiver._add(SIGNALS["traces"])
     server.add_insecure_port(f"unix:{path}")
     server.start()
-    assert once(transport(f"unix:{path}"), traces()).verdict is Verdict.TAKEN
+    assert once(over_grpc(f"unix:{path}"), traces()).verdict is Verdict.TAKEN
     receiver.stop()
 
 
@@ -91,7 +61,7 @@ def test_every_code():
         if code is grpc.StatusCode.OK:
             continue
         with GrpcReceiver(abort(code.name, "because")) as receiver:
-            got = once(transport(receiver.endpoint), traces())
+            got = once(over_grpc(receiver.endpoint), traces())
         expected = (
             Verdict.RETRY
             if code.name in GRPC_RETRYABLE
@@ -113,32 +83,32 @@ def test_every_code():
 @pytest.mark.parametrize("delay", [0.0, 1.5, 30.0])
 def test_retry_info(code, delay):
     with GrpcReceiver(abort(code, "busy", retry=delay)) as receiver:
-        got = once(transport(receiver.endpoint), traces())
+        got = once(over_grpc(receiver.endpoint), traces())
     assert (got.verdict, got.wait, got.lost) == (Verdict.RETRY, delay, False)
 
 
 @pytest.mark.parametrize("details", [b"", b"\xff\xff", b"\x1a\x02\x0a\x00"])
 def test_details_without_retry_info(details):
     with GrpcReceiver(abort("RESOURCE_EXHAUSTED", "quota", details=details)) as receiver:
-        got = once(transport(receiver.endpoint), traces())
+        got = once(over_grpc(receiver.endpoint), traces())
     assert (got.verdict, got.wait) == (Verdict.TOO_LARGE, None)
 
 
 def test_partial_success():
     with GrpcReceiver(partial(4, "too old")) as receiver:
-        got = once(transport(receiver.endpoint), traces())
+        got = once(over_grpc(receiver.endpoint), traces())
     assert (got.verdict, got.rejected, got.message) == (Verdict.TAKEN, 4, "too old")
 
 
 def test_a_receiver_with_a_limit():
     with GrpcReceiver(limit=1000) as receiver:
-        got = once(transport(receiver.endpoint), traces(0, 200))
+        got = once(over_grpc(receiver.endpoint), traces(0, 200))
     assert (got.verdict, got.sized) == (Verdict.TOO_LARGE, True)
 
 
 def test_an_answer_that_is_lost(receiver):
     with Cutter(receiver.port) as between:
-        way = transport(between.endpoint)
+        way = over_grpc(between.endpoint)
         assert way.export(traces(0, 1).body, 10).verdict is Verdict.TAKEN
         receiver.script.append(take_and_cut(between))
         got = way.export(traces(1, 1).body, 10)
@@ -148,44 +118,14 @@ def test_an_answer_that_is_lost(receiver):
     assert receiver.taken["traces"] == dict.fromkeys(range(3), 1)
 
 
-def test_no_answer_in_time(receiver):
-    released = threading.Event()
-    receiver.script.append(lambda *_: released.wait(30) and None)
-    got = once(transport(receiver.endpoint), traces(), timeout=0.2)
-    released.set()
-    assert (got.verdict, got.lost) == (Verdict.RETRY, True)
-    assert "DEADLINE_EXCEEDED" in got.why
-
-
-def test_nobody_there():
-    way = transport(f"http://127.0.0.1:{free_port()}")
-    got = once(way, traces())
-    assert (got.verdict, got.lost, got.connected) == (Verdict.RETRY, False, False)
-    assert "Connection refused" in got.why
-
-
-def test_no_such_name():
-    got = once(transport("http://no-such-host.invalid:4317"), traces())
-    assert (got.verdict, got.lost, got.connected) == (Verdict.RETRY, False, False)
-
-
-def test_a_receiver_that_comes_is_found_at_once():
-    port = free_port()
-    way = transport(f"http://127.0.0.1:{port}")
-    assert way.export(traces().body, 10).verdict is Verdict.RETRY
-    with GrpcReceiver(port=port) as receiver:
-        assert once(way, traces()).verdict is Verdict.TAKEN
-    assert receiver.taken["traces"].total() == 10
-
-
 def test_http_1_at_the_other_end():
     with HttpReceiver() as receiver:
-        got = once(transport(receiver.endpoint), traces())
+        got = once(over_grpc(receiver.endpoint), traces())
     assert (got.verdict, got.lost, got.connected) == (Verdict.RETRY, False, False)
 
 
 def test_the_port_of_http_is_told():
-    way = transport("http://127.0.0.1:4318")
+    way = over_grpc("http://127.0.0.1:4318")
     assert "http/protobuf" in way._advice()
     way.close()
 
@@ -194,7 +134,7 @@ def test_a_listener_that_closes():
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
         thread.start()
-        got = once(transport(f"http://127.0.0.1:{server.getsockname()[1]}"), traces())
+        got = once(over_grpc(f"http://127.0.0.1:{server.getsockname()[1]}"), traces())
     assert (got.verdict, got.lost) == (Verdict.RETRY, False)
 
 
@@ -207,77 +147,33 @@ def test_an_answer_that_is_none_of_otlp():
     server.add_generic_rpc_handlers((kind(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    got = once(transport(f"http://127.0.0.1:{port}"), traces())
+    got = once(over_grpc(f"http://127.0.0.1:{port}"), traces())
     server.stop(None).wait()
     assert (got.verdict, got.hopeless) == (Verdict.REFUSED, True)
 
 
-def test_abort_ends_an_attempt(receiver):
-    arrived, released = threading.Event(), threading.Event()
-
-    def stall(*_):
-        arrived.set()
-        released.wait(30)
-
-    receiver.script.append(stall)
-    way = transport(receiver.endpoint)
-    answers = []
-    thread = threading.Thread(
-        target=lambda: answers.append(way.export(traces().body, None)), daemon=True
-    )
-    thread.start()
-    assert arrived.wait(30)
-    way.abort()
-    thread.join(30)
-    released.set()
-    assert not thread.is_alive()
-    assert answers[0].lost
-    assert once(way, traces(50, 1)).verdict is Verdict.RETRY
-    assert 50 not in receiver.taken["traces"]
+def test_an_answer_that_is_too_large_is_no_request_that_is(receiver):
+    """Halves would be taken a second time."""
+    receiver.script.append(partial(0, "x" * (5 << 20)))
+    got = once(over_grpc(receiver.endpoint), traces())
+    assert (got.verdict, got.lost) == (Verdict.REFUSED, True)
+    assert "larger than max" in got.why
+    assert receiver.taken["traces"].total() == 10
 
 
-class TestTls:
-    def test_our_authority(self, authority):
-        with GrpcReceiver(credentials=authority.server_credentials()) as receiver:
-            got = once(transport(receiver.endpoint, certificate=authority.file), traces())
-        assert got.verdict is Verdict.TAKEN
-        assert receiver.taken["traces"].total() == 10
-
-    @pytest.mark.parametrize("trust", ["stranger", "the system"])
-    def test_an_unknown_authority(self, authority, stranger, trust):
-        options = {"certificate": stranger.file} if trust == "stranger" else {}
-        with GrpcReceiver(credentials=authority.server_credentials()) as receiver:
-            got = once(transport(receiver.endpoint, **options), traces())
-        assert (got.verdict, got.hopeless, got.connected) == (Verdict.REFUSED, True, False)
-        assert "CERTIFICATE_VERIFY_FAILED" in got.why
-        assert "certificate=" in got.advice
-        assert not receiver.requests
-
-    def test_a_certificate_for_another_name(self, authority):
-        credentials = authority.server_credentials("elsewhere")
-        with GrpcReceiver(credentials=credentials) as receiver:
-            got = once(transport(receiver.endpoint, certificate=authority.file), traces())
-        assert (got.verdict, got.hopeless) == (Verdict.REFUSED, True)
-
-    def test_a_client_certificate(self, authority):
-        credentials = authority.server_credentials(clients=True)
-        with GrpcReceiver(credentials=credentials) as receiver:
-            way = transport(
-                receiver.endpoint,
-                certificate=authority.file,
-                client_certificate=authority.folder / "client.pem",
-                client_key=authority.folder / "client.key",
-            )
-            assert once(way, traces()).verdict is Verdict.TAKEN
-
-    def test_a_missing_client_certificate(self, authority):
-        credentials = authority.server_credentials(clients=True)
-        with GrpcReceiver(credentials=credentials) as receiver:
-            got = once(transport(receiver.endpoint, certificate=authority.file), traces())
-        assert got.verdict is not Verdict.TAKEN
-        assert not receiver.requests
-
-    def test_no_tls_at_the_other_end(self, receiver):
-        endpoint = receiver.endpoint.replace("http:", "https:")
-        got = once(transport(endpoint), traces())
-        assert (got.verdict, got.connected) == (Verdict.REFUSED, False)
+@pytest.mark.parametrize(
+    ("code", "text", "lost"),
+    [
+        ("UNAVAILABLE", "Received http2 header with status: 502", True),
+        ("UNAVAILABLE", "Received http2 header with status: 503", False),
+        ("UNAVAILABLE", "upstream connect error or disconnect/reset before headers", True),
+        ("UNAVAILABLE", "reset before headers. reset reason: connection failure", False),
+        ("INTERNAL", "Received RST_STREAM with error code 2", True),
+        ("INTERNAL", "no such table", False),
+    ],
+)
+def test_streams_that_broke(code, text, lost):
+    with GrpcReceiver(abort(code, text)) as receiver:
+        got = once(over_grpc(receiver.endpoint), traces())
+    assert got.lost is lost
+    assert got.verdict is (Verdict.RETRY if code == "UNAVAILABLE" else Verdict.REFUSED)

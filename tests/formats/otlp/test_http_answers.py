@@ -59,7 +59,28 @@ def test_success_that_is_none_of_otlp(kind, content):
     got = answer(200, content, content_type=kind)
     assert got.verdict is Verdict.REFUSED
     assert got.hopeless
+    assert got.lost  # whoever says 2xx may have it
     assert "no answer of OTLP" in got.why
+
+
+ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "lost"),
+    [
+        (502, "", True),
+        (504, "", True),
+        (503, "", False),
+        (429, "", False),
+        (503, ENVOY + "connection termination", True),
+        (503, ENVOY + "remote connection failure, transport failure reason: x", False),
+        (503, ENVOY + "overflow", False),
+    ],
+)
+def test_what_stands_between_may_have_handed_it_on(status, text, lost):
+    got = answer(status, text.encode(), content_type="text/plain")
+    assert (got.verdict, got.lost) == (Verdict.RETRY, lost)
 
 
 def test_waits():

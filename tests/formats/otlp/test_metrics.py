@@ -121,12 +121,27 @@ def test_networks(tmp_path):
     rec = written(tmp_path, http=HTTP, dns=DNS, tcp=[{**TCP[0], "rtt": 50}])
     found = messages(rec, "metrics")
     (client,) = last_points(found, "http.client.request.duration")
-    assert attributes(client) == {"http.request.method": "GET", "http.response.status_code": 200}
+    assert attributes(client) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "server.address": "10.0.0.2",
+        "server.port": 80,
+        "url.scheme": "http",
+    }
     assert client.sum == client.max == 20e-9
+    thread = {s.span_id: s for s in spans(messages(rec, "traces"))}[client.exemplars[0].span_id]
+    assert attributes(thread)["thread.id"] == 1001
+    assert client.exemplars[0].as_double == client.max
     (server,) = last_points(found, "http.server.request.duration")
-    assert attributes(server)["http.response.status_code"] == 503
+    assert attributes(server) == {
+        "http.request.method": "_OTHER",
+        "http.response.status_code": 503,
+        "error.type": "503",
+        "url.scheme": "http",
+    }
     (lookup,) = last_points(found, "dns.lookup.duration")
     assert attributes(lookup)["dns.question.name"] == "example.org"
+    assert attributes(lookup)["error.type"] == "nxdomain"
     assert {m.unit for m in metrics(found) if m.name == "dns.lookup.duration"} == {"s"}
     (sent,) = last_points(found, "workbench.tcp.sent")
     assert sent.as_int == 100

@@ -20,6 +20,7 @@ def test_requests(tmp_path):
     assert answered.trace_id == connection.trace_id
     shown = attributes(answered)
     assert shown["url.path"] == "/a"
+    assert shown["url.full"] == "http://10.0.0.2/a?b=c"
     assert shown["url.query"] == "b=c"
     assert shown["http.request.method"] == "GET"
     assert shown["http.response.status_code"] == 200
@@ -72,3 +73,12 @@ def test_identifiers_are_those_of_the_question(tmp_path):
 def test_no_messages(tmp_path):
     rec = written(tmp_path, http=[], dns=[])
     assert not by_start(rec, "url.scheme", "http")
+
+
+def test_whole_urls(tmp_path):
+    """Of clients only, with the port unless it is that of HTTP, and IPv6 in brackets."""
+    asked = HTTP[1] | {"remote_address": "fe80::1", "remote_port": 8080, "path": "/x"}
+    rows = [asked, HTTP[1] | {"ts": T0 + 11, "path": "*"}, HTTP[4]]
+    found = spans(messages(written(tmp_path, http=rows), "traces"))
+    urls = [attributes(s).get("url.full") for s in found if "url.scheme" in attributes(s)]
+    assert sorted(urls, key=str) == [None, None, "http://[fe80::1]:8080/x"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from workbench.errors import ExportError
-from workbench.formats.otlp import wire
+from workbench.formats.otlp import pack, wire
 from workbench.formats.otlp.pack import Packer
 
 RESOURCE = wire.integer(2, 5)
@@ -49,6 +49,25 @@ def test_requests_are_full():
     item = wire.field(2, wire.field(5, "x" * 46))
     requests = [*packer.rows(pa.array([item] * 100)), *packer.rest()]
     assert all(len(each.body) > 1000 - len(item) - 40 for each in requests[:-1])
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 20))
+def test_requests_hold_few_enough_items(slices, most):
+    item = wire.field(2, wire.field(5, "x"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "MAX_ITEMS", most)
+        packer = Packer("traces", RESOURCE, SCOPE, 10_000, "url")
+        requests = [r for n in slices for r in packer.rows(pa.array([item] * n, pa.binary()))]
+        requests += packer.rest()
+    assert len(spans_of(requests)) == sum(slices)
+    assert all(request.items == most for request in requests[:-1])
+
+
+def test_several_items_at_a_time_are_few_enough(monkeypatch):
+    monkeypatch.setattr(pack, "MAX_ITEMS", 5)
+    packer = Packer("metrics", RESOURCE, SCOPE, 10_000)
+    made = [r for n in (2, 3, 1, 9, 4) for r in packer.item(b"x", n)] + list(packer.rest())
+    assert [request.items for request in made] == [5, 1, 9, 4]  # a metric is not cut here
 
 
 def test_items_that_hold_several():

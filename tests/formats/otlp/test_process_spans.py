@@ -1,6 +1,6 @@
 """Processes and threads as spans, against the synthetic sessions' scenery."""
 
-from otlp_sessions import attributes, messages, spans, synthetic
+from otlp_sessions import attributes, messages, profiles, spans, synthetic
 from synthetic import DURATION, SECOND, START
 
 from workbench.frames.processes import processes
@@ -32,9 +32,13 @@ def test_one_span_per_process_and_thread(tmp_path):
 
 
 def test_what_a_process_tells(tmp_path):
-    owners, _ = tree(synthetic(tmp_path, kinds=("cpu",)))
+    rec = synthetic(tmp_path, kinds=("cpu",))
+    owners, _ = tree(rec)
     by_name = {s.name: s for s in owners}
     cat = by_name["cat"]
+    # The profile that covers it, and what its samples link to, are the same two.
+    covered = attributes(cat)["workbench.profile.cpu"]
+    assert covered == profiles(messages(rec, "profiles"))[0].profile_id.hex()
     assert attributes(cat) == {
         "process.pid": 2100,
         "process.parent_pid": 2000,
@@ -44,6 +48,7 @@ def test_what_a_process_tells(tmp_path):
         "process.linux.cgroup": "/user.slice",
         "process.exit.code": 1,
         "error.type": "exit status 1",
+        "workbench.profile.cpu": covered,
     }
     assert cat.status.code == 2
     assert cat.start_time_unix_nano == START + 4 * SECOND

@@ -18,8 +18,8 @@ MESSAGES = [
     if inspect.isclass(each) and each is not Field and name != "NamedTuple"
 ]
 SHORT = {"STRING": "string_value", "BOOL": "bool_value", "INT": "int_value",
-         "DOUBLE": "double_value", "ARRAY": "array_value", "BYTES": "bytes_value",
-         "STRING_STRINDEX": "string_value_strindex"}  # fmt: skip
+         "DOUBLE": "double_value", "ARRAY": "array_value", "KVLIST": "kvlist_value",
+         "BYTES": "bytes_value", "STRING_STRINDEX": "string_value_strindex"}  # fmt: skip
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -38,4 +38,4 @@ def test_fields(message):
 
 
 def test_there_are_messages():
-    assert len(MESSAGES) == 19
+    assert len(MESSAGES) == 20

@@ -48,7 +48,7 @@ def test_values_of_attributes():
     made.tables.attribute_table.add().value.kvlist_value.SetInParent()
     found = dictionaries(made)
     assert found.values == [
-        None, "ü", True, False, 5, -1, 1.5, "01", ["a", 1], [], "referred", None,
+        None, "ü", True, False, 5, -1, 1.5, "01", ["a", 1], [], "referred", {},
     ]  # fmt: skip
     assert [type(each) for each in found.values[2:5]] == [bool, bool, int]
     assert found.key_rows("key").tolist() == [False, *[True] * 10, False]

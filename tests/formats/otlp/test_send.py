@@ -18,6 +18,7 @@ from otlp_receivers import (
     abort,
     free_port,
     partial,
+    receiver,
     take_and_cut,
 )
 
@@ -44,10 +45,6 @@ def ended():
 def no_threads_left():
     yield
     assert ended()
-
-
-def receiver(protocol, *script, **options):
-    return (GrpcReceiver if protocol == "grpc" else HttpReceiver)(*script, **options)
 
 
 def exact(report):

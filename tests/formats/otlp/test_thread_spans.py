@@ -84,7 +84,7 @@ def test_locks(tmp_path):
     woken, late = of_table(rec, "workbench.lock.address")
     assert woken.name == late.name == "futex"
     assert woken.end_time_unix_nano - woken.start_time_unix_nano == 500
-    assert attributes(woken)["workbench.lock.address"] == 2**63 + 1 - 2**64
+    assert attributes(woken)["workbench.lock.address"] == "0x8000000000000001"
     assert attributes(woken)["workbench.open"] is True
     assert "workbench.open" not in attributes(late)
     assert attributes(late)["error.type"] == "ETIMEDOUT"

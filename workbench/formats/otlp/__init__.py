@@ -4,6 +4,7 @@
            ──► metrics (instruments, series; counted_metrics, recorder_metrics) ───┤
            ──► profiles (symbols, dictionary)                                      ├─► encode
            ──► logs                                                               ─┘
+    any frame of yours ──► frame_requests (metrics, logs)
 
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
@@ -15,7 +16,7 @@ requests in the same way, by the column:
 
 Profiles are read from such files, too:
 
-    file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge
+    file ──► messages, json_messages ──► read_dictionary, read_profiles ──► read_merge, read_joined
 """
 
 from __future__ import annotations

@@ -93,6 +93,15 @@ def numbers(number: int, key: str, column: Any) -> pa.BinaryArray:
     return wire.repeated(_with_key(number, key, inner), codes)
 
 
+def addresses(number: int, key: str, column: Any) -> pa.BinaryArray:
+    """Return numbers of 64 bits as people write addresses; as integers half are negative."""
+    import pyarrow as pa
+
+    values, codes = coded(_array(column))
+    named = [hex(each & ((1 << 64) - 1)) for each in values.to_pylist()]
+    return texts(number, key, pa.DictionaryArray.from_arrays(codes, pa.array(named, pa.string())))
+
+
 def counts(number: int, key: str, values: Any) -> pa.BinaryArray:
     """Return an integer attribute that differs from row to row."""
     import pyarrow as pa

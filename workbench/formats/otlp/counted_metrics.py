@@ -175,6 +175,9 @@ def _of_counts(rec: Recording, people: People, counted: Counted) -> Iterator[Met
         .unique(list(by), keep="last", maintain_order=True)
         .collect()
     )
+    if "lock" in by:
+        shown = [hex(each) for each in rows["lock"].to_list()]
+        rows = rows.with_columns(pl.Series("lock", shown, pl.String))
     flat = rows[counted.histogram].explode(empty_as_null=False).to_numpy().astype(np.int64)
     zeros, buckets = kernel_buckets(flat.reshape(-1, 64))
     count = zeros + buckets.sum(axis=1)

@@ -39,7 +39,8 @@ def requests(
     signals : sequence of str
         Any of :data:`SIGNALS`, in this order.
     max_bytes : int
-        No request is larger.
+        No request is larger; none has more than
+        :data:`workbench.formats.otlp.pack.MAX_ITEMS` spans or log records.
 
     Yields
     ------

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from workbench._version import __version__
 from workbench.formats.otlp.answer import Answer, Verdict, shorten, speaks_of_size
 from workbench.formats.otlp.partial import partial_success
+from workbench.formats.otlp.proxies import is_here
 from workbench.formats.otlp.retry import GRPC_RETRYABLE
 from workbench.formats.otlp.settings import Destination
 from workbench.formats.otlp.tls import pem
@@ -38,9 +39,13 @@ _UNCONNECTED = re.compile(
 # UNAVAILABLE has the receiver's text.
 _CUT = re.compile(
     r"stream removed|socket closed|connection reset|broken pipe|goaway|rst_stream|recvmsg|"
-    r"sendmsg|connection timed out|keepalive|ping timeout|transport closed|endpoint|channel closed",
+    r"sendmsg|connection timed out|keepalive|ping timeout|transport closed|endpoint|channel closed|"
+    # Proxies: HTTP status without one of gRPC, and Envoy, which lost its own connection.
+    r"http2 header with status: 50[24]|reset before headers(?!.*(connection failure|overflow))",
     re.IGNORECASE,
 )
+# An answer was larger than this side takes: halves of the request would come twice.
+_OWN = re.compile(r"CLIENT: Received message larger")
 _TLS = re.compile(
     r"ssl_error_ssl|handshake failed|certificate|hostname verification", re.IGNORECASE
 )
@@ -89,6 +94,8 @@ class GrpcTransport:
         """Return this thread's callable, connected anew where it has to be."""
         if getattr(self._own, "channel", None) is None:
             target, options = self._to.url, [*_OPTIONS]
+            if is_here(target.removeprefix("dns:").strip("/").rpartition(":")[0]):
+                options.append(("grpc.enable_http_proxy", 0))
             with self._lock:
                 if self._aborted:
                     return None
@@ -138,6 +145,7 @@ class GrpcTransport:
                 f"the answer is none of OTLP: {error}",
                 advice="Something else listens there: check host and port.",
                 hopeless=True,
+                lost=True,
             )
         rejected, message = partial_success(self._to.signal, answer)
         return Answer(Verdict.TAKEN, rejected=rejected, message=message)
@@ -157,7 +165,7 @@ class GrpcTransport:
         if code in GRPC_RETRYABLE or (code == "RESOURCE_EXHAUSTED" and wait is not None):
             lost = code in {"DEADLINE_EXCEEDED", "CANCELLED"}
             return Answer(Verdict.RETRY, why, wait=wait, lost=lost)
-        if code == "RESOURCE_EXHAUSTED":
+        if code == "RESOURCE_EXHAUSTED" and not _OWN.search(details):
             return Answer(
                 Verdict.TOO_LARGE,
                 why,
@@ -165,7 +173,12 @@ class GrpcTransport:
                 sized=speaks_of_size(details),
             )
         return Answer(
-            Verdict.REFUSED, why, advice=_ADVICE.get(code, ""), hopeless=code in _HOPELESS
+            Verdict.REFUSED,
+            why,
+            advice=_ADVICE.get(code, ""),
+            hopeless=code in _HOPELESS,
+            # What this side says of an answer, or of a stream that broke.
+            lost=(_OWN.search(details) or _CUT.search(details)) is not None,
         )
 
     def _unconnected(self, details: str, why: str) -> Answer:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import math
 import ssl
-import threading
-import time
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
 from workbench._version import __version__
 from workbench.formats.otlp import json as otlp_json
 from workbench.formats.otlp.answer import Answer, Verdict, shorten
 from workbench.formats.otlp.http_answers import JSON, PROTOBUF, answered
+from workbench.formats.otlp.http_pool import Connections
 from workbench.formats.otlp.retry import Clock
 from workbench.formats.otlp.settings import Destination
-from workbench.formats.otlp.tls import context
 
 USER_AGENT = f"ebpf-workbench/{__version__}"
 GZIP_LEVEL = 1
@@ -45,18 +40,14 @@ class HttpTransport:
     Raises
     ------
     DestinationError
-        The certificates cannot be used.
+        The certificates or the proxy cannot be used.
     """
 
     def __init__(self, destination: Destination, connections: int, clock: Clock) -> None:
         self._to = destination
         self._clock = clock
         self._json = destination.protocol == "http/json"
-        self._aborted = threading.Event()
-        self._open: set[HTTPConnection] = set()
-        url = urlsplit(destination.url)
-        self._target = url.path + (f"?{url.query}" if url.query else "")
-        self._pool = self._make_pool(url.hostname or "", url.port, connections)
+        self._connections = Connections(destination, connections)
         self._headers = {
             "user-agent": USER_AGENT,
             **destination.headers,
@@ -64,34 +55,6 @@ class HttpTransport:
         }
         if destination.gzip:
             self._headers["content-encoding"] = "gzip"
-
-    def _make_pool(
-        self, host: str, port: int | None, connections: int
-    ) -> urllib3.HTTPConnectionPool:
-        options: dict[str, Any] = {"maxsize": connections, "retries": False}
-        if self._to.secure:
-            options["ssl_context"] = context(self._to)
-        kind = urllib3.HTTPSConnectionPool if self._to.secure else urllib3.HTTPConnectionPool
-        pool = kind(host, port, **options)
-        pool.ConnectionCls = self._noted(pool.ConnectionCls)
-        return pool
-
-    def _noted(self, base: Any) -> Any:
-        """Return a class of connections that can be cut from another thread."""
-        transport = self
-
-        class Noted(base):  # type: ignore[misc]
-            def connect(self) -> None:
-                super().connect()
-                transport._open.add(self)
-                if transport._aborted.is_set():
-                    raise ConnectionAbortedError("cancelled")
-
-            def close(self) -> None:
-                transport._open.discard(self)
-                super().close()
-
-        return Noted
 
     def prepare(self, body: bytes) -> bytes:
         """Return what goes over the network.
@@ -114,19 +77,25 @@ class HttpTransport:
             yield payload
             written = True  # asked for more: all of it is with the kernel
 
-        try:
-            response = self._pool.urlopen(
-                "POST",
-                self._target,
-                body=parts(),
-                headers={**self._headers, "content-length": str(len(payload))},
-                timeout=urllib3.Timeout(total=timeout),
-                redirect=False,
-                preload_content=False,
-            )
-            content = _read(response, timeout)
-        except (HTTPError, OSError) as error:
-            return self._no_answer(error, written)
+        with self._connections.deadline(timeout) as deadline:
+            try:
+                response = self._connections.pool.urlopen(
+                    "POST",
+                    self._connections.target,
+                    body=parts(),
+                    headers={**self._headers, "content-length": str(len(payload))},
+                    timeout=urllib3.Timeout(total=timeout),
+                    redirect=False,
+                    assert_same_host=False,  # it is the proxy's, where there is one
+                    preload_content=False,
+                )
+                if response.status < 200:  # what comes after it would be the next request's answer
+                    response.close()
+                    raise ConnectionAbortedError(f"only HTTP {response.status}")
+                content = _read(response)
+            except (HTTPError, OSError) as error:
+                late = TimeoutError(f"timed out after {timeout} s") if deadline.passed else None
+                return self._no_answer(late or error, written)
         return answered(
             self._to.signal, response.status, response.headers, content, self._clock.wall()
         )
@@ -159,28 +128,20 @@ class HttpTransport:
 
     def abort(self) -> None:
         """Cut all connections."""
-        self._aborted.set()
-        for connection in list(self._open):
-            sock = connection.sock
-            try:
-                if sock is not None:
-                    sock.shutdown(2)  # SHUT_RDWR: ends a read in another thread; close() does not
-            except OSError:
-                pass  # it was closed meanwhile
+        self._connections.abort()
 
     def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        self._connections.close()
 
 
-def _read(response: urllib3.BaseHTTPResponse, timeout: float | None) -> bytes:
-    """Return the body of an answer, of which neither size nor time may grow without end."""
-    end = math.inf if timeout is None else time.monotonic() + timeout
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the body of an answer, which may not grow without end."""
     content = bytearray()
     try:
         while part := response.read1(1 << 16):
             content += part
-            if len(content) > MAX_ANSWER or time.monotonic() > end:
+            if len(content) > MAX_ANSWER:
                 response.close()  # the connection cannot be used again
                 break
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -22,6 +23,11 @@ _UNREADABLE = (DecodeError, json_format.ParseError, ValueError, RecursionError)
 
 # Every request of a signal will be answered like this: who one is and where it goes is the same.
 _HOPELESS = {401, 403, 404, 405, 407, 415, 501}
+
+# What stands between may have handed the request on, and not have got the answer (RFC 9110,
+# sections 15.6.3 and 15.6.5; Envoy says 503 and why, in envoy/http/codec.h).
+_BETWEEN = {502, 504}
+_RESET = re.compile(r"reset before headers(?!.*(connection failure|overflow))", re.IGNORECASE)
 
 _ADVICE = {
     400: "The receiver cannot read the request: is it one of OTLP, and of this version?",
@@ -58,7 +64,8 @@ def answered(
     why = f"{status} {_phrase(status)}" + (f": {message}" if message else "")
     if status in HTTP_RETRYABLE:
         wait = retry_after(headers.get("retry-after"), now)
-        return Answer(Verdict.RETRY, f"HTTP {why}", wait=wait)
+        lost = status in _BETWEEN or (status == 503 and _RESET.search(message) is not None)
+        return Answer(Verdict.RETRY, f"HTTP {why}", wait=wait, lost=lost)
     # The collector of OpenTelemetry answers 400 where Go's reader of limited size gives up.
     sized = status == 413 or (status == 400 and speaks_of_size(message))
     if sized:
@@ -96,6 +103,7 @@ def _foreign(status: int, why: str) -> Answer:
         f"HTTP {status}, but no answer of OTLP: {shorten(why)}",
         advice="Something else listens there: check host, port and path.",
         hopeless=True,
+        lost=True,  # whoever says 2xx may have taken it
     )
 
 

@@ -26,7 +26,8 @@ class Instrument:
     values : tuple of str
         Columns whose sum is the value of a row; none counts events.
     by : mapping of str to str
-        Columns that tell series apart, and their attributes.
+        Columns that tell series apart, and their attributes; those of
+        :mod:`workbench.formats.otlp.conventions` are made of others.
     where : str
         SQL condition on the rows.
     factor : float

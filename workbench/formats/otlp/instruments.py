@@ -19,9 +19,15 @@ _SECONDS = 1e-9
 _PID = {"pid": "process.pid"}
 _ERROR = {"errno": "error.type"}
 _CALL = _PID | {"name": "workbench.syscall.name"} | _ERROR
-_HTTP = {"method": "http.request.method", "status": "http.response.status_code"}
+_HTTP = {
+    "method": "http.request.method",
+    "status": "http.response.status_code",
+    "failure": "error.type",
+    "scheme": "url.scheme",
+}
+_PEER = {"remote_address": "server.address", "remote_port": "server.port"}
 _TCP = _PID | {"role": "workbench.tcp.role"}
-_IO = "network.io.direction"
+_IO = {"io": "network.io.direction", "protocol": "network.transport"}
 _CLIENT = "message = 'answer' and latency > 0 and direction = 'receive'"
 _SERVER = "message = 'answer' and latency > 0 and direction = 'send'"
 _CLOSED = "event in ('closed', 'open') and role <> 'listener'"
@@ -104,9 +110,10 @@ INSTRUMENTS = (
         "http.client.request.duration",
         "s",
         "time from a request that was sent to its answer",
-        by=_HTTP,
+        by=_HTTP | _PEER,
         where=_CLIENT,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "http",
@@ -116,15 +123,21 @@ INSTRUMENTS = (
         by=_HTTP,
         where=_SERVER,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "dns",
         "dns.lookup.duration",
         "s",
         "time from a query to its answer",
-        by={"qname": "dns.question.name", "rcode": "workbench.dns.response_code"},
+        by={
+            "qname": "dns.question.name",
+            "rcode": "workbench.dns.response_code",
+            "failure": "error.type",
+        },
         where=_CLIENT,
         factor=_SECONDS,
+        spans=_thread,
     ),
     Instrument(
         "tcp",
@@ -133,6 +146,7 @@ INSTRUMENTS = (
         "time from the SYN to the connection",
         by=_PID | _ERROR,
         where="event = 'connect'",
+        spans=_thread,
     ),
     Instrument(
         "tcp",
@@ -179,7 +193,8 @@ INSTRUMENTS = (
         "workbench.socket.call.duration",
         "ns",
         "time in calls that send and receive",
-        by=_PID | {"direction": _IO, "protocol": "network.transport"} | _ERROR,
+        by=_PID | _IO | _ERROR,
+        spans=_thread,
     ),
     Instrument(
         "sockets",
@@ -188,7 +203,7 @@ INSTRUMENTS = (
         "bytes sent and received",
         "sum",
         ("bytes",),
-        _PID | {"direction": _IO, "protocol": "network.transport"},
+        _PID | _IO,
     ),
     Instrument(
         "files",
@@ -196,6 +211,7 @@ INSTRUMENTS = (
         "ns",
         "time in calls on files",
         by=_PID | {"op": "workbench.file.operation"} | _ERROR,
+        spans=_thread,
     ),
     Instrument(
         "files",
@@ -214,6 +230,7 @@ INSTRUMENTS = (
         "time that disks took for requests",
         values=("service",),
         by={"device": "system.device", "op": "workbench.block.operation"},
+        spans=_thread,
     ),
     Instrument(
         "block",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.formats.otlp import points
+from workbench.formats.otlp import conventions, points
 from workbench.formats.otlp import thread_spans as threads
 from workbench.formats.otlp.counted_metrics import counted_metrics
 from workbench.formats.otlp.instrument import Instrument
@@ -38,7 +38,9 @@ EXEMPLARS = {
     "syscalls": {"pid", *threads.SYSCALL_ID},
     "offcpu": {*threads.OFFCPU_ID},
     "locks": {*threads.LOCK_ID},
-    "sched": {"ts", "pid", "tid"},
+    **dict.fromkeys(
+        ("sched", "http", "dns", "tcp", "sockets", "files", "block"), {"ts", "pid", "tid"}
+    ),
 }
 """Columns without which the rows of a table have no spans."""
 
@@ -62,7 +64,7 @@ def metrics(rec: Recording, people: People) -> Iterator[Metric]:
 
 
 def _of_events(rec: Recording, people: People, table: str) -> Iterator[Metric]:
-    names = rec[table].schema.names
+    names = [*rec[table].schema.names, *conventions.ADDED.get(table, ())]
     wanted = [each for each in INSTRUMENTS if each.table == table and each.columns() <= {*names}]
     if not EXEMPLARS.get(table, set()) <= {*names}:
         wanted = [replace(each, spans=None) for each in wanted]
@@ -70,7 +72,7 @@ def _of_events(rec: Recording, people: People, table: str) -> Iterator[Metric]:
     times = Intervals.of(rec, people)
     plain = [each.name for each in rec[table].schema if not hasattr(each.type, "list_size")]
     for batch in slices(rec, table, *plain):
-        frame = _frame(batch, times)
+        frame = conventions.added(table, _frame(batch, times))
         for each, sums in zip(wanted, series, strict=True):
             rows = _rows(frame, each)
             if rows.height:

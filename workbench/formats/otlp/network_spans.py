@@ -131,6 +131,7 @@ def _http(
     failure = pc.if_else(pa.array(bad), pa.array(status), None).cast(pa.string())
     attributes = [
         of.texts(AT, "http.request.method", pa.DictionaryArray.from_arrays(codes, seen)),
+        of.texts(AT, "url.full", _whole_url(batch, client)),
         of.texts(AT, "url.path", path),
         of.texts(AT, "url.query", query),
         of.numbers(AT, "http.response.status_code", codes_of),
@@ -141,6 +142,28 @@ def _http(
         of.texts(AT, "error.type", failure),
     ]
     return pa.DictionaryArray.from_arrays(codes, names), attributes, spans.failed(bad)
+
+
+def _whole_url(batch: pa.RecordBatch, client: NDArray[np.bool_]) -> Any:
+    """Return the URL that each client asked for: the name that it used is not known."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pa.string()
+    host = of.known_address(batch.column("remote_address"))
+    host = pc.if_else(pc.match_substring(host, ":"), _joined("[", host, "]"), host)
+    port = batch.column("remote_port")
+    host = pc.if_else(pc.equal(port, 80), host, _joined(host, ":", port.cast(text)))
+    path = batch.column("path").cast(text)
+    asked = pc.and_(pa.array(client), pc.starts_with(path, "/"))
+    return pc.if_else(asked, _joined("http://", host, path), None)
+
+
+def _joined(*texts: Any) -> Any:
+    """Return texts one behind the other, null where one is."""
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise(*texts, "")
 
 
 def _dns(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ITEM = 2
 """Field of the items in their scope."""
+MAX_ITEMS = 8192
+"""Items of a request at most, as the batch processor of OpenTelemetry's collector makes them
+(``send_batch_size``): there are collectors that take more, and drop what they then cannot cut."""
 _LENGTHS = 3 * 10
 """Bytes that three keys with their lengths take at most."""
 
@@ -76,6 +79,7 @@ class Packer:
         while start < len(rows):
             room = self.room - self._size
             stop = int(np.searchsorted(offsets, int(offsets[start]) + room, "right")) - 1
+            stop = min(stop, start + MAX_ITEMS - self._items)
             if stop > start:
                 low, high = int(offsets[start]), int(offsets[stop])
                 self._parts.append(data[low:high].data)
@@ -91,7 +95,8 @@ class Packer:
         """Add one message that holds several items, such as a metric with its data points."""
         if len(data) > self.room:
             raise _too_large(self.signal, len(data), self.room)
-        if self._size + len(data) > self.room:
+        full = self._size + len(data) > self.room or self._items + items > MAX_ITEMS
+        if self._size and full:
             yield self._full()
         self._parts.append(data)
         self._size += len(data)

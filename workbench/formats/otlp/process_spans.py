@@ -13,6 +13,7 @@ import numpy as np
 from workbench.formats.otlp import attributes as of
 from workbench.formats.otlp import spans
 from workbench.formats.otlp.lives import integers
+from workbench.formats.otlp.origin import profile_attributes
 from workbench.formats.otlp.spans import ATTRIBUTE as AT
 from workbench.frames.needs import need
 
@@ -30,16 +31,18 @@ def process_spans(rec: Recording, people: People) -> Iterator[pa.BinaryArray]:
     """Yield the spans of the selected processes, then of the selected threads."""
     rows = need(rec, "processes", "ts", "pid", "tid").collect()
     ts = integers(rows, "ts")
+    # Receivers often do not show what a scope says: the spans that samples link to say it, too.
+    profiles = of.key_values(AT, profile_attributes(rec))
     for found, made in (
         (people.process(integers(rows, "pid"), ts), _processes),
         (people.thread(integers(rows, "tid"), ts), _threads),
     ):
         index = np.unique(found[found >= 0])
         if len(index):
-            yield spans.encoded(made(people, index))
+            yield spans.encoded(made(people, index, profiles))
 
 
-def _processes(people: People, index: Indices) -> spans.Spans:
+def _processes(people: People, index: Indices, profiles: bytes) -> spans.Spans:
     import polars as pl
 
     frame = people.processes[index]
@@ -74,6 +77,7 @@ def _processes(people: People, index: Indices) -> spans.Spans:
             of.numbers(AT, "process.exit.code", _arrow(frame, "exit_status")),
             of.numbers(AT, "workbench.process.exit_signal", _arrow(frame, "exit_signal")),
             of.texts(AT, "error.type", _arrow(frame, "failure")),
+            profiles,
         ],
         more=[
             spans.links(people.trace(parent), people.process_span(parent)),
@@ -82,7 +86,7 @@ def _processes(people: People, index: Indices) -> spans.Spans:
     )
 
 
-def _threads(people: People, index: Indices) -> spans.Spans:
+def _threads(people: People, index: Indices, profiles: bytes) -> spans.Spans:
     frame = people.threads[index]
     process = integers(frame, "process")
     ended = integers(people.processes, "ended")
@@ -96,6 +100,7 @@ def _threads(people: People, index: Indices) -> spans.Spans:
             of.numbers(AT, "process.pid", _arrow(frame, "pid")),
             of.numbers(AT, "thread.id", _arrow(frame, "tid")),
             of.texts(AT, "thread.name", _arrow(frame, "comm")),
+            profiles,
         ],
     )
 

@@ -164,11 +164,18 @@ class AnyValue:
     INT = Field(3, "intValue")
     DOUBLE = Field(4, "doubleValue")
     ARRAY = Field(5, "arrayValue")
+    KVLIST = Field(6, "kvlistValue")
     BYTES = Field(7, "bytesValue")
     STRING_STRINDEX = Field(8, "stringValueStrindex")
 
 
 class ArrayValue:
     """Several values."""
+
+    VALUES = Field(1, "values")
+
+
+class KeyValueList:
+    """Attributes as a value."""
 
     VALUES = Field(1, "values")

@@ -19,8 +19,9 @@ from workbench.errors import ImportFormatError
 from workbench.formats.otlp.json_messages import JsonMessages
 from workbench.formats.otlp.messages import Messages, WireMessages, damaged
 from workbench.formats.otlp.profile_schema import ProfilesData
+from workbench.formats.otlp.read_batch import Batch
 from workbench.formats.otlp.read_merge import merged
-from workbench.formats.otlp.read_profiles import MAX_ROWS, Batch, batch
+from workbench.formats.otlp.read_profiles import MAX_ROWS, batch
 from workbench.formats.pprof import decode
 from workbench.profiles.content import LIMIT, blocks, whole
 from workbench.profiles.profile import Profile

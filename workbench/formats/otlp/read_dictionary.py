@@ -11,11 +11,8 @@ import numpy as np
 
 from workbench.formats.otlp.messages import Integers, Messages, damaged
 from workbench.formats.otlp.profile_schema import (
-    AnyValue,
-    ArrayValue,
     Field,
     Function,
-    KeyValue,
     KeyValueAndUnit,
     Line,
     Link,
@@ -25,15 +22,9 @@ from workbench.formats.otlp.profile_schema import (
     Stack,
 )
 from workbench.formats.otlp.profile_schema import ProfilesDictionary as Tables
+from workbench.formats.otlp.read_values import of_each, pairs_of, values_of
 
 MAX_STRINGS = 1 << 22
-_SCALARS = (
-    (AnyValue.STRING, "text"),
-    (AnyValue.BOOL, "bool"),
-    (AnyValue.INT, "int"),
-    (AnyValue.DOUBLE, "double"),
-    (AnyValue.BYTES, "bytes"),
-)
 
 Columns = dict[str, Any]
 
@@ -97,7 +88,7 @@ class Dictionaries:
     keys : numpy.ndarray
         int64, of each attribute: row of its key, -1 for none.
     values : list
-        Of each attribute: text, truth value, integer, float, list of such, or None.
+        Of each attribute: as of :func:`workbench.formats.otlp.read_values.values_of`.
     mappings, locations, lines, functions : dict of arrays
         Texts are rows of ``strings``, and what refers to another table has its rows; -1 for none.
     mapping_attributes, location_attributes : (flat, owner)
@@ -130,8 +121,8 @@ class Dictionaries:
         owner = np.repeat(self.stack.owner, np.diff(self.stack_offsets))
         self.stack_locations = self.location.entries(flat, owner)
         found, self.link = self._table(Tables.LINK_TABLE)
-        self.trace_ids = _of_each(len(found), *found.given(Link.TRACE_ID, "id"), "")
-        self.span_ids = _of_each(len(found), *found.given(Link.SPAN_ID, "id"), "")
+        self.trace_ids = of_each(len(found), *found.given(Link.TRACE_ID, "id"), "")
+        self.span_ids = of_each(len(found), *found.given(Link.SPAN_ID, "id"), "")
 
     def text(self, row: int) -> str:
         """Return a string, "" for row -1."""
@@ -150,18 +141,19 @@ class Dictionaries:
         same = np.asarray(pc.equal(self.strings, key))
         return np.append(same, False)[self.keys]
 
+    def named(self, index: Integers, request: Integers) -> list[str]:
+        """Return the string of each index of a request, "" for index 0.
+
+        Raises
+        ------
+        ImportFormatError
+            There is no such string.
+        """
+        return [self.text(row) for row in self.string.rows(index, request).tolist()]
+
     def pairs(self, holders: Messages, field: Field, request: Integers) -> list[dict[str, Any]]:
         """Return the ``KeyValue`` attributes of messages."""
-        found, owner = holders.children(field)
-        keys = _of_each(len(found), *found.texts(KeyValue.KEY), "")
-        named = self.string.rows(found.numbers(KeyValue.KEY_STRINDEX), request[owner])
-        values = self._values(found, KeyValue.VALUE, request[owner])
-        result: list[dict[str, Any]] = [{} for _ in range(len(holders))]
-        for at, key, row, value in zip(owner.tolist(), keys, named.tolist(), values, strict=True):
-            name = key or self.text(row)
-            if name and value is not None:
-                result[at][name] = value
-        return result
+        return pairs_of(holders, field, request, self)
 
     def _table(self, field: Field) -> tuple[Messages, Table]:
         found, owner = self._dictionary.children(field)
@@ -181,34 +173,7 @@ class Dictionaries:
         owner = self.attribute.owner
         self.keys = self.string.rows(found.numbers(KeyValueAndUnit.KEY_STRINDEX), owner)
         self.units = self.string.rows(found.numbers(KeyValueAndUnit.UNIT_STRINDEX), owner)
-        self.values = self._values(found, KeyValueAndUnit.VALUE, owner)
-
-    def _values(self, holders: Messages, field: Field, request: Integers) -> list[Any]:
-        """Return what ``AnyValue`` messages are, None where there is none, or a nested one."""
-        found, owner = holders.children(field)
-        result = _of_each(len(holders), self._scalars(found, request[owner]), owner, None)
-        arrays, of_value = found.children(AnyValue.ARRAY)
-        items, of_array = arrays.children(ArrayValue.VALUES)
-        holder = owner[of_value[of_array]]
-        for at in owner[of_value].tolist():
-            result[at] = []
-        scalars = self._scalars(items, request[holder])
-        for at, item in zip(holder.tolist(), scalars, strict=True):
-            if item is not None:
-                result[at].append(item)
-        return result
-
-    def _scalars(self, found: Messages, request: Integers) -> list[Any]:
-        result: list[Any] = [None] * len(found)
-        for field, kind in _SCALARS:
-            values, owner = found.texts(field) if kind == "text" else found.given(field, kind)
-            for at, value in zip(owner.tolist(), values, strict=True):
-                result[at] = value
-        indices, owner = found.given(AnyValue.STRING_STRINDEX, "int")
-        rows = self.string.rows(np.array(indices, np.int64), request[owner])
-        for at, row in zip(owner.tolist(), rows.tolist(), strict=True):
-            result[at] = self.text(row)
-        return result
+        self.values = values_of(found, KeyValueAndUnit.VALUE, owner, self)
 
     def _refer(self, found: Messages, field: Field, table: Table) -> tuple[Integers, Integers]:
         """Return the attributes of entries: rows, without "none", and which entry has each."""
@@ -257,11 +222,3 @@ class Dictionaries:
         }
         counts = np.bincount(holder, minlength=len(found))
         self.line_offsets = np.concatenate([[0], np.cumsum(counts)])
-
-
-def _of_each(count: int, values: list[Any], owner: Integers, otherwise: Any) -> list[Any]:
-    """Return the value of each of `count` messages; the last one counts."""
-    result = [otherwise] * count
-    for at, value in zip(owner.tolist(), values, strict=True):
-        result[at] = value
-    return result

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
-from workbench.formats.otlp.read_profiles import Attributes, Batch, Kind, Rows
+from workbench.formats.otlp.read_batch import Attributes, Batch, Kind, Rows
+from workbench.formats.otlp.read_joined import joined
 from workbench.formats.pprof.frames import MAX_ENTRIES, located, ranges
 from workbench.formats.pprof.numbering import number_lists
 from workbench.profiles.names import safe_table, table_of, unit_of
@@ -49,12 +50,11 @@ def merged(batches: Sequence[Batch]) -> Profile:
     if not samples:
         raise ImportFormatError("The profiles hold no samples.")
     default = _first(each.get(_DEFAULT) for one in batches for each in one.scopes)
-    samples.sort(key=lambda each: each.values[0].name != default)  # stable
     empty = sum(each.empty for each in batches)
     return Profile(
         frames,
         stacks,
-        tuple(samples),
+        tuple(joined(samples, _text(default))),
         program=_program(each for one in batches for each in one.resources),
         start_ns=start or None,
         duration_ns=max(0, end - start) if start else None,
@@ -200,6 +200,8 @@ def _plain(attributes: Attributes) -> dict[str, Any]:
 def _short(value: Any) -> Any:
     if isinstance(value, list):
         return [_short(each) for each in value[:_MANY]]
+    if isinstance(value, dict):
+        return _plain(value)
     if isinstance(value, str):
         return value[:_LONG]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,96 +10,25 @@ from workbench.errors import ImportFormatError
 from workbench.formats.otlp.messages import Integers, Messages, damaged
 from workbench.formats.otlp.profile_schema import (
     Field,
-    InstrumentationScope,
     Profile,
     ProfilesData,
-    Resource,
     ResourceProfiles,
     Sample,
     ScopeProfiles,
     ValueType,
 )
+from workbench.formats.otlp.read_batch import Batch, Kind, Rows
 from workbench.formats.otlp.read_dictionary import Dictionaries
 from workbench.formats.otlp.read_frames import frames, stacks
 from workbench.formats.otlp.read_labels import labels, links
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
+from workbench.formats.otlp.read_origins import name_of, resources_of, scopes_of
 
 MAX_ROWS = 1 << 25
 """Observations of one file."""
 MAX_KINDS = 48
 """Kinds of samples: each becomes a table."""
-_SERIES = "workbench.profile"
 _PID, _EXECUTABLE = "process.pid", "process.executable.name"
 _MOST = (1 << 63) - 1
-
-Attributes = Mapping[str, Any]
-
-
-class Kind(NamedTuple):
-    """What makes samples one table."""
-
-    type: str
-    unit: str
-    period_type: str
-    period_unit: str
-    period: int
-    name: str
-    """Of the profile in the session that the workbench exported; else ""."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Observations of one kind.
-
-    Parameters
-    ----------
-    stack, amount, ts : numpy.ndarray
-        int64: stack of the batch, value, time in ns UTC (0 where it is not known).
-    columns : dict of str to pyarrow.Array
-    """
-
-    stack: Integers
-    amount: Integers
-    ts: Integers
-    columns: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What some requests hold.
-
-    Parameters
-    ----------
-    frames : polars.DataFrame
-        See :func:`workbench.formats.otlp.read_frames.frames`.
-    flat, offsets : numpy.ndarray
-        Rows of ``frames`` of each stack, leaf first.
-    rows : dict of Kind to Rows
-    units, keys : dict of str to str
-        Units of columns, and the attributes that they were.
-    start, end : int
-        When the profiles were taken, ns UTC; 0 where that is not told.
-    empty : int
-        Samples without a value and a time.
-    resources, scopes, profiles : sequence of mappings
-        Their attributes.
-    """
-
-    frames: pl.DataFrame
-    flat: NDArray[np.uint32]
-    offsets: Integers
-    rows: dict[Kind, Rows]
-    units: dict[str, str]
-    keys: dict[str, str]
-    start: int
-    end: int
-    empty: int
-    resources: Sequence[Attributes] = ()
-    scopes: Sequence[Attributes] = ()
-    profiles: Sequence[Attributes] = ()
 
 
 def batch(requests: Messages, room: int = MAX_ROWS) -> Batch | None:
@@ -126,13 +53,13 @@ def batch(requests: Messages, room: int = MAX_ROWS) -> Batch | None:
         return None
     found = Dictionaries(requests)
     of_profile = request_of[outer_of[scoped_of]]
-    resources = _resources(found, outer, request_of)
-    scopes = _scopes(found, scoped, request_of[outer_of])
+    resources = resources_of(found, outer, request_of)
+    scopes = scopes_of(found, scoped, request_of[outer_of])
     flat, owner = _references(found, profiles, Profile.ATTRIBUTE_INDICES, of_profile)
     own: list[dict[str, Any]] = [{} for _ in range(len(profiles))]
     for at, row in zip(owner.tolist(), flat.tolist(), strict=True):
         own[at][found.text(int(found.keys[row]))] = found.values[row]
-    names = [_name(one, scopes[at]) for one, at in zip(own, scoped_of.tolist(), strict=True)]
+    names = [name_of(one, scopes[at]) for one, at in zip(own, scoped_of.tolist(), strict=True)]
     kinds = _kinds(found, profiles, of_profile, names)
     times = profiles.times(Profile.TIME_UNIX_NANO)
     lasted = profiles.numbers(Profile.DURATION_NANO)
@@ -162,43 +89,6 @@ def batch(requests: Messages, room: int = MAX_ROWS) -> Batch | None:
         scopes,
         own,
     )
-
-
-def _resources(found: Dictionaries, outer: Messages, request: Integers) -> list[dict[str, Any]]:
-    """Return the attributes of the resource of each ``ResourceProfiles``."""
-    each, owner = outer.children(ResourceProfiles.RESOURCE)
-    result: list[dict[str, Any]] = [{} for _ in range(len(outer))]
-    pairs = found.pairs(each, Resource.ATTRIBUTES, request[owner])
-    for at, attributes in zip(owner.tolist(), pairs, strict=True):
-        result[at] |= attributes
-    return result
-
-
-def _scopes(found: Dictionaries, scoped: Messages, request: Integers) -> list[dict[str, Any]]:
-    """Return the attributes of each scope, with its ``name`` and ``version``."""
-    each, owner = scoped.children(ScopeProfiles.SCOPE)
-    result: list[dict[str, Any]] = [{} for _ in range(len(scoped))]
-    pairs = found.pairs(each, InstrumentationScope.ATTRIBUTES, request[owner])
-    for key, one in (
-        ("name", InstrumentationScope.NAME),
-        ("version", InstrumentationScope.VERSION),
-    ):
-        texts, of = each.texts(one)
-        for at, text in zip(of.tolist(), texts, strict=True):
-            pairs[at] = {key: text} | pairs[at]
-    for at, attributes in zip(owner.tolist(), pairs, strict=True):
-        result[at] |= attributes
-    return result
-
-
-def _name(own: Attributes, scope: Attributes) -> str:
-    """Return the profile that the workbench made this of: its scope names it by its id."""
-    series = own.get(_SERIES)
-    if series is None:
-        return ""
-    start = f"{_SERIES}."
-    names = (key for key, value in scope.items() if value == series and key.startswith(start))
-    return next(names, "").removeprefix(start)
 
 
 def _kinds(

@@ -153,7 +153,7 @@ def locks(people: People, batch: pa.RecordBatch) -> spans.Spans | None:
         name=batch.column("type"),
         attributes=[
             *thread_attributes(batch),
-            of.counts(AT, "workbench.lock.address", integers(batch, "lock")),
+            of.addresses(AT, "workbench.lock.address", batch.column("lock")),
             *([] if failure is None else [of.texts(AT, "error.type", failure)]),
             *still_open(batch),
         ],
