@@ -16,7 +16,7 @@ from workbench.formats.format import Format, stack_tables
 from workbench.frames.folded import folded
 from workbench.frames.stacks import profiled
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import folded_entries, numbers, tables, text_lines
+from workbench.profiles.stack_texts import folded_entries, named_tables, numbers, text_lines
 
 if TYPE_CHECKING:
     from workbench.recording import Recording
@@ -86,7 +86,7 @@ def read(file: IO[bytes]) -> Profile:
     parts = parts.with_columns(pl.Series("weight", numbers(parts["weight"], "A weight")))
     _check_sum(parts["weight"].to_numpy())
     unique = parts.group_by("stack", maintain_order=True).agg(pl.col("weight").sum())
-    frames, stacks = tables(folded_entries(unique["stack"]), len(unique))
+    frames, stacks = named_tables(*folded_entries(unique["stack"]), len(unique))
     value = Value("samples", "count", unique["weight"].to_numpy())
     ids = np.arange(len(unique), dtype=np.uint32)
     return Profile(frames, stacks, (Samples(ids, (value,), table="cpu"),))

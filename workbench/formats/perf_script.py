@@ -12,6 +12,7 @@ from workbench.formats.format import Format
 from workbench.profiles.perf_text import SOURCE_MARK, classified, entries, lost
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.stack_texts import tables, text_lines
+from workbench.profiles.tables import check_kinds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,6 +74,7 @@ def read(file: IO[bytes]) -> Profile:
         at, on="text", how="left", maintain_order="left"
     )
     times = _times(found["time"])
+    check_kinds(found["event"].n_unique())
     named = found.with_columns(
         pl.col("event").str.replace(_MODIFIERS, "").fill_null(_UNNAMED),
         pl.lit(None, pl.Int64).alias("ts") if times is None else pl.Series("ts", times),

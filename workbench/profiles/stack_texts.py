@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
-from workbench.profiles.content import whole
+from workbench.profiles.content import too_large, whole
 from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1 << 29
 """Bytes of a text that is read as one piece: columns of it take a few times as much."""
+
+MAX_LINES = 1 << 24
+"""Lines of a text: columns of them take some 100 bytes a line."""
 
 MAX_FRAMES = 1 << 26
 """Frames of all distinct stacks together: as texts they take 1 GiB."""
@@ -33,11 +36,14 @@ def text_lines(file: IO[bytes], limit: int = MAX_TEXT) -> pl.Series:
     Raises
     ------
     ImportFormatError
-        It is longer than `limit`, or its compression is damaged.
+        It is longer than `limit`, has more than :data:`MAX_LINES` lines, or its compression is
+        damaged.
     """
     import polars as pl
 
     text = whole(file, limit).decode("utf-8", "replace")
+    if text.count("\n") > MAX_LINES:
+        raise too_large(f"It has more than {MAX_LINES:,} lines.")
     rows = pl.DataFrame({"line": [text]}).select(pl.col("line").str.split("\n").explode())
     lines = rows.to_series().str.strip_suffix("\r")
     return lines.slice(0, len(lines) - 1) if text.endswith("\n") else lines
@@ -102,6 +108,35 @@ def _check_size(entries: int, lengths: Any) -> None:
         )
 
 
+def numbered(entries: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the distinct texts of frames, and of which of them stacks are made.
+
+    Parameters
+    ----------
+    entries : polars.DataFrame
+        As :func:`split` returns them.
+
+    Returns
+    -------
+    polars.DataFrame
+        text : str
+            Distinct, in the order of their first appearance.
+    polars.DataFrame
+        stack : u32
+        name : i32
+            Row of the text.
+
+    Both are for :func:`named_tables`: where there are millions of frames, numbers take less room
+    than texts.
+    """
+    import polars as pl
+
+    coded = _arrow(entries["text"]).dictionary_encode()
+    name = pl.Series("name", coded.indices)
+    texts = pl.Series("text", coded.dictionary, dtype=pl.String)
+    return texts.to_frame(), entries.select("stack").with_columns(name)
+
+
 def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
     """Return the tables ``frames`` and ``stacks``.
 
@@ -118,16 +153,44 @@ def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
     ImportFormatError
         A stack is deeper than a session holds, or there are too many.
     """
+    columns = [name for name in entries.columns if name != "stack"]
+    names = entries.select(columns).unique(maintain_order=True)
+    keyed = names.with_row_index("name")
+    found = entries.join(keyed, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    return named_tables(names, found.select("stack", "name"), stacks)
+
+
+def named_tables(names: pl.DataFrame, entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
+    """Return the tables ``frames`` and ``stacks``.
+
+    Parameters
+    ----------
+    names : polars.DataFrame
+        What frames are called: any of the columns of :data:`workbench.schema.FRAMES`.
+    entries : polars.DataFrame
+        One row for each frame of each stack, leaf first: ``stack`` (int, ascending), and ``name``,
+        the row of ``names``.
+    stacks : int
+        Number of stacks; those without a row are empty.
+
+    Raises
+    ------
+    ImportFormatError
+        A stack is deeper than a session holds, or there are too many.
+    """
     import polars as pl
 
-    columns = [name for name in entries.columns if name != "stack"]
-    lengths = np.bincount(entries["stack"].to_numpy().astype(np.int64), minlength=stacks)
+    columns = names.columns
+    lengths = np.bincount(entries["stack"].to_numpy(), minlength=stacks)
     _check_size(len(entries), lengths)
-    frames = entries.select(columns).unique(maintain_order=True).with_row_index("frame_id")
-    ids = entries.join(frames, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    used = np.zeros(len(names), np.bool_)
+    used[entries["name"].to_numpy()] = True
+    frames = names.filter(used).unique(maintain_order=True).with_row_index("frame_id")
+    found = names.join(frames, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    ids = found["frame_id"].fill_null(0).cast(pl.UInt32).gather(entries["name"]).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     table = frames_table({name: _arrow(frames[name]) for name in columns})
-    return table, stacks_table(ids["frame_id"].cast(pl.UInt32).to_numpy(), offsets)
+    return table, stacks_table(ids, offsets)
 
 
 def _arrow(column: pl.Series) -> Any:
@@ -136,8 +199,8 @@ def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def folded_entries(texts: pl.Series) -> pl.DataFrame:
-    """Return the entries of folded stacks, for :func:`tables`.
+def folded_entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the names and entries of folded stacks, for :func:`named_tables`.
 
     Parameters
     ----------
@@ -147,17 +210,13 @@ def folded_entries(texts: pl.Series) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        stack, function, kind, file, line: the marks of flamegraph.pl and the places that py-spy
-        writes are taken off the names.
+        function, kind, file, line: the marks of flamegraph.pl and the places that py-spy writes are
+        taken off the names.
+    polars.DataFrame
+        stack, name.
     """
-    import polars as pl
-
-    entries = split(texts, ";", rooted=True)
-    # Names repeat: each is looked at once.
-    names = entries.select(pl.col("text").unique(maintain_order=True))
-    return entries.join(_parsed(names), on="text", how="left", maintain_order="left").select(
-        "stack", "function", "kind", "file", "line"
-    )
+    names, entries = numbered(split(texts, ";", rooted=True))
+    return _parsed(names).drop("text"), entries
 
 
 def _parsed(names: pl.DataFrame) -> pl.DataFrame:
