@@ -75,7 +75,7 @@ def import_file(
 def _read(source: Path, format: str | None) -> tuple[Manifest, dict[str, Any]]:
     """Return the manifest and the tables of a file; see :func:`import_file`."""
     try:
-        with open(os.fspath(source), "rb", opener=_not_waiting) as file:  # noqa: PTH123
+        with open(os.fspath(source), "rb", opener=_not_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError(
