@@ -7,20 +7,34 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
-from workbench.profiles.content import too_large, whole
+from workbench.profiles.content import blocks, too_large
 from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
 
 MAX_TEXT = 1 << 29
 """Bytes of a text that is read as one piece: columns of it take a few times as much."""
 
-MAX_LINES = 1 << 24
+MAX_LINES = 1 << 23
 """Lines of a text: columns of them take some 100 bytes a line."""
 
-MAX_FRAMES = 1 << 26
-"""Frames of all distinct stacks together: as texts they take 1 GiB."""
+MAX_FRAMES = 1 << 25
+"""Frames of all distinct stacks together: each takes 60 bytes on its way."""
+
+MAX_NAMES = 1 << 22
+"""Distinct texts of frames: each takes some 500 bytes on its way."""
+
+MAX_NAMES_BYTES = 1 << 27
+"""Bytes of them."""
+
+MAX_LINE = 1 << 22
+"""Bytes of a line: a stack of 40,000 frames with names of 100."""
+
+_AT_ONCE = 1 << 24
+"""Bytes of lines that are taken apart at once."""
 
 _SUFFIXES = {"_[k]": "kernel", "_[j]": "jit", "_[i]": "inlined"}
 """How stackcollapse-perf.pl and inferno mark frames (flamegraph.pl colours them)."""
@@ -30,23 +44,69 @@ _PYTHON = r"(\.pyx?|^<.*>|^)$"
 """Files of Python code; ``<frozen ...>`` and ``<string>`` are some, too."""
 
 
-def text_lines(file: IO[bytes], limit: int = MAX_TEXT) -> pl.Series:
+def text_lines(file: IO[bytes], limit: int = MAX_TEXT, lines: int | None = None) -> pl.Series:
     """Return the lines of a text, without their ends; what is no UTF-8 is replaced.
+
+    Parameters
+    ----------
+    file : binary file
+    limit, lines : int
+        Bytes and lines that are read; default :data:`MAX_TEXT` and :data:`MAX_LINES`.
 
     Raises
     ------
     ImportFormatError
-        It is longer than `limit`, has more than :data:`MAX_LINES` lines, or its compression is
+        It is longer, has a line of more than :data:`MAX_LINE` bytes, or its compression is
         damaged.
     """
-    import polars as pl
+    import pyarrow as pa
 
-    text = whole(file, limit).decode("utf-8", "replace")
-    if text.count("\n") > MAX_LINES:
-        raise too_large(f"It has more than {MAX_LINES:,} lines.")
-    rows = pl.DataFrame({"line": [text]}).select(pl.col("line").str.split("\n").explode())
-    lines = rows.to_series().str.strip_suffix("\r")
-    return lines.slice(0, len(lines) - 1) if text.endswith("\n") else lines
+    most = MAX_LINES if lines is None else lines
+    content = bytearray()  # each copy may be half a GiB
+    for block in blocks(file, limit):
+        content += block
+    if content.count(b"\n") > most:
+        raise too_large(f"It has more than {most:,} lines.")
+    try:
+        found = _lines_of(content)
+    except pa.ArrowInvalid:  # no UTF-8
+        found = _lines_of(content.decode("utf-8", "replace").encode())
+    if int(found.str.len_bytes().max() or 0) > MAX_LINE:  # type: ignore[arg-type]
+        raise too_large(f"It has a line of more than {MAX_LINE:,} bytes.")
+    return found.str.strip_suffix("\n").str.strip_suffix("\r")
+
+
+def _lines_of(content: bytes | bytearray) -> pl.Series:
+    """Return the lines of a text with their ends, without a copy of it."""
+    import polars as pl
+    import pyarrow as pa
+
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
+    if not content.endswith(b"\n"):
+        ends = np.append(ends, len(content))
+    offsets = np.concatenate([[0], ends])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    made = pa.Array.from_buffers(pa.large_string(), len(ends), buffers)
+    made.validate(full=True)
+    return pl.Series("line", made)
+
+
+def in_parts(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield rows in parts whose lines are of bounded size: what takes them apart copies them.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        With a column ``line``.
+    """
+    size = rows["line"].str.len_bytes().cast(int).to_numpy()
+    before = np.concatenate([[0], np.cumsum(size)])
+    first = 0
+    while first < len(rows) or not first:
+        last = int(np.searchsorted(before, before[first] + _AT_ONCE, side="right")) - 1
+        last = max(first + 1, last)
+        yield rows.slice(first, last - first)
+        first = last
 
 
 def numbers(texts: pl.Series, what: str) -> Any:
@@ -126,14 +186,24 @@ def numbered(entries: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         name : i32
             Row of the text.
 
+    Raises
+    ------
+    ImportFormatError
+        There are too many.
+
     Both are for :func:`named_tables`: where there are millions of frames, numbers take less room
     than texts.
     """
     import polars as pl
 
     coded = _arrow(entries["text"]).dictionary_encode()
+    names = coded.dictionary
+    if len(names) > MAX_NAMES or names.nbytes - 8 * len(names) > MAX_NAMES_BYTES:
+        raise too_large(
+            f"Its frames have more than {MAX_NAMES:,} names, or {MAX_NAMES_BYTES:,} bytes of them."
+        )
     name = pl.Series("name", coded.indices)
-    texts = pl.Series("text", coded.dictionary, dtype=pl.String)
+    texts = pl.Series("text", names, dtype=pl.String)
     return texts.to_frame(), entries.select("stack").with_columns(name)
 
 
