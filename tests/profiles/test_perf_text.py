@@ -58,3 +58,14 @@ def test_inlined_functions_are_where_the_next_one_is():
 def test_addresses_that_are_too_long_are_none():
     names, _ = entries(pl.Series(["\tffffffffffffffffff x (/a)"]))
     assert names["offset"].to_list() == [0]
+
+
+def test_inlined_functions_of_several_stacks():
+    one = "\t7f00 i (inlined)\n\t7f00 f (/a)"
+    two = "\t7f00 i (inlined)\n\t7f00 g (/b)\n\t7f00 f (/a)"
+    names, frames = entries(pl.Series([one, two, one]))
+    found = frames.join(names.with_row_index("name"), on="name", maintain_order="left")
+    assert found.select("stack", "function", "module").rows() == [
+        (0, "i", "/a"), (0, "f", "/a"), (1, "i", "/b"), (1, "g", "/b"), (1, "f", "/a"),
+        (2, "i", "/a"), (2, "f", "/a"),
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from workbench.errors import ImportFormatError
 from workbench.profiles import stack_texts
 from workbench.profiles.stack_texts import (
     folded_entries,
+    in_parts,
     named_tables,
     numbered,
     numbers,
@@ -109,3 +110,30 @@ def test_texts_of_many_lines_are_refused(monkeypatch):
     assert len(text_lines(io.BytesIO(b"\n" * 5))) == 5
     with pytest.raises(ImportFormatError, match="more than 5 lines"):
         text_lines(io.BytesIO(gzip.compress(b"\n" * 6)))
+
+
+def test_lines_and_names_have_bounds(monkeypatch):
+    monkeypatch.setattr(stack_texts, "MAX_LINE", 10)
+    assert text_lines(io.BytesIO(b"123456789\n")).to_list() == ["123456789"]
+    with pytest.raises(ImportFormatError, match="more than 10 bytes"):
+        text_lines(io.BytesIO(b"a\n1234567890\n"))
+    entries = split(pl.Series(["a;b", "c"]), ";")
+    monkeypatch.setattr(stack_texts, "MAX_NAMES", 2)
+    with pytest.raises(ImportFormatError, match="more than 2 names"):
+        numbered(entries)
+    monkeypatch.setattr(stack_texts, "MAX_NAMES", 3)
+    monkeypatch.setattr(stack_texts, "MAX_NAMES_BYTES", 2)
+    with pytest.raises(ImportFormatError, match="2 bytes of them"):
+        numbered(entries)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_lines_in_parts(at_once, monkeypatch):
+    monkeypatch.setattr(stack_texts, "_AT_ONCE", at_once)
+    for texts in ([], ["a"], ["", "", "abcdef", "g", ""]):
+        rows = pl.DataFrame({"line": texts}, schema={"line": pl.String})
+        found = list(in_parts(rows))
+        assert pl.concat(found).equals(rows)
+        assert all(
+            part["line"].str.len_bytes().sum() <= at_once or len(part) == 1 for part in found
+        )

@@ -37,6 +37,8 @@ _ENTRIES = (
 """Functions with which stacks of the kernel begin."""
 _HEAD = re.compile(rb'^@\w*\[$|^@\w*\[.*\]: -?\d+\r?$|^\{"type": ?"(?:map|attached_probes)"', re.M)
 _UNNAMED = "samples"
+MAX_LINE = 1 << 27
+"""Bytes of a line: in JSON it is a whole map."""
 MAX_TEXTS = 1 << 23
 """Texts of JSON, and parts of keys: each takes some 100 bytes."""
 
@@ -59,7 +61,7 @@ def read(file: IO[bytes]) -> Profile:
     """
     import polars as pl
 
-    lines = text_lines(file)
+    lines = text_lines(file, longest=MAX_LINE)
     json_lines = lines.filter(lines.str.contains(r'^\s*\{"type"'))
     found = _from_json(json_lines) if len(json_lines) else _from_text(lines)
     parts = _keys(found)

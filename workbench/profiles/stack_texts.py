@@ -44,20 +44,25 @@ _PYTHON = r"(\.pyx?|^<.*>|^)$"
 """Files of Python code; ``<frozen ...>`` and ``<string>`` are some, too."""
 
 
-def text_lines(file: IO[bytes], limit: int = MAX_TEXT, lines: int | None = None) -> pl.Series:
+def text_lines(
+    file: IO[bytes],
+    limit: int = MAX_TEXT,
+    lines: int | None = None,
+    longest: int | None = None,
+) -> pl.Series:
     """Return the lines of a text, without their ends; what is no UTF-8 is replaced.
 
     Parameters
     ----------
     file : binary file
-    limit, lines : int
-        Bytes and lines that are read; default :data:`MAX_TEXT` and :data:`MAX_LINES`.
+    limit, lines, longest : int
+        Bytes and lines that are read, and bytes of a line; default :data:`MAX_TEXT`,
+        :data:`MAX_LINES` and :data:`MAX_LINE`.
 
     Raises
     ------
     ImportFormatError
-        It is longer, has a line of more than :data:`MAX_LINE` bytes, or its compression is
-        damaged.
+        It is longer, or its compression is damaged.
     """
     import pyarrow as pa
 
@@ -71,8 +76,9 @@ def text_lines(file: IO[bytes], limit: int = MAX_TEXT, lines: int | None = None)
         found = _lines_of(content)
     except pa.ArrowInvalid:  # no UTF-8
         found = _lines_of(content.decode("utf-8", "replace").encode())
-    if int(found.str.len_bytes().max() or 0) > MAX_LINE:  # type: ignore[arg-type]
-        raise too_large(f"It has a line of more than {MAX_LINE:,} bytes.")
+    width = MAX_LINE if longest is None else longest
+    if int(found.str.len_bytes().max() or 0) > width:  # type: ignore[arg-type]
+        raise too_large(f"It has a line of more than {width:,} bytes.")
     return found.str.strip_suffix("\n").str.strip_suffix("\r")
 
 
