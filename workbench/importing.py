@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExportError, ImportFormatError, StorageError
 from workbench.formats import export, recognised, writable
@@ -14,7 +16,11 @@ from workbench.recording import Recording
 from workbench.store.archive import is_archive
 from workbench.store.save import save_tables
 
+if TYPE_CHECKING:
+    from workbench.store.manifest import Manifest
+
 PathLike = str | os.PathLike[str]
+_LAST = (1 << 63) - 1
 
 
 def import_file(
@@ -52,22 +58,7 @@ def import_file(
     source = Path(path)
     target = Path(output) if output else source.with_name(f"{source.name}.wb")
     check_room(target.absolute(), overwrite)
-    try:
-        with source.open("rb") as file:
-            changed = os.fstat(file.fileno()).st_mtime_ns
-            chosen, read = recognised(file, source.name, format)
-            profile = read(file)
-    except OSError as error:
-        raise StorageError(f"{source} cannot be read.", why=str(error)) from error
-    except ImportFormatError as error:
-        raise ImportFormatError(
-            f"{source} cannot be imported.",
-            why=" ".join(filter(None, (error.what, error.why))),
-            advice=error.advice,
-        ) from error
-    except RecursionError as error:
-        raise ImportFormatError(f"{source} cannot be imported: it is nested too deep.") from error
-    manifest, tables = session_of(profile, format=chosen, source=source.name, modified_ns=changed)
+    manifest, tables = _read(source, format)
     rows = {name: (table.schema, table.to_batches()) for name, table in tables.items()}
     old = OldSession(target) if target.is_dir() else None  # a file is replaced by the writer
     try:
@@ -79,6 +70,43 @@ def import_file(
     if old:
         old.remove()
     return target
+
+
+def _read(source: Path, format: str | None) -> tuple[Manifest, dict[str, Any]]:
+    """Return the manifest and the tables of a file; see :func:`import_file`."""
+    try:
+        with open(os.fspath(source), "rb", opener=_not_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError(
+                    f"{source} cannot be read.",
+                    why="It is no regular file.",
+                    advice="Write its content to a file, and import that.",
+                )
+            chosen, read = recognised(file, source.name, format)
+            profile = read(file)
+        return session_of(
+            profile, format=chosen, source=source.name, modified_ns=min(status.st_mtime_ns, _LAST)
+        )
+    except OSError as error:
+        raise StorageError(f"{source} cannot be read.", why=str(error)) from error
+    except ImportFormatError as error:
+        raise ImportFormatError(
+            f"{source} cannot be imported.",
+            why=" ".join(filter(None, (error.what, error.why))),
+            advice=error.advice,
+        ) from error
+    except RecursionError as error:
+        raise ImportFormatError(f"{source} cannot be imported: it is nested too deep.") from error
+    except MemoryError as error:  # numpy's and pyarrow's are such, too
+        raise ImportFormatError(
+            f"{source} cannot be imported.", why=f"There is not memory enough for it. {error}"
+        ) from error
+
+
+def _not_waiting(path: str, flags: int) -> int:
+    """Open a file; of a pipe nobody is waited for who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def convert_file(

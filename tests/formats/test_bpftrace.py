@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 import reading
 
 from workbench.errors import ImportFormatError
+from workbench.formats import bpftrace
 
 BURN = Path(__file__).parents[2] / "workbench" / "demo" / "slow-api"
 # As bpftrace 0.17 and 0.23 write them.
@@ -151,3 +153,23 @@ def total_of(text, form):
         return int(text.rpartition("@total: ")[2].split()[0])
     rows = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
     return next(r["data"]["@total"] for r in rows if r["type"] == "map" and "@total" in r["data"])
+
+
+def test_maps_texts_and_parts_of_keys_have_bounds(monkeypatch):
+    read = reading.reader("bpftrace")
+    monkeypatch.setattr(bpftrace, "_samples", lambda *_: pytest.fail("they were read"))
+    many = b"".join(b"@m%d[\n    f+1\n]: 1\n" % number for number in range(60))
+    with pytest.raises(ImportFormatError, match="48 kinds"):
+        read(io.BytesIO(many))
+    monkeypatch.setattr(bpftrace, "MAX_TEXTS", 20)
+    with pytest.raises(ImportFormatError, match="more than 20 parts"):
+        read(io.BytesIO(b"@[\n    f+1\n" + b"a," * 21 + b"\n]: 1\n"))
+    entries = b",".join(b'"%d": 1' % number for number in range(20))
+    with pytest.raises(ImportFormatError, match="more than 20 texts"):
+        read(io.BytesIO(b'{"type": "map", "data": {"@": {' + entries + b"}}}"))
+
+
+def test_json_that_says_something_else():
+    for line in (b'{"type": ["map"], "data": {"@": {"\\n f": 1}}}', b'{"type": 1e400}'):
+        with pytest.raises(ImportFormatError, match="no map"):
+            reading.reader("bpftrace")(io.BytesIO(line))

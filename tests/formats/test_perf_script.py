@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
+
 import polars as pl
 import pytest
 import reading
 
 from workbench.errors import ImportFormatError
-from workbench.formats import formats
+from workbench.formats import formats, perf_script
 
 TEXT = b"""\
 # ========
@@ -163,3 +165,10 @@ def test_stacks_are_shared(tmp_path):
 def test_hostile_heads_are_told_at_once(head):
     for name in ("perf-script", "folded", "austin", "bpftrace", "speedscope", "perf-data"):
         assert formats()[name].recognise(head) < 0.5
+
+
+def test_events_have_a_bound(monkeypatch):
+    heads = (b"a 1 1.000000: 1 e%d: 7f00 f (/a)\n\n" % number for number in range(60))
+    monkeypatch.setattr(perf_script, "_samples", lambda *_, **__: pytest.fail("they were read"))
+    with pytest.raises(ImportFormatError, match="48 kinds"):
+        perf_script.read(io.BytesIO(b"".join(heads)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections import Counter
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import ImportFormatError, MissingTableError
-from workbench.formats import export
+from workbench.formats import export, speedscope
 from workbench.session import open_session
 
 
@@ -233,6 +234,15 @@ EVENT = {"type": "evented", "name": "e", "unit": "milliseconds", "startValue": 0
         ({**EVENT, "events": [{"type": "O", "at": 99, "frame": 0}]}, "go back"),
         ({**EVENT, "events": [{"type": "O", "at": 1}]}, "not whole"),
         ({**EVENT, "events": [{"type": "O", "at": 1, "frame": 0}] * 70_000}, "deeper"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": [0]}]}, "no whole number"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": []}]}, "no whole number"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": 0.9}]}, "no whole number"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": "0"}]}, "no whole number"),
+        ({**EVENT, "events": [{"type": "O", "at": 1, "frame": True}]}, "no whole number"),
+        ({"type": "sampled", "samples": [[True]], "weights": [1]}, "no list of frames"),
+        ({"type": "sampled", "samples": [{}], "weights": [1]}, "no list of frames"),
+        ({"type": "sampled", "samples": [[0]], "weights": [1], "unit": []}, "not known"),
+        ({"type": []}, "not known"),
     ],
 )  # fmt: skip
 def test_what_is_refused(profile, why, tmp_path):
@@ -270,3 +280,23 @@ def test_damaged_files(rec, tmp_path):
     good, bad = reading.fuzz(reading.reader("speedscope"), cases)
     assert good
     assert bad
+
+
+def test_units_and_names_may_be_half_a_surrogate_pair(tmp_path):
+    profile = {"type": "sampled", "samples": [[0]], "weights": [1], "name": "\ud800"}
+    frames = {"frames": [{"name": "\udfff", "file": "\ud800"}]}
+    document = {"shared": frames, "profiles": [{**profile, "unit": "\ud800"}]}
+    made = reading.session(json.dumps(document).encode(), tmp_path / "a.wb", "speedscope")
+    assert reading.folded(made, made.kinds[0]) == {"?": 1}
+
+
+def test_profiles_and_units_have_bounds(monkeypatch):
+    profile = {"type": "sampled", "samples": [[0]], "weights": [1], "name": "x"}
+    profiles = [{**profile, "unit": f"u{number}"} for number in range(60)]
+    content = json.dumps({"shared": FRAMES, "profiles": profiles}).encode()
+    monkeypatch.setattr(speedscope, "_samples", lambda *_: pytest.fail("they were read"))
+    with pytest.raises(ImportFormatError, match="48 kinds"):
+        speedscope.read(io.BytesIO(content))
+    monkeypatch.setattr(speedscope, "MAX_PROFILES", 59)
+    with pytest.raises(ImportFormatError, match="59 profiles"):
+        speedscope.read(io.BytesIO(content))

@@ -73,3 +73,22 @@ def test_bombs_are_not_unpacked(monkeypatch):
 def test_lines_have_no_ends():
     assert list(content.lines(io.BytesIO(b"a\r\n\r\nb"))) == [b"a", b"", b"b"]
     assert list(content.lines(io.BytesIO(b""))) == []
+
+
+def test_what_holds_nothing_is_bounded_too(monkeypatch):
+    empty = gzip.compress(b"")
+    assert content.whole(io.BytesIO(empty * 100 + gzip.compress(b"a"))) == b"a"
+    padded = gzip.compress(b"a") + bytes(1 << 20)
+    assert content.whole(io.BytesIO(padded)) == b"a"
+    with pytest.raises(ImportFormatError, match="has more than"):
+        content.whole(io.BytesIO(padded), 1000)
+    monkeypatch.setattr(content, "MAX_MEMBERS", 99)
+    with pytest.raises(ImportFormatError, match="99 gzip members"):
+        content.whole(io.BytesIO(empty * 100))
+
+
+def test_a_small_file_cut_at_every_place():
+    packed = gzip.compress(b"main;work 1\n" * 20)
+    for cut in range(2, len(packed)):
+        with pytest.raises(ImportFormatError, match=r"breaks off|damaged"):
+            content.whole(io.BytesIO(packed[:cut]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from workbench.profiles.perf_text import classified, entries, lost
+from workbench.profiles.perf_text import classified, entries, lost, parts
 
 FIELDS = ("comm", "pid", "tid", "cpu", "time", "period", "event")
 
@@ -22,7 +22,7 @@ FIELDS = ("comm", "pid", "tid", "cpu", "time", "period", "event")
     ],
 )  # fmt: skip
 def test_heads(line, expected):
-    (row,) = classified(pl.Series([line])).rows(named=True)
+    (row,) = parts(classified(pl.Series([line]))).rows(named=True)
     assert row["role"] == "head"
     assert tuple(row[name] for name in FIELDS) == expected
 
@@ -45,7 +45,8 @@ def test_losses():
 
 def test_inlined_functions_are_where_the_next_one_is():
     text = "\t7f00 i (inlined)\n\t7f00 j (inlined)\n\t7f00 f+0x1 (/a)\n\x01f.c:3 (discriminator 2)"
-    found = entries(pl.Series([text, "\t7f00 i (inlined)"]))
+    names, frames = entries(pl.Series([text, "\t7f00 i (inlined)"]))
+    found = frames.join(names.with_row_index("name"), on="name", maintain_order="left")
     assert found.select("stack", "function", "module", "kind", "file", "line").rows() == [
         (0, "i", "/a", "inlined", None, None),
         (0, "j", "/a", "inlined", None, None),
@@ -55,5 +56,16 @@ def test_inlined_functions_are_where_the_next_one_is():
 
 
 def test_addresses_that_are_too_long_are_none():
-    found = entries(pl.Series(["\tffffffffffffffffff x (/a)"]))
-    assert found["offset"].to_list() == [0]
+    names, _ = entries(pl.Series(["\tffffffffffffffffff x (/a)"]))
+    assert names["offset"].to_list() == [0]
+
+
+def test_inlined_functions_of_several_stacks():
+    one = "\t7f00 i (inlined)\n\t7f00 f (/a)"
+    two = "\t7f00 i (inlined)\n\t7f00 g (/b)\n\t7f00 f (/a)"
+    names, frames = entries(pl.Series([one, two, one]))
+    found = frames.join(names.with_row_index("name"), on="name", maintain_order="left")
+    assert found.select("stack", "function", "module").rows() == [
+        (0, "i", "/a"), (0, "f", "/a"), (1, "i", "/b"), (1, "g", "/b"), (1, "f", "/a"),
+        (2, "i", "/a"), (2, "f", "/a"),
+    ]  # fmt: skip

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from workbench.errors import ImportFormatError
-from workbench.profiles import session as module
 from workbench.profiles.interning import Stacks
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.session import session_of
@@ -46,7 +45,7 @@ def test_what_a_session_cannot_hold(monkeypatch):
         deep = {"a": deep}
     with pytest.raises(ImportFormatError, match="deeper than"):
         made(profile("a", facts=deep))
-    monkeypatch.setattr(module, "MAX_TABLES", 2)
+    monkeypatch.setattr("workbench.profiles.tables.MAX_TABLES", 2)
     with pytest.raises(ImportFormatError, match="more than 2 kinds"):
         made(profile("a", "b", "c"))
 

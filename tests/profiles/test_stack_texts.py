@@ -8,7 +8,16 @@ import pytest
 
 from workbench.errors import ImportFormatError
 from workbench.profiles import stack_texts
-from workbench.profiles.stack_texts import folded_entries, numbers, split, tables, text_lines
+from workbench.profiles.stack_texts import (
+    folded_entries,
+    in_parts,
+    named_tables,
+    numbered,
+    numbers,
+    split,
+    tables,
+    text_lines,
+)
 from workbench.schema import FRAMES, STACKS, arrow_schema
 
 
@@ -54,7 +63,7 @@ def test_tables():
 
 
 def test_nothing():
-    frames, stacks = tables(folded_entries(pl.Series([], dtype=pl.String)), 0)
+    frames, stacks = named_tables(*folded_entries(pl.Series([], dtype=pl.String)), 0)
     assert (frames.num_rows, stacks.num_rows) == (0, 0)
 
 
@@ -78,9 +87,53 @@ def test_parts():
 
 
 def test_folded_entries():
-    found = folded_entries(pl.Series(["main;f_[k]", "", "<module> (a.py:3)"]))
-    assert found.rows() == [
-        (0, "f", "kernel", None, None),
-        (0, "main", "unknown", None, None),
-        (2, "<module>", "python", "a.py", 3),
+    names, entries = folded_entries(pl.Series(["main;f_[k]", "", "<module> (a.py:3);main"]))
+    assert entries.rows() == [(0, 0), (0, 1), (2, 1), (2, 2)]
+    assert names.rows() == [
+        ("f", "kernel", None, None),
+        ("main", "unknown", None, None),
+        ("<module>", "python", "a.py", 3),
     ]
+
+
+def test_names_that_mean_the_same_are_one_frame_and_unused_ones_none():
+    names = pl.DataFrame({"function": ["unused", "a", "b", "a"]})
+    entries = pl.DataFrame({"stack": [0, 0, 1], "name": [1, 2, 3]})
+    frames, stacks = named_tables(names, entries, 2)
+    assert frames["function"].to_pylist() == ["a", "b"]
+    assert stacks["frame_ids"].to_pylist() == [[0, 1], [0]]
+    assert numbered(split(pl.Series(["a;b;a"]), ";"))[1]["name"].to_list() == [0, 1, 0]
+
+
+def test_texts_of_many_lines_are_refused(monkeypatch):
+    monkeypatch.setattr(stack_texts, "MAX_LINES", 5)
+    assert len(text_lines(io.BytesIO(b"\n" * 5))) == 5
+    with pytest.raises(ImportFormatError, match="more than 5 lines"):
+        text_lines(io.BytesIO(gzip.compress(b"\n" * 6)))
+
+
+def test_lines_and_names_have_bounds(monkeypatch):
+    monkeypatch.setattr(stack_texts, "MAX_LINE", 10)
+    assert text_lines(io.BytesIO(b"123456789\n")).to_list() == ["123456789"]
+    with pytest.raises(ImportFormatError, match="more than 10 bytes"):
+        text_lines(io.BytesIO(b"a\n1234567890\n"))
+    entries = split(pl.Series(["a;b", "c"]), ";")
+    monkeypatch.setattr(stack_texts, "MAX_NAMES", 2)
+    with pytest.raises(ImportFormatError, match="more than 2 names"):
+        numbered(entries)
+    monkeypatch.setattr(stack_texts, "MAX_NAMES", 3)
+    monkeypatch.setattr(stack_texts, "MAX_NAMES_BYTES", 2)
+    with pytest.raises(ImportFormatError, match="2 bytes of them"):
+        numbered(entries)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_lines_in_parts(at_once, monkeypatch):
+    monkeypatch.setattr(stack_texts, "_AT_ONCE", at_once)
+    for texts in ([], ["a"], ["", "", "abcdef", "g", ""]):
+        rows = pl.DataFrame({"line": texts}, schema={"line": pl.String})
+        found = list(in_parts(rows))
+        assert pl.concat(found).equals(rows)
+        assert all(
+            part["line"].str.len_bytes().sum() <= at_once or len(part) == 1 for part in found
+        )

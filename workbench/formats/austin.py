@@ -15,7 +15,7 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import numbers, split, tables, text_lines
+from workbench.profiles.stack_texts import named_tables, numbered, numbers, split, text_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +75,7 @@ def read(file: IO[bytes]) -> Profile:
     stacks = parts["stack"].fill_null("")
     unique = stacks.unique(maintain_order=True)
     ids = _places(stacks, unique)
-    frames, table = tables(_entries(unique), len(unique))
+    frames, table = named_tables(*_entries(unique), len(unique))
     mode = facts.get("mode", "")
     samples = Samples(ids, _values(parts["metrics"], mode), _who(parts), **_named(mode))
     duration = facts.get("duration", "")
@@ -99,19 +99,19 @@ def _places(texts: pl.Series, unique: pl.Series) -> np.typing.NDArray[np.uint32]
     return found["at"].cast(pl.UInt32).to_numpy()
 
 
-def _entries(texts: pl.Series) -> pl.DataFrame:
-    """Return the frames of stacks, ``file:function:line`` each, leaf first."""
+def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return names and frames of stacks, ``file:function:line`` each, leaf first."""
     import polars as pl
 
-    entries = split(texts, ";", rooted=True)
+    names, entries = numbered(split(texts, ";", rooted=True))
     place = pl.col("text").str.extract_groups(_FRAME)
-    parsed = entries.select(pl.col("text").unique(maintain_order=True)).with_columns(
+    parsed = names.select(
         function=pl.coalesce(place.struct[1], "text"),
         file=place.struct[0].replace("", None),
         line=place.struct[2].cast(pl.UInt32, strict=False),
         kind=pl.when(place.struct[1].is_null()).then(pl.lit("unknown")).otherwise(pl.lit("python")),
     )
-    return entries.join(parsed, on="text", how="left", maintain_order="left").drop("text")
+    return parsed, entries
 
 
 def _values(metrics: pl.Series, mode: str) -> tuple[Value, ...]:

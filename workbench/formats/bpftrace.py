@@ -7,7 +7,6 @@ As text, ``@name[`` keys ``]: count`` with the stacks on lines of their own, or 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,8 +14,11 @@ import numpy as np
 
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
+from workbench.profiles.content import too_large
+from workbench.profiles.json_text import parsed
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import split, tables, text_lines
+from workbench.profiles.stack_texts import named_tables, numbered, split, text_lines
+from workbench.profiles.tables import check_kinds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +37,10 @@ _ENTRIES = (
 """Functions with which stacks of the kernel begin."""
 _HEAD = re.compile(rb'^@\w*\[$|^@\w*\[.*\]: -?\d+\r?$|^\{"type": ?"(?:map|attached_probes)"', re.M)
 _UNNAMED = "samples"
+MAX_LINE = 1 << 27
+"""Bytes of a line: in JSON it is a whole map."""
+MAX_TEXTS = 1 << 23
+"""Texts of JSON, and parts of keys: each takes some 100 bytes."""
 
 
 def recognise(head: bytes) -> float:
@@ -55,7 +61,7 @@ def read(file: IO[bytes]) -> Profile:
     """
     import polars as pl
 
-    lines = text_lines(file)
+    lines = text_lines(file, longest=MAX_LINE)
     json_lines = lines.filter(lines.str.contains(r'^\s*\{"type"'))
     found = _from_json(json_lines) if len(json_lines) else _from_text(lines)
     parts = _keys(found)
@@ -67,9 +73,10 @@ def read(file: IO[bytes]) -> Profile:
             "The file holds no map of bpftrace with stacks.",
             why="Such a map is written as: @[ustack, comm] = count();",
         )
+    check_kinds(len(maps))
     texts = parts["frames"].list.join("\n")
     unique = texts.unique(maintain_order=True)
-    frames, table = tables(_entries(unique), len(unique))
+    frames, table = named_tables(*_entries(unique), len(unique))
     at = unique.rename("text").to_frame().with_row_index("stack")
     named = parts.with_columns(texts.alias("text")).join(
         at, on="text", how="left", maintain_order="left"
@@ -107,11 +114,10 @@ def _from_json(lines: pl.Series) -> pl.DataFrame:
     import polars as pl
 
     rows: list[tuple[str, str, int]] = []
+    if int(lines.str.count_matches('"', literal=True).sum()) > 2 * MAX_TEXTS:
+        raise too_large(f"It has more than {MAX_TEXTS:,} texts.")
     for line in lines:
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ImportFormatError("A line is no JSON.", why=str(error)[:200]) from error
+        document = parsed(line.encode())
         data = document.get("data") if document.get("type") == "map" else None
         for name, entries in data.items() if isinstance(data, dict) else ():
             if isinstance(entries, dict):
@@ -144,6 +150,9 @@ def _keys(found: pl.DataFrame) -> pl.DataFrame:
     rows = found.with_row_index("row").with_columns(pl.col("key").str.split("\n").alias("line"))
     lines = rows.select("row", "line").explode("line")
     is_frame = pl.col("line").str.contains(r"^\s+\S")
+    commas = lines.select(pl.col("line").str.count_matches(",", literal=True).sum()).item()
+    if int(commas or 0) > MAX_TEXTS:
+        raise too_large(f"Its keys have more than {MAX_TEXTS:,} parts.")
     run = (is_frame != is_frame.shift(1, fill_value=False)).cum_sum().over("row")
     lines = lines.with_columns(is_frame.alias("is_frame"), run.alias("run"))
     stacks = (
@@ -178,10 +187,11 @@ def _keys(found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _entries(texts: pl.Series) -> pl.DataFrame:
+def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return names and frames of stacks."""
     import polars as pl
 
-    rows = split(texts, "\n")
+    names, entries = numbered(split(texts, "\n"))
     parts = pl.col("text").str.extract_groups(_FRAME)
     module = parts.struct.field("module").fill_null("")
     offset = parts.struct.field("ip").str.strip_prefix("0x").str.to_integer(
@@ -189,14 +199,14 @@ def _entries(texts: pl.Series) -> pl.DataFrame:
     )  # fmt: skip
     kernel = module.str.starts_with("[kernel") | (offset >= 0xFFFF_8000_0000_0000)
     name = parts.struct.field("function").replace("", None)
-    parsed = rows.select(pl.col("text").unique(maintain_order=True)).with_columns(
+    parsed = names.select(
         function=pl.coalesce(name, pl.col("text").str.strip_chars()),
         module=pl.when(module.str.starts_with("[kernel")).then(pl.lit("[kernel]")).otherwise(module),
         offset=offset.fill_null(0),
         kind=pl.when(kernel.fill_null(False)).then(pl.lit("kernel"))
         .when(module != "").then(pl.lit("native")).otherwise(pl.lit("unknown")),
     )  # fmt: skip
-    return rows.join(parsed, on="text", how="left", maintain_order="left").drop("text")
+    return parsed, entries
 
 
 def _samples(part: pl.DataFrame, name: str) -> Samples:

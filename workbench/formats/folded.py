@@ -16,9 +16,17 @@ from workbench.formats.format import Format, stack_tables
 from workbench.frames.folded import folded
 from workbench.frames.stacks import profiled
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import folded_entries, numbers, tables, text_lines
+from workbench.profiles.stack_texts import (
+    folded_entries,
+    in_parts,
+    named_tables,
+    numbers,
+    text_lines,
+)
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from workbench.recording import Recording
 
 _LINE = re.compile(rb"(?:[^\x00]*) [0-9]{1,19}\r?")
@@ -71,25 +79,32 @@ def read(file: IO[bytes]) -> Profile:
 
     lines = text_lines(file).to_frame("line").with_row_index("number", 1)
     lines = lines.filter(pl.col("line").str.strip_chars() != "")
-    parts = lines.with_columns(pl.col("line").str.extract_groups(_PARTS).alias("parts"))
-    parts = parts.with_columns(
-        pl.col("parts").struct[0].alias("stack"), pl.col("parts").struct[1].alias("weight")
-    )
+    if lines.is_empty():
+        raise ImportFormatError("The file holds no stacks.")
+    parts = pl.concat(map(_taken_apart, in_parts(lines)))
+    del lines  # half a GiB is read
+    parts = parts.with_columns(pl.Series("weight", numbers(parts["weight"], "A weight")))
+    _check_sum(parts["weight"].to_numpy())
+    unique = parts.group_by("stack", maintain_order=True).agg(pl.col("weight").sum())
+    frames, stacks = named_tables(*folded_entries(unique["stack"]), len(unique))
+    value = Value("samples", "count", unique["weight"].to_numpy())
+    ids = np.arange(len(unique), dtype=np.uint32)
+    return Profile(frames, stacks, (Samples(ids, (value,), table="cpu"),))
+
+
+def _taken_apart(lines: pl.DataFrame) -> pl.DataFrame:
+    """Return stack and weight of each line, as texts."""
+    import polars as pl
+
+    groups = pl.col("line").str.extract_groups(_PARTS)
+    parts = lines.select("number", "line", stack=groups.struct[0], weight=groups.struct[1])
     wrong = parts.filter(pl.col("weight").is_null())
     if len(wrong):
         raise ImportFormatError(
             f"Line {wrong['number'][0]} is no folded stack.",
             why=f"It does not end in a blank and a number: {wrong['line'][0][:100]!r}",
         )
-    if parts.is_empty():
-        raise ImportFormatError("The file holds no stacks.")
-    parts = parts.with_columns(pl.Series("weight", numbers(parts["weight"], "A weight")))
-    _check_sum(parts["weight"].to_numpy())
-    unique = parts.group_by("stack", maintain_order=True).agg(pl.col("weight").sum())
-    frames, stacks = tables(folded_entries(unique["stack"]), len(unique))
-    value = Value("samples", "count", unique["weight"].to_numpy())
-    ids = np.arange(len(unique), dtype=np.uint32)
-    return Profile(frames, stacks, (Samples(ids, (value,), table="cpu"),))
+    return parts.select("stack", "weight")
 
 
 def _check_sum(weights: np.typing.NDArray[np.int64]) -> None:

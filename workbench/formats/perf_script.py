@@ -9,9 +9,10 @@ import numpy as np
 
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
-from workbench.profiles.perf_text import SOURCE_MARK, classified, entries, lost
+from workbench.profiles.perf_text import SOURCE_MARK, classified, entries, lost, parts
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import tables, text_lines
+from workbench.profiles.stack_texts import named_tables, text_lines
+from workbench.profiles.tables import check_kinds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +30,8 @@ _CLOCKS = ("cpu-clock", "task-clock")
 """Events whose periods are nanoseconds."""
 _MODIFIERS = r":[ukhpPGHISDWeb]+$"
 _UNNAMED = "samples"
+MAX_LINES = 1 << 24
+"""Lines: most of them are frames."""
 
 
 def recognise(head: bytes) -> float:
@@ -53,13 +56,13 @@ def read(file: IO[bytes]) -> Profile:
     """
     import polars as pl
 
-    rows = classified(text_lines(file))
+    rows = classified(text_lines(file, lines=MAX_LINES))
     role = pl.col("role")
     # Without a head, frames behind an empty line begin a sample.
     quiet = role.shift(1, fill_value="blank").is_in(["blank", "other", "record"])
     begins = (role == "head") | ((role == "frame") & quiet)
     rows = rows.with_columns(begins.cum_sum().alias("sample"), begins.alias("begins"))
-    heads = rows.filter("begins")
+    heads = parts(rows.filter("begins"))
     if heads.is_empty():
         raise ImportFormatError(
             "The file holds no sample of perf script.",
@@ -67,17 +70,18 @@ def read(file: IO[bytes]) -> Profile:
         )
     stacks = _stacks(rows, heads)
     unique = stacks.unique(maintain_order=True)
-    frames, table = tables(entries(unique), len(unique))
+    frames, table = named_tables(*entries(unique), len(unique))
     at = pl.DataFrame({"text": unique}).with_row_index("stack")
     found = heads.with_columns(stacks.alias("text")).join(
         at, on="text", how="left", maintain_order="left"
     )
     times = _times(found["time"])
+    check_kinds(found["event"].n_unique())
     named = found.with_columns(
         pl.col("event").str.replace(_MODIFIERS, "").fill_null(_UNNAMED),
         pl.lit(None, pl.Int64).alias("ts") if times is None else pl.Series("ts", times),
     )
-    parts = tuple(
+    tables = tuple(
         _samples(part, name, timed=times is not None)
         for (name,), part in named.group_by("event", maintain_order=True)
     )
@@ -86,7 +90,7 @@ def read(file: IO[bytes]) -> Profile:
     return Profile(
         frames,
         table,
-        parts,
+        tables,
         start_ns=start or None,
         duration_ns=length,
         facts={"clock": "perf's own, from the start of the machine", "time_known": False},

@@ -6,7 +6,6 @@ it, such as py-spy, rbspy and .NET's dotnet-trace.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,11 +17,13 @@ from workbench.formats.format import Format, stack_tables
 from workbench.frames.samples import functions, samples
 from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
-from workbench.profiles.content import whole
+from workbench.profiles.content import too_large, whole
+from workbench.profiles.json_text import parsed
 from workbench.profiles.names import unit_of
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.speedscope import evented, sampled
-from workbench.profiles.stack_texts import tables
+from workbench.profiles.stack_texts import named_tables
+from workbench.profiles.tables import check_kinds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,23 +134,20 @@ def read(file: IO[bytes]) -> Profile:
     ImportFormatError
         It is no speedscope file, or damaged.
     """
-    try:
-        document = json.loads(whole(file, _LIMIT))
-    except (ValueError, RecursionError) as error:
-        raise ImportFormatError("The file is no JSON.", why=str(error)[:200]) from error
+    document = parsed(whole(file, _LIMIT))
     frames, profiles = _parts(document)
     found = [_profile(one, len(frames)) for one in profiles]
     if not sum(len(one.weight) for _, _, one in found):
         raise ImportFormatError("The file holds no samples.")
     table, stacks, firsts = _tables(frames, [one for _, _, one in found])
     kind = _kind(document)
-    units = dict.fromkeys(unit for _, unit, _ in found)
+    units = dict.fromkeys(unit for _, unit, one in found if len(one.weight))
+    check_kinds(len(units))
     samples = []
     for unit in units:
         mine = [(name, one, at) for (name, its, one), at in zip(found, firsts, strict=True)
                 if its == unit and len(one.weight)]  # fmt: skip
-        if mine:
-            samples.append(_samples(mine, unit, kind))
+        samples.append(_samples(mine, unit, kind))
     return Profile(table, stacks, tuple(samples), facts=_facts(document))
 
 
@@ -161,6 +159,8 @@ def _parts(document: Any) -> tuple[list[Any], list[Any]]:
         raise ImportFormatError("The file has no frames or no profiles.")
     if not all(isinstance(one, dict) for one in (*frames, *profiles)):
         raise ImportFormatError("A frame or a profile is no object.")
+    if len(profiles) > MAX_PROFILES:
+        raise too_large(f"It has more than {MAX_PROFILES:,} profiles.")
     return frames, profiles
 
 
@@ -168,9 +168,9 @@ def _profile(profile: dict[str, Any], frames: int) -> tuple[str, str, Weighed]:
     """Return name, unit and samples of a profile."""
     kind, unit, name = (profile.get(key) for key in ("type", "unit", "name"))
     readers = {"sampled": sampled, "evented": evented}
-    if kind not in readers or not isinstance(unit, str):
+    if not isinstance(kind, str) or kind not in readers or not isinstance(unit, str):
         raise ImportFormatError(f"A profile of type {str(kind)[:20]!r} is not known.")
-    return _text(name), unit, readers[kind](profile, frames)
+    return _text(name), _text(unit), readers[kind](profile, frames)
 
 
 def _text(value: Any) -> str:
@@ -196,13 +196,10 @@ def _tables(frames: list[Any], parts: list[Weighed]) -> tuple[Any, Any, list[int
         pl.when(python).then(pl.lit("python")).otherwise(pl.lit("unknown")).alias("kind")
     )
     stacks = pl.concat([pl.Series([], dtype=pl.List(pl.Int64)), *(one.stacks for one in parts)])
-    rows = stacks.alias("frame").to_frame().with_row_index("stack")
-    entries = rows.filter(pl.col("frame").list.len() > 0).explode("frame")
-    found = pl.concat(
-        [entries.select("stack"), named[entries["frame"].to_numpy()]], how="horizontal"
-    )
+    rows = stacks.alias("name").to_frame().with_row_index("stack")
+    entries = rows.filter(pl.col("name").list.len() > 0).explode("name")
     firsts = np.concatenate([[0], np.cumsum([len(one.stacks) for one in parts])])
-    return *tables(found, len(stacks)), firsts[:-1].tolist()
+    return *named_tables(named, entries, len(stacks)), firsts[:-1].tolist()
 
 
 def _kind(document: dict[str, Any]) -> str:
@@ -256,6 +253,8 @@ def _facts(document: dict[str, Any]) -> dict[str, str]:
 
 _LIMIT = 1 << 28
 """Bytes of JSON: its objects take ten times as much."""
+MAX_PROFILES = 1 << 14
+"""Profiles of a file: one for each thread."""
 _OURS = re.compile(r"(.*) \((\d{1,10})/(\d{1,10})\)", re.S)
 """Names of our own profiles: of the thread, process and thread id."""
 _TABLES = {"1": "cpu", "ns": "cpu"}

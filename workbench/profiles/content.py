@@ -16,8 +16,12 @@ TEXT_LIMIT = 1 << 36
 MAX_LINE = 1 << 20
 HEAD = 1 << 16
 """Bytes from which a format is recognised."""
+MAX_MEMBERS = 1 << 20
+"""Members of a gzip file; bgzip makes one of every 64 KiB."""
 
 _BLOCK = 1 << 18
+_PACKED = 1 << 14
+"""Bytes that are decompressed at once: zlib copies what is behind the end of a member."""
 _GZIP_WINDOW = 31  # zlib: a gzip header, and the largest window
 
 
@@ -75,30 +79,45 @@ def blocks(file: IO[bytes], limit: int = LIMIT) -> Iterator[bytes]:
     packed = file.read(2) == GZIP
     file.seek(0)
     left = limit
-    for block in _unpacked(file) if packed else iter(lambda: file.read(_BLOCK), b""):
+    for block in _unpacked(file, limit) if packed else iter(lambda: file.read(_BLOCK), b""):
         left -= len(block)
         if left < 0:
-            raise ImportFormatError(
-                "The file is too large to be imported.",
-                why=f"It holds more than {limit:,} bytes"
-                + (" when it is decompressed." if packed else "."),
+            raise too_large(
+                f"It holds more than {limit:,} bytes"
+                + (" when it is decompressed." if packed else ".")
             )
         yield block
 
 
-def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield what a gzip file holds, in blocks of bounded size."""
+def too_large(why: str) -> ImportFormatError:
+    """Return the error for a file that takes more room than there is for it."""
+    return ImportFormatError("The file is too large to be imported.", why=why)
+
+
+def _unpacked(file: IO[bytes], limit: int) -> Iterator[bytes]:
+    """Yield what a gzip file holds, in blocks of bounded size.
+
+    What is compressed is bounded, too: empty members and zeros behind the last one hold nothing.
+    """
     member = zlib.decompressobj(_GZIP_WINDOW)
-    raw = b""
+    raw, members, taken = b"", 1, 0
+    most = limit + (limit >> 3) + HEAD  # what cannot be compressed becomes a little longer
     try:
         while True:
-            raw = raw or file.read(_BLOCK)
+            if not raw:
+                raw = file.read(_PACKED)
+                taken += len(raw)
+            if taken > most:
+                raise too_large(f"It has more than {most:,} bytes.")
             if not raw and member.eof:
                 return
             if raw and member.eof:  # another member follows, or zeros that tapes are padded with
                 raw = raw.lstrip(b"\0")
                 if not raw:
                     continue
+                members += 1
+                if members > MAX_MEMBERS:
+                    raise too_large(f"It has more than {MAX_MEMBERS:,} gzip members.")
                 member = zlib.decompressobj(_GZIP_WINDOW)
             ended = not raw
             out = member.decompress(raw, _BLOCK)

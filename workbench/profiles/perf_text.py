@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.profiles.stack_texts import split
+import numpy as np
+
+from workbench.profiles.stack_texts import in_parts, numbered, split
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,23 +53,20 @@ def classified(lines: pl.Series) -> pl.DataFrame:
         role : str
             "head" (of a sample), "frame", "source" (behind a frame), "blank", "record" (of
             another kind than a sample), "other".
-        comm, pid, tid, cpu, time, period, event, rest : str
-            Of heads.
     """
     import polars as pl
 
     line = pl.col("line")
-    timed = line.str.extract_groups(TIMED)
     rows = lines.rename("line").to_frame().with_row_index("number", 1)
     rows = rows.filter(~line.str.starts_with("#")).with_columns(
-        timed.alias("timed"),
+        line.str.contains(TIMED).alias("is_timed"),
         (line.str.strip_chars() == "").alias("blank"),
         line.str.contains(r"^\s").alias("indented"),
         line.str.contains(_ADDRESS).alias("addressed"),
     )
-    is_timed = pl.col("timed").struct.field("time").is_not_null()
-    frame = ~pl.col("blank") & ~is_timed & (pl.col("addressed") | line.str.starts_with("\t"))
-    rows = rows.with_columns(is_timed.alias("is_timed"), frame.alias("is_frame"))
+    frame = ~pl.col("blank") & ~pl.col("is_timed")
+    frame &= pl.col("addressed") | line.str.starts_with("\t")
+    rows = rows.with_columns(frame.alias("is_frame"))
     before = pl.col("is_frame").shift(1, fill_value=False)
     source = ~pl.col("is_frame") & ~pl.col("is_timed") & pl.col("indented") & before
     alone = ~pl.col("is_timed") & ~pl.col("indented") & pl.col("is_frame").shift(
@@ -83,14 +82,38 @@ def classified(lines: pl.Series) -> pl.DataFrame:
         .when(alone).then(pl.lit("head"))
         .otherwise(pl.lit("other"))
     )  # fmt: skip
-    untimed = line.str.extract_groups(UNTIMED)
-    parts = (
-        pl.when("is_timed").then(pl.col("timed").struct.field(name))
+    return rows.select("number", "line", role.alias("role"))
+
+
+def parts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add what the heads of samples say.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        Some of :func:`classified`.
+
+    Returns
+    -------
+    polars.DataFrame
+        Instead of the line: comm, pid, tid, cpu, time, period, event, rest, str; null for what is
+        no head.
+    """
+    import polars as pl
+
+    timed, untimed = (pl.col("line").str.extract_groups(one) for one in (TIMED, UNTIMED))
+    is_timed = pl.col("timed").struct.field("time").is_not_null()
+    texts = [
+        pl.when(is_timed).then(pl.col("timed").struct.field(name))
         .when(pl.col("role") == "head")
-        .then(untimed.struct.field(name) if name in UNTIMED_PARTS else None).alias(name)
+        .then(pl.col("untimed").struct.field(name) if name in UNTIMED_PARTS else None).alias(name)
         for name in PARTS
-    )  # fmt: skip
-    return rows.with_columns(role.alias("role")).select("number", "line", "role", *parts)
+    ]  # fmt: skip
+    found = []
+    for part in in_parts(rows):
+        both = part.with_columns(timed.alias("timed"), untimed.alias("untimed"))
+        found.append(both.with_columns(*texts).drop("line", "timed", "untimed"))
+    return pl.concat(found)
 
 
 PARTS = ("comm", "pid", "tid", "cpu", "time", "period", "event", "rest")
@@ -107,8 +130,8 @@ def lost(rows: pl.DataFrame) -> int:
     return int(found.item() or 0)
 
 
-def entries(texts: pl.Series) -> pl.DataFrame:
-    """Return the frames of stacks for :func:`workbench.profiles.stack_texts.tables`.
+def entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return names and frames for :func:`workbench.profiles.stack_texts.named_tables`.
 
     Parameters
     ----------
@@ -117,21 +140,25 @@ def entries(texts: pl.Series) -> pl.DataFrame:
     """
     import polars as pl
 
-    line = pl.col("line")
-    rows = split(texts, "\n").rename({"text": "line"}).with_row_index("at")
+    lines, rows = numbered(split(texts, "\n"))
     # Only sources stand behind a mark of ours; see samples_of.
-    source = line.str.starts_with(SOURCE_MARK)
-    frames = rows.filter(~source)
-    sources = rows.filter(source).select(
-        pl.col("at") - 1, line.str.strip_prefix(SOURCE_MARK).alias("source")
-    )
-    found = frames.join(sources, on="at", how="left", maintain_order="left")
-    texts_of = found.select("line", "source").unique(maintain_order=True)
-    parsed = _parsed(texts_of)
-    joined = found.join(
-        parsed, on=["line", "source"], how="left", maintain_order="left", nulls_equal=True
-    )
-    return _inlined(joined).select("stack", "function", "module", "kind", "file", "line", "offset")
+    marked = lines["text"].str.starts_with(SOURCE_MARK).to_numpy()
+    source = marked[rows["name"].to_numpy()]
+    frame = np.flatnonzero(~source)
+    name = rows["name"].to_numpy()
+    behind = np.append(name[1:], 0)[frame]
+    sources = np.where(np.append(source[1:], False)[frame], behind, -1)
+    pairs = pl.DataFrame({"line": name[frame], "source": sources})
+    distinct = pairs.unique(maintain_order=True)
+    at = distinct.with_row_index("name")
+    ids = pairs.join(at, on=["line", "source"], how="left", maintain_order="left")["name"]
+    known = pl.when(pl.col("source") >= 0).then("source")
+    said = distinct.select(
+        lines["text"].gather(distinct["line"]).alias("line"),
+        lines["text"].gather(distinct.select(known).to_series()).alias("source"),
+    ).with_columns(pl.col("source").str.strip_prefix(SOURCE_MARK))
+    found = pl.DataFrame({"stack": rows["stack"].gather(frame), "name": ids})
+    return _inlined(_parsed(said), found)
 
 
 SOURCE_MARK = "\x01"
@@ -172,13 +199,11 @@ def _parsed(texts: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     whole = pl.when(module.str.starts_with("[kernel")).then(pl.lit("[kernel]")).otherwise(module)
     return rows.select(
-        "line",
-        "source",
         pl.coalesce(python, "symbol").replace("", "[unknown]").alias("function"),
         whole.alias("module"),
         kind.alias("kind"),
         pl.coalesce(pl.col("python").struct.field("file"), "place").alias("file"),
-        pl.col("source_line"),
+        pl.col("source_line").alias("line"),
         "offset",
     )
 
@@ -187,12 +212,20 @@ _BRACKETS = ["[unknown]", "[vdso]", "[vsyscall]", "[heap]", "[stack]", "[anon]"]
 """Modules in brackets that are none of the kernel's."""
 
 
-def _inlined(rows: pl.DataFrame) -> pl.DataFrame:
+def _inlined(names: pl.DataFrame, frames: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give inlined functions the module of the one that they are in, which stands behind them."""
     import polars as pl
 
-    module = pl.when(pl.col("kind") == "inlined").then(None).otherwise("module")
-    return rows.with_columns(
-        module.backward_fill().over("stack").fill_null("").alias("module"),
-        pl.col("source_line").alias("line"),
+    inlined = (names["kind"] == "inlined").to_numpy()
+    if not inlined.any():
+        return names, frames
+    rows = frames.with_columns(pl.Series("inlined", inlined[frames["name"].to_numpy()]))
+    outer = pl.when("inlined").then(None).otherwise("name").alias("outer")
+    pairs = rows.with_columns(outer).with_columns(pl.col("outer").backward_fill().over("stack"))
+    distinct = pairs.select("name", "outer").unique(maintain_order=True).with_row_index("pair")
+    found = pairs.join(
+        distinct, on=["name", "outer"], how="left", maintain_order="left", nulls_equal=True
     )
+    module = names["module"].gather(distinct["outer"]).fill_null("")
+    told = names[distinct["name"].to_numpy()].with_columns(module.alias("module"))
+    return told, found.select("stack", pl.col("pair").alias("name"))

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ImportFormatError, SessionCorruptError
 from workbench.profiles.names import safe_table, table_of
-from workbench.profiles.tables import processes_table, samples_table
+from workbench.profiles.tables import check_kinds, processes_table, samples_table
 from workbench.store.columns import check_schema
 from workbench.store.manifest import MAX_BYTES, Manifest
 
 if TYPE_CHECKING:
     from workbench.profiles.profile import Profile, Samples
 
-MAX_TABLES = 48
 _LAST = (1 << 63) - 1
 _ROOM = 1 << 16
 """Bytes of the manifest for what the writer adds: the tables."""
@@ -51,6 +50,7 @@ def session_of(
     start = profile.start_ns if known and profile.start_ns else max(0, modified_ns)
     kinds: dict[str, dict[str, Any]] = {}
     tables: dict[str, Any] = {}
+    check_kinds(len(profile.samples))
     for samples in profile.samples:
         name = _table_name(samples, tables)
         named = replace(samples, table=name)
@@ -77,8 +77,6 @@ def session_of(
 
 
 def _table_name(samples: Samples, used: dict[str, Any]) -> str:
-    if len(used) >= MAX_TABLES:
-        raise ImportFormatError(f"The file holds more than {MAX_TABLES} kinds of samples.")
     if samples.table:
         name = safe_table(samples.table)
     else:

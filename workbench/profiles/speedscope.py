@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,9 @@ def sampled(profile: dict[str, Any], frames: int) -> Weighed:
     samples, weights = (_list(profile, name) for name in ("samples", "weights"))
     if len(samples) != len(weights):
         raise ImportFormatError(f"There are {len(weights)} weights for {len(samples)} samples.")
+    types = set(map(type, samples)) | set(map(type, chain.from_iterable(filter(_is_list, samples))))
+    if not types <= {list, int, type(None)}:
+        raise ImportFormatError("A sample is no list of frames.")
     try:
         lists = pl.Series(samples, dtype=pl.List(pl.Int64), strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
@@ -80,7 +84,10 @@ def evented(profile: dict[str, Any], frames: int) -> Weighed:
     events = _list(profile, "events")
     try:
         kinds = [event["type"] for event in events]
-        frame = np.array([event["frame"] for event in events], np.int64)
+        given = [event["frame"] for event in events]
+        if not set(map(type, given)) <= {int}:
+            raise ImportFormatError("A frame of an event is no whole number.")
+        frame = np.array(given, np.int64)
         at = _floats([event["at"] for event in events], "A time")
         begin, end = _floats([profile["startValue"], profile["endValue"]], "A time")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -150,6 +157,10 @@ def _paths(
     table = pl.DataFrame({"row": np.concatenate(rows), "frame": np.concatenate(frames)})
     found = table.group_by("row", maintain_order=True).agg("frame").sort("row")
     return found["frame"].cast(pl.List(pl.Int64))
+
+
+def _is_list(value: Any) -> bool:
+    return type(value) is list
 
 
 def _list(profile: dict[str, Any], name: str) -> list[Any]:

@@ -7,17 +7,34 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
-from workbench.profiles.content import whole
+from workbench.profiles.content import blocks, too_large
 from workbench.profiles.tables import MAX_DEPTH, frames_table, stacks_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
 
 MAX_TEXT = 1 << 29
 """Bytes of a text that is read as one piece: columns of it take a few times as much."""
 
-MAX_FRAMES = 1 << 26
-"""Frames of all distinct stacks together: as texts they take 1 GiB."""
+MAX_LINES = 1 << 23
+"""Lines of a text: columns of them take some 100 bytes a line."""
+
+MAX_FRAMES = 1 << 25
+"""Frames of all distinct stacks together: each takes 60 bytes on its way."""
+
+MAX_NAMES = 1 << 22
+"""Distinct texts of frames: each takes some 500 bytes on its way."""
+
+MAX_NAMES_BYTES = 1 << 27
+"""Bytes of them."""
+
+MAX_LINE = 1 << 22
+"""Bytes of a line: a stack of 40,000 frames with names of 100."""
+
+_AT_ONCE = 1 << 24
+"""Bytes of lines that are taken apart at once."""
 
 _SUFFIXES = {"_[k]": "kernel", "_[j]": "jit", "_[i]": "inlined"}
 """How stackcollapse-perf.pl and inferno mark frames (flamegraph.pl colours them)."""
@@ -27,20 +44,75 @@ _PYTHON = r"(\.pyx?|^<.*>|^)$"
 """Files of Python code; ``<frozen ...>`` and ``<string>`` are some, too."""
 
 
-def text_lines(file: IO[bytes], limit: int = MAX_TEXT) -> pl.Series:
+def text_lines(
+    file: IO[bytes],
+    limit: int = MAX_TEXT,
+    lines: int | None = None,
+    longest: int | None = None,
+) -> pl.Series:
     """Return the lines of a text, without their ends; what is no UTF-8 is replaced.
+
+    Parameters
+    ----------
+    file : binary file
+    limit, lines, longest : int
+        Bytes and lines that are read, and bytes of a line; default :data:`MAX_TEXT`,
+        :data:`MAX_LINES` and :data:`MAX_LINE`.
 
     Raises
     ------
     ImportFormatError
-        It is longer than `limit`, or its compression is damaged.
+        It is longer, or its compression is damaged.
     """
-    import polars as pl
+    import pyarrow as pa
 
-    text = whole(file, limit).decode("utf-8", "replace")
-    rows = pl.DataFrame({"line": [text]}).select(pl.col("line").str.split("\n").explode())
-    lines = rows.to_series().str.strip_suffix("\r")
-    return lines.slice(0, len(lines) - 1) if text.endswith("\n") else lines
+    most = MAX_LINES if lines is None else lines
+    content = bytearray()  # each copy may be half a GiB
+    for block in blocks(file, limit):
+        content += block
+    if content.count(b"\n") > most:
+        raise too_large(f"It has more than {most:,} lines.")
+    try:
+        found = _lines_of(content)
+    except pa.ArrowInvalid:  # no UTF-8
+        found = _lines_of(content.decode("utf-8", "replace").encode())
+    width = MAX_LINE if longest is None else longest
+    if int(found.str.len_bytes().max() or 0) > width:  # type: ignore[arg-type]
+        raise too_large(f"It has a line of more than {width:,} bytes.")
+    return found.str.strip_suffix("\n").str.strip_suffix("\r")
+
+
+def _lines_of(content: bytes | bytearray) -> pl.Series:
+    """Return the lines of a text with their ends, without a copy of it."""
+    import polars as pl
+    import pyarrow as pa
+
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
+    if not content.endswith(b"\n"):
+        ends = np.append(ends, len(content))
+    offsets = np.concatenate([[0], ends])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    made = pa.Array.from_buffers(pa.large_string(), len(ends), buffers)
+    made.validate(full=True)
+    return pl.Series("line", made)
+
+
+def in_parts(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield rows in parts whose lines are of bounded size: what takes them apart copies them.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        With a column ``line``.
+    """
+    size = rows["line"].str.len_bytes().cast(int).to_numpy()
+    before = np.concatenate([[0], np.cumsum(size)])
+    first = 0
+    while first < len(rows) or not first:
+        last = int(np.searchsorted(before, before[first] + _AT_ONCE, side="right")) - 1
+        last = max(first + 1, last)
+        yield rows.slice(first, last - first)
+        first = last
 
 
 def numbers(texts: pl.Series, what: str) -> Any:
@@ -102,6 +174,45 @@ def _check_size(entries: int, lengths: Any) -> None:
         )
 
 
+def numbered(entries: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the distinct texts of frames, and of which of them stacks are made.
+
+    Parameters
+    ----------
+    entries : polars.DataFrame
+        As :func:`split` returns them.
+
+    Returns
+    -------
+    polars.DataFrame
+        text : str
+            Distinct, in the order of their first appearance.
+    polars.DataFrame
+        stack : u32
+        name : i32
+            Row of the text.
+
+    Raises
+    ------
+    ImportFormatError
+        There are too many.
+
+    Both are for :func:`named_tables`: where there are millions of frames, numbers take less room
+    than texts.
+    """
+    import polars as pl
+
+    coded = _arrow(entries["text"]).dictionary_encode()
+    names = coded.dictionary
+    if len(names) > MAX_NAMES or names.nbytes - 8 * len(names) > MAX_NAMES_BYTES:
+        raise too_large(
+            f"Its frames have more than {MAX_NAMES:,} names, or {MAX_NAMES_BYTES:,} bytes of them."
+        )
+    name = pl.Series("name", coded.indices)
+    texts = pl.Series("text", names, dtype=pl.String)
+    return texts.to_frame(), entries.select("stack").with_columns(name)
+
+
 def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
     """Return the tables ``frames`` and ``stacks``.
 
@@ -118,16 +229,44 @@ def tables(entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
     ImportFormatError
         A stack is deeper than a session holds, or there are too many.
     """
+    columns = [name for name in entries.columns if name != "stack"]
+    names = entries.select(columns).unique(maintain_order=True)
+    keyed = names.with_row_index("name")
+    found = entries.join(keyed, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    return named_tables(names, found.select("stack", "name"), stacks)
+
+
+def named_tables(names: pl.DataFrame, entries: pl.DataFrame, stacks: int) -> tuple[Any, Any]:
+    """Return the tables ``frames`` and ``stacks``.
+
+    Parameters
+    ----------
+    names : polars.DataFrame
+        What frames are called: any of the columns of :data:`workbench.schema.FRAMES`.
+    entries : polars.DataFrame
+        One row for each frame of each stack, leaf first: ``stack`` (int, ascending), and ``name``,
+        the row of ``names``.
+    stacks : int
+        Number of stacks; those without a row are empty.
+
+    Raises
+    ------
+    ImportFormatError
+        A stack is deeper than a session holds, or there are too many.
+    """
     import polars as pl
 
-    columns = [name for name in entries.columns if name != "stack"]
-    lengths = np.bincount(entries["stack"].to_numpy().astype(np.int64), minlength=stacks)
+    columns = names.columns
+    lengths = np.bincount(entries["stack"].to_numpy(), minlength=stacks)
     _check_size(len(entries), lengths)
-    frames = entries.select(columns).unique(maintain_order=True).with_row_index("frame_id")
-    ids = entries.join(frames, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    used = np.zeros(len(names), np.bool_)
+    used[entries["name"].to_numpy()] = True
+    frames = names.filter(used).unique(maintain_order=True).with_row_index("frame_id")
+    found = names.join(frames, on=columns, how="left", maintain_order="left", nulls_equal=True)
+    ids = found["frame_id"].fill_null(0).cast(pl.UInt32).gather(entries["name"]).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     table = frames_table({name: _arrow(frames[name]) for name in columns})
-    return table, stacks_table(ids["frame_id"].cast(pl.UInt32).to_numpy(), offsets)
+    return table, stacks_table(ids, offsets)
 
 
 def _arrow(column: pl.Series) -> Any:
@@ -136,8 +275,8 @@ def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def folded_entries(texts: pl.Series) -> pl.DataFrame:
-    """Return the entries of folded stacks, for :func:`tables`.
+def folded_entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the names and entries of folded stacks, for :func:`named_tables`.
 
     Parameters
     ----------
@@ -147,17 +286,13 @@ def folded_entries(texts: pl.Series) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        stack, function, kind, file, line: the marks of flamegraph.pl and the places that py-spy
-        writes are taken off the names.
+        function, kind, file, line: the marks of flamegraph.pl and the places that py-spy writes are
+        taken off the names.
+    polars.DataFrame
+        stack, name.
     """
-    import polars as pl
-
-    entries = split(texts, ";", rooted=True)
-    # Names repeat: each is looked at once.
-    names = entries.select(pl.col("text").unique(maintain_order=True))
-    return entries.join(_parsed(names), on="text", how="left", maintain_order="left").select(
-        "stack", "function", "kind", "file", "line"
-    )
+    names, entries = numbered(split(texts, ";", rooted=True))
+    return _parsed(names).drop("text"), entries
 
 
 def _parsed(names: pl.DataFrame) -> pl.DataFrame:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 1 << 16
 """Frames of one stack; Go's own profiles have at most 128, deep recursions a few thousand."""
 
+MAX_TABLES = 48
+"""Tables of samples of one file."""
+
 ROW_SUM = {"of": "row"}
 """Metadata of columns that hold the sum of a row, whatever its ``weight``."""
 
@@ -41,6 +44,17 @@ _KNOWN = {
     "comm": DERIVED["comm"],
 }
 _DURATIONS = {"offcpu": ("blocked", "runnable")}
+
+
+def check_kinds(count: int) -> None:
+    """Check that the kinds of samples in a file are not too many: each becomes a table.
+
+    Raises
+    ------
+    ImportFormatError
+    """
+    if count > MAX_TABLES:
+        raise ImportFormatError(f"The file holds more than {MAX_TABLES} kinds of samples.")
 
 
 def stacks_table(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Any:

@@ -19,7 +19,11 @@ _BLOCK = 1 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same session gives the same bytes
 
 
-def pack(directory: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
+def pack(
+    directory: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    part: Path | None = None,
+) -> Path:
     """Pack a finished session directory into one file, atomically.
 
     Parameters
@@ -28,6 +32,8 @@ def pack(directory: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
         A session whose tables are Parquet files.
     path : path
         The file to write; an existing file is replaced, and only by a whole one.
+    part : Path, optional
+        Its name until it is whole, on the same file system; by default beside it.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def pack(directory: str | os.PathLike[str], path: str | os.PathLike[str]) -> Pat
     manifest = Manifest.from_json(content)
     if manifest.state == "recording":
         raise StorageError(f"{source} is not finished.", advice="Stop the recording first.")
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part = part or target.with_name(f"{target.name}.{os.getpid()}.part")
     with writing(target):
         try:
             with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import ImportFormatError
+from workbench.formats.otlp.wire import varint
 from workbench.formats.pprof import decode
 from workbench.formats.pprof.decode import fields, unpacked
 
@@ -67,6 +68,34 @@ def test_parts_of_packed_lists_are_read_one_by_one(monkeypatch):
     values, offsets = unpacked(data, np.array([0, 2, 4, 4]), np.array([2, 4, 4, 8]))
     assert values.tolist() == [1, 2, 300, 5, 6, 7, 8]
     assert offsets.tolist() == [0, 2, 3, 3, 7]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 64])
+@given(numbers=st.lists(st.lists(st.integers(0, (1 << 64) - 1) | st.integers(0, 200))))
+def test_long_lists_are_read_piece_by_piece(at_once, numbers):
+    packed = [b"".join(map(varint, each)) for each in numbers]
+    ends = np.cumsum([len(each) for each in packed], dtype=np.int64)
+    starts = np.concatenate([[0], ends])[:-1].astype(np.int64)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(decode, "_AT_ONCE", at_once)
+        values, offsets = unpacked(np.frombuffer(b"".join(packed), np.uint8), starts, ends)
+    assert values.tolist() == [number for each in numbers for number in each]
+    assert np.diff(offsets).tolist() == [len(each) for each in numbers]
+
+
+def test_damage_in_long_lists(monkeypatch):
+    monkeypatch.setattr(decode, "_AT_ONCE", 4)
+    for content, why in (
+        (b"\1" * 6 + b"\xff" * 20, "10 bytes"),
+        (b"\1" * 9 + b"\x80", "breaks off"),
+    ):
+        with pytest.raises(ImportFormatError, match=why):
+            unpacked(np.frombuffer(content, np.uint8), np.array([0]), np.array([len(content)]))
+    monkeypatch.setattr(decode, "MAX_NUMBERS", 5)
+    data = np.frombuffer(b"\1" * 6, np.uint8)
+    assert len(unpacked(data, np.array([0]), np.array([5]))[0]) == 5
+    with pytest.raises(ImportFormatError, match="more than 5 numbers"):
+        unpacked(data, np.array([0]), np.array([6]))
 
 
 DAMAGED = {

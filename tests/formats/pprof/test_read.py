@@ -269,3 +269,42 @@ def test_views_take_the_table_and_the_unit_of_the_profile(tmp_path):
     session.export("folded", tmp_path / "folded")
     assert "worker;main;work;small;sys_read 30000000" in (tmp_path / "folded").read_text()
     session.report(tmp_path / "r.html")
+
+
+def test_equal_stacks_that_are_too_deep_are_refused_before_they_are_compared(monkeypatch):
+    profile = profile_pb.small()
+    for _ in range(2):
+        profile.sample.add(location_id=[1] * 70_000, value=[1, 1])
+    monkeypatch.setattr(module, "number_lists", lambda *_: pytest.fail("they were compared"))
+    with pytest.raises(ImportFormatError, match="65,536 a stack"):
+        read(io.BytesIO(profile.SerializeToString()))
+
+
+@pytest.mark.parametrize("where", ["name", "file", "label"])
+def test_long_texts_in_many_places(where, monkeypatch):
+    profile = profile_pb.small()
+    profile.string_table.append("x" * 10_000)
+    long = len(profile.string_table) - 1
+    if where == "label":
+        for _ in range(100):
+            sample = profile.sample.add(location_id=[1], value=[1, 1])
+            sample.label.add(key=1, str=long)
+    else:
+        one = profile.function[0] if where == "name" else profile.mapping[0]
+        setattr(one, "name" if where == "name" else "filename", long)
+        for number in range(100):
+            location = profile.location.add(id=number + 1000, mapping_id=profile.mapping[0].id)
+            location.line.add(function_id=profile.function[0].id)
+    content = profile.SerializeToString()
+    assert read(io.BytesIO(content))
+    monkeypatch.setattr("workbench.profiles.text_columns.MAX_BYTES", 900_000)
+    with pytest.raises(ImportFormatError, match="900,000 bytes"):
+        read(io.BytesIO(content))
+
+
+def test_ids_are_looked_up_part_by_part(monkeypatch):
+    content = profile_pb.small().SerializeToString()
+    expected = read(io.BytesIO(content))
+    monkeypatch.setattr("workbench.formats.pprof.parse._AT_ONCE", 2)
+    found = read(io.BytesIO(content))
+    assert (found.frames, found.stacks) == (expected.frames, expected.stacks)

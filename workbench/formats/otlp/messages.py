@@ -20,6 +20,8 @@ Integers = NDArray[np.int64]
 
 _FIXED64 = 1
 """Wire type of numbers that always take 8 bytes."""
+MAX_EIGHTS = 1 << 25
+"""Numbers of 8 bytes of one field."""
 
 
 class Messages(Protocol):
@@ -152,6 +154,8 @@ class WireMessages:
         if (sizes % 8).any():
             raise damaged(f"a number of {field.json} breaks off")
         counts = sizes // 8
+        if int(counts.sum()) > MAX_EIGHTS:
+            raise damaged(f"{field.json} has more than {MAX_EIGHTS:,} numbers")
         before = np.cumsum(counts) - counts
         step = np.arange(int(counts.sum())) - np.repeat(before, counts)
         at = np.repeat(found.start[chosen], counts) + 8 * step

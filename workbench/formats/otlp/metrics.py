@@ -38,9 +38,10 @@ EXEMPLARS = {
     "syscalls": {"pid", *threads.SYSCALL_ID},
     "offcpu": {*threads.OFFCPU_ID},
     "locks": {*threads.LOCK_ID},
-    **dict.fromkeys(
-        ("sched", "http", "dns", "tcp", "sockets", "files", "block"), {"ts", "pid", "tid"}
-    ),
+    **{
+        table: {"ts", "pid", "tid"}
+        for table in ("sched", "http", "dns", "tcp", "sockets", "files", "block")
+    },
 }
 """Columns without which the rows of a table have no spans."""
 

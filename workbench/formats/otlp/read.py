@@ -8,7 +8,6 @@ needed for it.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from typing import IO, Any
@@ -24,6 +23,7 @@ from workbench.formats.otlp.read_merge import merged
 from workbench.formats.otlp.read_profiles import MAX_ROWS, batch
 from workbench.formats.pprof import decode
 from workbench.profiles.content import LIMIT, blocks, whole
+from workbench.profiles.json_text import parsed
 from workbench.profiles.profile import Profile
 
 MAX_MESSAGE = 1 << 26
@@ -143,10 +143,7 @@ def _tells_profiles(line: bytes) -> bool:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ImportFormatError("The file is no JSON.", why=str(error)[:200]) from error
+    found = parsed(text)
     if not isinstance(found, dict):
         raise damaged("what is to be a request is no object")
     return found

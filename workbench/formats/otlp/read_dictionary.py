@@ -23,6 +23,7 @@ from workbench.formats.otlp.profile_schema import (
 )
 from workbench.formats.otlp.profile_schema import ProfilesDictionary as Tables
 from workbench.formats.otlp.read_values import of_each, pairs_of, values_of
+from workbench.profiles.text_columns import taken
 
 MAX_STRINGS = 1 << 22
 
@@ -108,6 +109,7 @@ class Dictionaries:
 
     def __init__(self, requests: Messages) -> None:
         self._count = len(requests)
+        self._known: dict[int, str] = {}
         self._dictionary, self._request = requests.children(ProfilesData.DICTIONARY)
         if not len(self._dictionary):
             raise damaged("it has no dictionary: it may be of another signal")
@@ -126,13 +128,22 @@ class Dictionaries:
 
     def text(self, row: int) -> str:
         """Return a string, "" for row -1."""
-        return str(self.strings[row].as_py()) if row >= 0 else ""
+        if row < 0:
+            return ""
+        found = self._known.get(row)
+        if found is None:  # a long one may be asked for very often
+            found = self._known[row] = str(self.strings[row].as_py())
+        return found
 
     def texts(self, rows: Integers) -> Any:
-        """Return strings as a pyarrow array, "" for row -1."""
-        import pyarrow as pa
+        """Return strings as a pyarrow array, "" for row -1.
 
-        return self.strings.take(pa.array(rows, mask=rows < 0)).fill_null("")
+        Raises
+        ------
+        ImportFormatError
+            All together they are too long.
+        """
+        return taken(self.strings, rows).fill_null("")
 
     def key_rows(self, key: str) -> Any:
         """Return whether each attribute has this key."""

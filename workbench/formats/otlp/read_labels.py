@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.formats.otlp.messages import Integers, damaged
 from workbench.formats.otlp.read_dictionary import Dictionaries
+from workbench.profiles.text_columns import column, taken
 
 MAX_LABELS = 64
 """Attributes of different keys."""
@@ -67,7 +68,8 @@ def labels(
         at[owner[chosen]] = place
         name = _name(names[number], values, columns)
         if name:
-            columns[name] = values.take(pa.array(at, mask=at < 0))
+            is_text = pa.types.is_string(values.type)
+            columns[name] = taken(values, at) if is_text else values.take(pa.array(at, mask=at < 0))
             keys[name] = names[number]
             unit = found.text(int(found.units[rows[0]]))
             units |= {name: unit} if unit else {}
@@ -76,13 +78,10 @@ def labels(
 
 def links(found: Dictionaries, rows: Integers) -> dict[str, Any]:
     """Return the spans that samples link to, as ids in hex; nothing where none does."""
-    import pyarrow as pa
-
     if not (rows >= 0).any():
         return {}
-    place = pa.array(rows, mask=rows < 0)
     given = {"trace_id": found.trace_ids, "span_id": found.span_ids}
-    return {name: pa.array(ids, pa.string()).take(place) for name, ids in given.items()}
+    return {name: taken(column(ids), rows) for name, ids in given.items()}
 
 
 def _column(values: list[Any]) -> Any:
@@ -91,7 +90,7 @@ def _column(values: list[Any]) -> Any:
 
     if all(type(each) is int for each in values):
         return pa.array(values, pa.int64())
-    return pa.array([plain(each) for each in values], pa.string())
+    return column([plain(each) for each in values])
 
 
 def plain(value: Any) -> str | None:

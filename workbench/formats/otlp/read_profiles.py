@@ -22,11 +22,13 @@ from workbench.formats.otlp.read_dictionary import Dictionaries
 from workbench.formats.otlp.read_frames import frames, stacks
 from workbench.formats.otlp.read_labels import labels, links
 from workbench.formats.otlp.read_origins import name_of, resources_of, scopes_of
+from workbench.profiles.tables import check_kinds
+from workbench.profiles.text_columns import column, taken
 
 MAX_ROWS = 1 << 25
 """Observations of one file."""
-MAX_KINDS = 48
-"""Kinds of samples: each becomes a table."""
+MAX_PROFILES = 1 << 17
+"""Profiles of the requests that are read at once."""
 _PID, _EXECUTABLE = "process.pid", "process.executable.name"
 _MOST = (1 << 63) - 1
 
@@ -51,6 +53,8 @@ def batch(requests: Messages, room: int = MAX_ROWS) -> Batch | None:
     profiles, scoped_of = scoped.children(ScopeProfiles.PROFILES)
     if not len(profiles):
         return None
+    if len(profiles) > MAX_PROFILES:
+        raise damaged(f"it has more than {MAX_PROFILES:,} profiles")
     found = Dictionaries(requests)
     of_profile = request_of[outer_of[scoped_of]]
     resources = resources_of(found, outer, request_of)
@@ -105,8 +109,7 @@ def _kinds(
     columns += [profiles.numbers(Profile.PERIOD).tolist(), names]
     numbers: dict[Kind, int] = {}
     which = [numbers.setdefault(Kind(*row), len(numbers)) for row in zip(*columns, strict=True)]
-    if len(numbers) > MAX_KINDS:
-        raise ImportFormatError(f"The file holds more than {MAX_KINDS} kinds of samples.")
+    check_kinds(len(numbers))
     return list(numbers), np.array(which, np.int64)
 
 
@@ -157,11 +160,13 @@ class _Samples:
         programs = [_text(one.get(_EXECUTABLE)) for one in resources]
         for name, given in (
             ("pid", pa.array(pids, pa.int64())),
-            ("comm", pa.array(programs, pa.string())),
+            ("comm", column(programs)),
         ):
             if given.null_count == len(given):
                 continue
-            own, filled = self._columns.get(name), given.take(pa.array(profile))
+            is_text = pa.types.is_string(given.type)
+            filled = taken(given, profile) if is_text else given.take(pa.array(profile))
+            own = self._columns.get(name)
             self._columns[name] = filled if own is None else own.fill_null(filled)
             self.keys.setdefault(name, "")
 

@@ -21,6 +21,8 @@ from workbench.formats.pprof.wire import LENGTH, VARINT
 WHAT = "The file is no pprof profile, or a damaged one:"
 MAX_FIELDS = 1 << 23
 """Fields of all messages of one type together."""
+MAX_NUMBERS = 1 << 26
+"""Numbers in the packed fields of one kind together: half a GiB."""
 
 _FEW = 64
 """Messages that are walked one by one: about as many as one step of numpy takes the time for."""
@@ -163,10 +165,11 @@ def unpacked(
     ImportFormatError
         A number is longer than 10 bytes, or breaks off.
     """
+    firsts, starts, ends = _pieces(data, starts, ends)
     lengths = ends - starts
     before = np.concatenate([[0], np.cumsum(lengths)])
     values, counts = [np.zeros(0, np.uint64)], np.zeros(len(starts), np.int64)
-    first = 0
+    first = total = 0
     while first < len(starts):
         # As many fields as make a part of bounded size, and at least one.
         last = int(np.searchsorted(before, before[first] + _AT_ONCE, side="right")) - 1
@@ -174,9 +177,41 @@ def unpacked(
         part = slice(first, last)
         found, of_each = _unpacked(data, starts[part], lengths[part])
         values.append(found)
+        total += len(found)
+        if total > MAX_NUMBERS:
+            raise ImportFormatError(
+                "The profile is too large.", why=f"It has more than {MAX_NUMBERS:,} numbers."
+            )
         counts[part] = of_each
         first = last
-    return np.concatenate(values), np.concatenate([[0], np.cumsum(counts)])
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return np.concatenate(values), ends[np.append(np.flatnonzero(firsts), len(starts))]
+
+
+def _pieces(
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Return packed fields in pieces of bounded size, and which ones begin a field."""
+    long = np.flatnonzero(ends - starts > _AT_ONCE)
+    if not len(long):
+        return np.ones(len(starts), np.bool_), starts, ends
+    pieces = []
+    for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        at, is_first = begin, True
+        while end - at > _AT_ONCE:
+            # A number has at most 10 bytes; all but its last one have the highest bit.
+            stops = np.flatnonzero(data[at + _AT_ONCE - 1 : min(end, at + _AT_ONCE + 9)] < 0x80)
+            if not len(stops):
+                raise damaged("a number is longer than 10 bytes")
+            cut = at + _AT_ONCE + int(stops[0])
+            pieces.append((is_first, at, cut))
+            at, is_first = cut, False
+        if at < end or is_first:
+            pieces.append((is_first, at, end))
+    table = np.array(pieces, np.int64)
+    return table[:, 0] > 0, table[:, 1], table[:, 2]
 
 
 def _unpacked(

@@ -68,6 +68,22 @@ def expanded(
     return ranges(begin, stop).astype(np.uint32), of_stack
 
 
+def check_depth(offsets: NDArray[np.int64]) -> None:
+    """Check that no stack is deeper than a session holds: what compares stacks takes as long.
+
+    Parameters
+    ----------
+    offsets : numpy.ndarray
+        int64, of the frames or locations of each stack.
+
+    Raises
+    ------
+    ImportFormatError
+    """
+    if int(np.diff(offsets).max(initial=0)) > MAX_DEPTH:
+        raise _too_many()
+
+
 def ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers of all ranges, one after the other."""
     lengths = ends - starts
@@ -135,9 +151,7 @@ def _described(frames: pl.DataFrame) -> pl.DataFrame:
     )
     frames = frames.with_columns(
         kind=pl.when("last").then(own).otherwise(pl.lit("inlined")),
-        hexadecimal=pl.Series(
-            [f"[{each:#x}]" for each in frames["address"].to_list()], dtype=pl.String
-        ),
+        hexadecimal=_hexadecimal(frames),
     )
     python = pl.col("kind") == "python"
     absolute = pl.col("kind").is_in(["kernel", "jit"]) | module.str.starts_with("[")
@@ -148,3 +162,14 @@ def _described(frames: pl.DataFrame) -> pl.DataFrame:
         line=pl.when(pl.col("line").is_between(1, (1 << 32) - 1)).then("line"),
         file=pl.when(file != "").then(file),
     )
+
+
+def _hexadecimal(frames: pl.DataFrame) -> pl.Series:
+    """Return the addresses of frames without a name as texts in brackets, "" for the others."""
+    import polars as pl
+
+    each = frames.select(address=pl.when("named").then(None).otherwise("address"))
+    known = each.unique("address").drop_nulls()
+    texts = pl.Series([f"[{one:#x}]" for one in known["address"].to_list()], dtype=pl.String)
+    named = known.with_columns(text=texts)
+    return each.join(named, on="address", how="left", maintain_order="left")["text"].fill_null("")

@@ -12,6 +12,8 @@ from workbench.formats.pprof import schema
 from workbench.formats.pprof.decode import Fields, damaged, fields
 
 MAX_STRINGS = 1 << 22
+_AT_ONCE = 1 << 20
+"""Ids that are looked up at once."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -253,13 +255,19 @@ def _rows_of(
 ) -> NDArray[np.int64]:
     """Return the row of each id; -1 for 0 where it is `optional`."""
     order = np.argsort(ids)
-    place = np.minimum(np.searchsorted(ids, wanted, sorter=order), max(len(ids) - 1, 0))
-    row = order[place] if len(ids) else np.full(len(wanted), -1)
-    known = ids[row] == wanted if len(ids) else np.zeros(len(wanted), np.bool_)
-    none = (wanted == 0) if optional else np.zeros(len(wanted), np.bool_)
-    if not (known | none).all():
-        raise damaged(f"there is no {what} with the id {wanted[~(known | none)][0]}")
-    return np.where(known, row, -1)
+    rows = np.full(len(wanted), -1, np.int64)
+    for first in range(0, len(wanted), _AT_ONCE):  # there may be very many
+        part = wanted[first : first + _AT_ONCE]
+        known = np.zeros(len(part), np.bool_)
+        if len(ids):
+            place = np.minimum(np.searchsorted(ids, part, sorter=order), len(ids) - 1)
+            row = order[place]
+            known = ids[row] == part
+            rows[first : first + _AT_ONCE][known] = row[known]
+        wrong = ~known & (part != 0) if optional else ~known
+        if wrong.any():
+            raise damaged(f"there is no {what} with the id {part[wrong][0]}")
+    return rows
 
 
 def _check_texts(numbers: NDArray[np.int64], strings: int) -> None:

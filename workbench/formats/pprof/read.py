@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.formats.pprof.decode import damaged
-from workbench.formats.pprof.frames import expanded, located
+from workbench.formats.pprof.frames import check_depth, expanded, located
 from workbench.formats.pprof.numbering import number_lists
 from workbench.formats.pprof.parse import Parsed, parse
 from workbench.formats.pprof.places import EXTRA
@@ -17,6 +17,7 @@ from workbench.formats.pprof.wire import LENGTH, VARINT
 from workbench.profiles.content import HEAD, whole
 from workbench.profiles.profile import Profile
 from workbench.profiles.tables import stacks_table
+from workbench.profiles.text_columns import taken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,7 @@ def read(file: IO[bytes]) -> Profile:
         It is no profile, damaged, or larger than can be read.
     """
     parsed = parse(whole(file, LIMIT))
+    check_depth(parsed.offsets)
     frames, frame_offsets = _frames(parsed)
     number, first = number_lists(parsed.flat, parsed.offsets)
     flat, offsets = expanded(parsed.flat, parsed.offsets, first, frame_offsets)
@@ -137,10 +139,8 @@ def _frames(parsed: Parsed) -> tuple[Any, NDArray[np.int64]]:
 def _texts(parsed: Parsed, table: str, column: str, rows: NDArray[np.int64]) -> Any:
     """Return texts of rows of a table, "" for row -1."""
     import polars as pl
-    import pyarrow as pa
 
-    numbers = _numbers(getattr(parsed, table)[column], rows)
-    return pl.Series(parsed.strings.take(pa.array(numbers)))
+    return pl.Series(taken(parsed.strings, _numbers(getattr(parsed, table)[column], rows)))
 
 
 def _numbers(column: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -159,6 +159,8 @@ def _program(parsed: Parsed) -> str:
 
 
 def _facts(parsed: Parsed) -> dict[str, Any]:
+    if len(parsed.mappings["file"]) > _MANY or len(parsed.comments) > _MANY:
+        raise damaged(f"it has more than {_MANY:,} mappings or comments")
     columns = []
     for name, values in parsed.mappings.items():
         listed = values.tolist()
@@ -169,6 +171,4 @@ def _facts(parsed: Parsed) -> dict[str, Any]:
     facts: dict[str, Any] = {name: text for name, text in said.items() if text}
     facts["comments"] = [parsed.text(each) for each in parsed.comments]
     facts["mappings"] = [list(row) for row in zip(*columns, strict=True)]
-    if len(facts["mappings"]) > _MANY or len(facts["comments"]) > _MANY:
-        raise damaged(f"it has more than {_MANY:,} mappings or comments")
     return facts

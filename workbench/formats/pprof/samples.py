@@ -9,6 +9,7 @@ import numpy as np
 from workbench.formats.pprof.decode import damaged
 from workbench.profiles.names import unit_of
 from workbench.profiles.profile import Samples, Value
+from workbench.profiles.text_columns import taken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _values(parsed: Parsed, rows: NDArray[np.int64], text: bool) -> Any:
 
     owner = parsed.labels["sample"][rows]
     raw = parsed.labels["str" if text else "num"][rows]
-    given = parsed.strings.take(pa.array(raw)).cast(pa.string()) if text else pa.array(raw)
+    given = taken(parsed.strings, raw).cast(pa.string()) if text else pa.array(raw)
     samples = len(parsed.values)
     counts = np.bincount(owner, minlength=samples)
     if counts.max() == 1:
