@@ -168,9 +168,7 @@ def _labels(labels: tuple[Label, ...], strings: Strings) -> Columns:
         values = np.asarray(given, np.int64)
         one = {"str": values, "num": zeros} if texts else {"str": zeros, "num": values}
         parts.append({"sample": each.samples, "key": key, **one})
-    columns: Columns = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
+    columns: Columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(columns["sample"], kind="stable")
     columns = {name: values[order] for name, values in columns.items()}
     return columns | {"num_unit": np.zeros(len(order), np.int64)}

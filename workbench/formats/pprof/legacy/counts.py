@@ -89,4 +89,5 @@ def _escape(match: re.Match[str]) -> str:
     if code in "av":
         return {"a": "\\u0007", "v": "\\u000b"}[code]
     number = int(code[1:], 16)
-    return json.dumps(chr(number if code[0] == "U" and number < 0x110000 else 0xFFFD))[1:-1]
+    known = number < (0x80 if code[0] == "x" else 0x110000)  # above, a byte that is no UTF-8
+    return json.dumps(chr(number if known else 0xFFFD))[1:-1]

@@ -25,7 +25,11 @@ _HEAD = 5
 _KINDS = ("<u4", ">u4", "<u8", ">u8")
 _TYPES = (("samples", "count"), ("cpu", "nanoseconds"))
 _MAX_PERIOD = (1 << 63) // 1000
-DROP_FRAMES = "ProfileData::(Add|prof_handler)|CpuProfiler::prof_handler|__pthread_sighandler|__restore(_rt)?"
+MAX_WORDS = 1 << 24
+"""Words of stacks: gperftools sums them up, so that there are seldom more than some thousand."""
+DROP_FRAMES = (
+    "ProfileData::(Add|prof_handler)|CpuProfiler::prof_handler|__pthread_sighandler|__restore(_rt)?"
+)
 """Functions of the profiler itself, and those through which signals come."""
 
 
@@ -52,7 +56,7 @@ def read(content: bytes) -> Legacy:
     if kind is None:
         raise refused("it does not begin as a CPU profile")
     size = np.dtype(kind).itemsize
-    data = np.frombuffer(content, kind, len(content) // size)
+    data = np.frombuffer(content, kind, min(len(content) // size, MAX_WORDS))
     data = data.astype(data.dtype.newbyteorder("="))
     starts, end = _records(data)
     counts = data[starts].astype(np.uint64).view(np.int64)
@@ -72,9 +76,7 @@ def read(content: bytes) -> Legacy:
         )  # fmt: skip
     stacks = _without_leaf_twice(*_without_handler(calls(flat, offsets), offsets))
     lines = java.lines_of(rest)
-    return Legacy(
-        _TYPES, values, stacks, times, mappings=mappings(lines), drop_frames=DROP_FRAMES
-    )
+    return Legacy(_TYPES, values, stacks, times, mappings=mappings(lines), drop_frames=DROP_FRAMES)
 
 
 def calls(flat: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -96,7 +98,8 @@ def _records(data: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.int64], int]
         depth = content[at + 1] if at + 1 < len(content) else 0
         after = at + 2 + depth
         if after > len(content):
-            raise refused("a stack breaks off")
+            whole = len(content) < MAX_WORDS
+            raise refused("a stack breaks off" if whole else "it has too many stacks")
         if depth == 1 and not content[at] and not content[at + 2]:
             return np.array(found, np.int64), after
         found.append(at)

@@ -58,9 +58,7 @@ def read(lines: pl.Series, maps: pl.Series) -> Legacy:
     if not head:
         raise refused(f"its first line tells no known way of sampling: {str(lines[0])[:80]!r}")
     how, rate = head[5], int(head[6] or 0)
-    both = any(
-        int(head[all_]) not in (0, int(head[used])) for used, all_ in ((1, 3), (2, 4))
-    )
+    both = any(int(head[all_]) not in (0, int(head[used])) for used, all_ in ((1, 3), (2, 4)))
     # Go writes twice its rate, as early versions of gperftools did (runtime/pprof/pprof.go).
     period = {"heap": rate // 2, "heap_v2": rate, "heapz_v2": rate}.get(how, 1)
     found = groups(lines.slice(1), _SAMPLE)

@@ -89,7 +89,7 @@ def text(lines: pl.Series, told: dict[str, str]) -> Legacy:
         count, amount = count * period, amount * period
     types = {
         "heap": (("inuse_objects", "count"), ("inuse_space", unit)),
-        "contention": (("contentions", unit), ("delay", unit)),
+        "contention": (("contentions", "count"), ("delay", unit)),
     }
     times = ("contentions", "count", period) if "sampling period" in told else ("", "", 0)
     return Legacy(
