@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import legacy_pprof
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ def test_stacks(word):
     assert found.values.tolist() == [[5, 50_000_000], [2, 20_000_000], [9, 90_000_000]]
     flat, offsets = found.stacks
     # Without the signal's handler, and where the leaf stands twice, without the second one.
-    assert [flat[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)] == [
+    assert [flat[a:b].tolist() for a, b in pairwise(offsets)] == [
         [0x400010, 0x40001F, 0x40002F],
         [0x400014, 0x40002F],
         [0x7FF0200, 0x400040, 0x99998],

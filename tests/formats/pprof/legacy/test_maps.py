@@ -33,8 +33,8 @@ def test_neighbours_are_one_and_the_program_is_first():
     found = maps.mappings(
         [
             "build = /build",
-            "1000-2000 r-xp 00000000 08:02 1 $build/lib.so.6",
-            "2000-3000 r-xp 00001000 08:02 1 $build/lib.so.6",
+            "1000-2000 r-xp 00001000 08:02 1 $build/lib.so.6",
+            "2000-3000 r-xp 00002000 08:02 1 $build/lib.so.6",
             "3000-4000 r-xp 00005000 08:02 1 $build/lib.so.6",
             "8000-9000 r-xp 00000000 08:02 1 /bin/program",
         ]
@@ -42,7 +42,7 @@ def test_neighbours_are_one_and_the_program_is_first():
     assert found == [
         plain(0x8000, 0x9000, 0, "/bin/program"),
         plain(0x3000, 0x4000, 0x5000, "/build/lib.so.6"),
-        plain(0x1000, 0x3000, 0, "/build/lib.so.6"),
+        plain(0x1000, 0x3000, 0x1000, "/build/lib.so.6"),
     ]
 
 

@@ -27,9 +27,7 @@ _TYPES = (("samples", "count"), ("cpu", "nanoseconds"))
 _MAX_PERIOD = (1 << 63) // 1000
 MAX_WORDS = 1 << 24
 """Words of stacks: gperftools sums them up, so that there are seldom more than some thousand."""
-DROP_FRAMES = (
-    "ProfileData::(Add|prof_handler)|CpuProfiler::prof_handler|__pthread_sighandler|__restore(_rt)?"
-)
+DROP_FRAMES = "(ProfileData|CpuProfiler)::(Add|prof_handler)|__pthread_sighandler|__restore(_rt)?"
 """Functions of the profiler itself, and those through which signals come."""
 
 
@@ -92,8 +90,9 @@ def _records(data: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.int64], int]
     Each tells where the next one is. There is one for each distinct stack, as the program itself
     sums them up.
     """
-    content = memoryview(data)
-    at, found = _HEAD, []
+    content = memoryview(data)  # type: ignore[arg-type]
+    at = _HEAD
+    found: list[int] = []
     while at < len(content):
         depth = content[at + 1] if at + 1 < len(content) else 0
         after = at + 2 + depth

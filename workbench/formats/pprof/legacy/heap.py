@@ -66,7 +66,8 @@ def read(lines: pl.Series, maps: pl.Series) -> Legacy:
     told = names(lines)
     stacks = shown(stacks[0] - np.uint64(1), stacks[1], told, runtime=False)
     pairs = (("all", "total"), ("n", "size")) if both else (("n", "size"),)
-    values, block = [], np.zeros(len(found), np.int64)
+    block = np.zeros(len(found), np.int64)
+    values: list[NDArray[np.int64]] = []
     for pair in pairs:
         count, size = (numbers(found[name], "An amount") for name in pair)
         if ((count == 0) & (size != 0)).any():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_LINES = 1 << 18
 """Linux allows a process 65,530 mappings unless it is told otherwise (vm.max_map_count)."""
 _MAX_NAMES = 64
+_MAX_LINE = 10_000
 _TOP = (1 << 64) - 1
 _PROGRAM = 0x400000
 """Where programs are linked to that are not position-independent, on x86-64."""
@@ -52,11 +53,10 @@ def mappings(lines: Iterable[str]) -> list[Mapping]:
     """
     found: list[Mapping] = []
     values: dict[str, str] = {}
-    for number, line in enumerate(lines):
+    for number, text in enumerate(lines):
         if number >= MAX_LINES:
             raise refused(f"it has more than {MAX_LINES:,} lines of mappings")
-        for name, value in values.items() if "$" in line else ():
-            line = line.replace(name, value)[:10_000]
+        line = _replaced(text, values)
         each = _mapping(line)
         if each is None:
             name, equals, value = line.partition("=")
@@ -67,6 +67,12 @@ def mappings(lines: Iterable[str]) -> list[Mapping]:
         elif each.limit > each.start:
             found.append(each)
     return _program_first(found)
+
+
+def _replaced(line: str, values: dict[str, str]) -> str:
+    for name, value in values.items() if "$" in line else ():
+        line = line.replace(name, value)[:_MAX_LINE]
+    return line
 
 
 def _mapping(line: str) -> Mapping | None:

@@ -1,4 +1,4 @@
-"""What each thread does: ``--- threadz N ---``, then ``--- Thread ID (name: NAME/N) stack: ---``."""
+"""What each thread does: below ``--- threadz N ---`` threads, each with its stack."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def read(lines: pl.Series, maps: pl.Series) -> Legacy:
     before = np.cumsum(own)
     counts = np.bincount(before, minlength=int(own.sum()) + 1)[1:]  # before the first: none
     kind = ("thread", "count")
-    ends = np.concatenate([[0], offsets[1:][own]])
+    starts = np.concatenate([[0], offsets[1:][own]])
     return Legacy(
         (kind,),
         counts.astype(np.int64).reshape(-1, 1),
-        (calls(flat, ends), ends),
+        (calls(flat, starts), starts),
         (*kind, 1),
         mappings=mappings(maps),
         drop_frames=DROP_FRAMES,
