@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
+from workbench.formats.pprof.numbering import ranges
 from workbench.formats.pprof.places import PYTHON
 from workbench.profiles.tables import MAX_DEPTH, frames_table
 
@@ -66,14 +67,6 @@ def expanded(
     if int(of_stack[-1]) > MAX_ENTRIES or int(np.diff(of_stack).max(initial=0)) > MAX_DEPTH:
         raise _too_many()
     return ranges(begin, stop).astype(np.uint32), of_stack
-
-
-def ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of all ranges, one after the other."""
-    lengths = ends - starts
-    before = np.cumsum(lengths) - lengths
-    result: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return result
 
 
 def _too_many() -> ImportFormatError:
@@ -135,9 +128,7 @@ def _described(frames: pl.DataFrame) -> pl.DataFrame:
     )
     frames = frames.with_columns(
         kind=pl.when("last").then(own).otherwise(pl.lit("inlined")),
-        hexadecimal=pl.Series(
-            [f"[{each:#x}]" for each in frames["address"].to_list()], dtype=pl.String
-        ),
+        hexadecimal=pl.Series(_hexadecimal(frames)),
     )
     python = pl.col("kind") == "python"
     absolute = pl.col("kind").is_in(["kernel", "jit"]) | module.str.starts_with("[")
@@ -148,3 +139,13 @@ def _described(frames: pl.DataFrame) -> pl.DataFrame:
         line=pl.when(pl.col("line").is_between(1, (1 << 32) - 1)).then("line"),
         file=pl.when(file != "").then(file),
     )
+
+
+def _hexadecimal(frames: pl.DataFrame) -> pl.Series:
+    """Return the addresses of frames without a name as texts, null for others."""
+    import polars as pl
+
+    unnamed = frames.filter(~pl.col("named"))["address"].unique()
+    texts = [f"[{each:#x}]" for each in unnamed.to_list()]
+    known = pl.DataFrame({"address": unnamed, "text": pl.Series(texts, dtype=pl.String)})
+    return frames.join(known, on="address", how="left", maintain_order="left")["text"]

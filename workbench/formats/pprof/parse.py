@@ -243,7 +243,7 @@ def _ids(ids: NDArray[np.uint64], what: str) -> NDArray[np.uint64]:
     """Check that every message of a kind has an id of its own."""
     if not ids.all():
         raise damaged(f"a {what} has the id 0")
-    if len(np.unique(ids)) != len(ids):
+    if not (ids[1:] > ids[:-1]).all() and len(np.unique(ids)) != len(ids):
         raise damaged(f"two {what}s have the same id")
     return ids
 
@@ -252,13 +252,29 @@ def _rows_of(
     ids: NDArray[np.uint64], wanted: NDArray[np.uint64], what: str, *, optional: bool = False
 ) -> NDArray[np.int64]:
     """Return the row of each id; -1 for 0 where it is `optional`."""
+    if (ids == np.arange(1, len(ids) + 1, dtype=np.uint64)).all():  # as most writers number them
+        row = (wanted - np.uint64(1)).view(np.int64)
+        known = (row >= 0) & (row < len(ids))
+        return _checked(row, known, wanted, what, optional)
     order = np.argsort(ids)
     place = np.minimum(np.searchsorted(ids, wanted, sorter=order), max(len(ids) - 1, 0))
-    row = order[place] if len(ids) else np.full(len(wanted), -1)
-    known = ids[row] == wanted if len(ids) else np.zeros(len(wanted), np.bool_)
-    none = (wanted == 0) if optional else np.zeros(len(wanted), np.bool_)
-    if not (known | none).all():
-        raise damaged(f"there is no {what} with the id {wanted[~(known | none)][0]}")
+    row = order[place]
+    return _checked(row, ids[row] == wanted, wanted, what, optional)
+
+
+def _checked(
+    row: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    wanted: NDArray[np.uint64],
+    what: str,
+    optional: bool,
+) -> NDArray[np.int64]:
+    """Return rows, -1 for ids that are not known, which only 0 may be, and where it is allowed."""
+    if known.all():
+        return row
+    missing = ~known & (wanted != 0) if optional else ~known
+    if missing.any():
+        raise damaged(f"there is no {what} with the id {wanted[missing][0]}")
     return np.where(known, row, -1)
 
 

@@ -62,7 +62,7 @@ def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
 def _summed(
     rec: Recording, known: Valued, *, ordered: bool
-) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int32], NDArray[np.int64]]:
     """Return one row for each stack and labels; all frames; and stacks, as rows of frames."""
     import polars as pl
 
@@ -84,9 +84,13 @@ def _summed(
     flat, offsets = without_probe(names, flat, offsets)
     frames = _frames(rec)
     ids = names["frame_id"].to_numpy()
-    at = position(ids, flat)
-    at[at < 0] = len(ids)  # an id that no frame has
-    at[flat == -1] = len(ids) + 1
+    at = np.empty(len(flat), np.int32)
+    for start in range(0, len(flat), _SLICE):
+        some = flat[start : start + _SLICE]
+        row = position(ids, some)
+        row[row < 0] = len(ids)  # an id that no frame has
+        row[some == -1] = len(ids) + 1
+        at[start : start + _SLICE] = row
     return found.with_columns(pl.Series("stack", stack)), frames, at, offsets
 
 
@@ -124,11 +128,15 @@ def _used(
     stack: NDArray[np.int64], flat: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Leave out stacks that no row has."""
-    used, stack = np.unique(stack, return_inverse=True)
-    keep = np.isin(np.arange(len(offsets) - 1), used)
-    flat, _ = kept(flat, offsets, np.repeat(keep, np.diff(offsets)))
-    lengths = np.diff(offsets)[used]
-    return stack, flat, np.concatenate([[0], np.cumsum(lengths)])
+    keep = np.zeros(len(offsets) - 1, np.bool_)
+    keep[stack] = True
+    stack = (np.cumsum(keep) - 1)[stack]
+    first = 0 if keep.all() else int(np.argmax(keep))
+    if not keep[first:].all():
+        flat, _ = kept(flat, offsets, np.repeat(keep, np.diff(offsets)))
+        return stack, flat, np.concatenate([[0], np.cumsum(np.diff(offsets)[keep])])
+    # Mostly there is but one, the first, that no row has: no stack at all.
+    return stack, flat[offsets[first] :], offsets[first:] - offsets[first]
 
 
 def _texts(known: Valued) -> list[str]:
@@ -181,7 +189,7 @@ def _labelled(known: Valued, label: LabelType) -> Valued:
 
 
 def _kind_of_leaf(
-    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
+    frames: pl.DataFrame, flat: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> pl.Series:
     """Return what kind of code each stack ends in; what is inlined is native."""
     import polars as pl
