@@ -140,6 +140,8 @@ def _cpu(rec: Recording) -> Valued:
     return Valued(rows, tuple(types), labels, "cpu", ("cpu", NANOSECONDS, period))
 
 
+_BLOCK_SIZE = LabelType("bytes", BYTES, "block")
+"""Size of each block or mapping, as in Go's profiles: ``-tagfocus=bytes=1mb:`` finds large ones."""
 _BLOCK_VALUES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
 """Of allocations, as Go names them."""
 
@@ -148,9 +150,11 @@ def _memory(rec: Recording) -> Valued:
     """Return allocations as Go's heap profiles have them, and what was mapped and touched."""
     import polars as pl
 
-    labels = _labels(rec, MEMORY)
-    wanted = ("stack_id", "size", COUNT, *(label.column for label in labels))
-    keys = [pl.col(name) for name in ("stack_id", *(label.column for label in labels))]
+    own = _labels(rec, MEMORY)
+    wanted = ("stack_id", "size", COUNT, *(label.column for label in own))
+    keys = [pl.col(name) for name in ("stack_id", *(label.column for label in own))]
+    keys.append(pl.col("size").cast(pl.Int64).alias("block"))
+    labels = (*own, _BLOCK_SIZE)
     count, lives = pl.col(COUNT).cast(pl.Int64), pl.col("freed").is_null()
     size = pl.col("size").cast(pl.Int64) * count
     shares = 1 + rec[MEMORY].written // _AT_ONCE
