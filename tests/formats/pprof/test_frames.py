@@ -8,7 +8,8 @@ import pytest
 
 from workbench.errors import ImportFormatError
 from workbench.formats.pprof import frames
-from workbench.formats.pprof.frames import expanded, located, ranges
+from workbench.formats.pprof.frames import expanded, located
+from workbench.formats.pprof.numbering import ranges
 
 
 def test_ranges():

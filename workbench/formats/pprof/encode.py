@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from workbench.formats.pprof.places import Places
-    from workbench.formats.pprof.values import LabelType, SampleType, Valued
+    from workbench.formats.pprof.sample_types import LabelType, SampleType, Valued
 
 _ENTRIES = 1 << 19
 """Frames of stacks that are encoded at once."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from workbench.formats.pprof.legacy.maps import assigned
 from workbench.formats.pprof.numbering import Strings
-from workbench.formats.pprof.parse import Columns, Parsed
+from workbench.formats.pprof.parse import Parsed
 from workbench.formats.pprof.places import Mapping
+from workbench.formats.pprof.references import Columns
 
 if TYPE_CHECKING:
     import polars as pl
