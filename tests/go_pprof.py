@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent / "formats" / "pprof" / "go"
+HEAP = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
 needs_go = pytest.mark.skipif(
     shutil.which("go") is None, reason="there is no `go` here (Debian: golang-go)"
 )

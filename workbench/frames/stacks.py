@@ -277,6 +277,8 @@ def without_probe(
     kernel = pl.col("kind") == KINDS.index("kernel")
     named = frames.select(pl.col("name").str.contains(pattern) & kernel)
     probe = np.append(named.to_series().to_numpy(), False)  # -1, an unknown frame, is none
+    if not probe.any():
+        return flat, offsets
     ours = probe[position(frames["frame_id"].to_numpy(), flat)]
     if not ours.any():
         return flat, offsets
@@ -334,15 +336,17 @@ def stacks_of(
     found = (
         need(rec, "stacks", "stack_id", "frame_ids")
         .filter(pl.col("stack_id").is_in(used.drop_nulls().implode()))
-        .unique("stack_id", keep="last")
-        .sort("stack_id")
         .collect()
     )
+    ids = found["stack_id"].to_numpy()
+    if not (ids[1:] > ids[:-1]).all():  # else they need not be moved, and they are large
+        found = found.unique("stack_id", keep="last").sort("stack_id")
     lengths = found["frame_ids"].list.len().fill_null(0).to_numpy().astype(np.int64)
     offsets = np.concatenate([[0, 1], 1 + np.cumsum(lengths)])
     full = found.filter(pl.col("frame_ids").list.len() > 0)
     inner = full["frame_ids"].explode(empty_as_null=False).fill_null(2**32 - 1)
-    flat = np.concatenate([[-1], inner.to_numpy().astype(np.int64)])
+    flat = np.full(1 + len(inner), -1)
+    flat[1:] = inner.to_numpy()
     ids = found["stack_id"].to_numpy().astype(np.int64)
     stack_of_row = 1 + position(ids, wanted.cast(pl.Int64).fill_null(-1).to_numpy())
     return stack_of_row, flat, offsets

@@ -12,7 +12,7 @@ import pytest
 from workbench.formats.pprof import encode as module
 from workbench.formats.pprof.encode import Header, encode
 from workbench.formats.pprof.places import places
-from workbench.formats.pprof.values import LabelType, SampleType, Valued
+from workbench.formats.pprof.sample_types import LabelType, SampleType, Valued
 
 FRAMES = pl.DataFrame(
     {
@@ -37,6 +37,7 @@ ROWS = pl.DataFrame(
 @pytest.mark.parametrize("at_once", [1, 3, 1 << 17])
 def test_everything_is_in_its_place(at_once, monkeypatch):
     monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "_ENTRIES", at_once)
     where = places(FRAMES, np.array([0, 1, 1]), np.array([0, 2, 3]))
     known = Valued(
         ROWS.lazy(),

@@ -8,12 +8,7 @@ import pytest
 
 from workbench.errors import ImportFormatError
 from workbench.formats.pprof import frames
-from workbench.formats.pprof.frames import expanded, located, ranges
-
-
-def test_ranges():
-    assert ranges(np.array([5, 0, 7]), np.array([7, 0, 8])).tolist() == [5, 6, 7]
-    assert ranges(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
+from workbench.formats.pprof.frames import expanded, located
 
 
 def test_stacks_of_locations_become_stacks_of_frames(monkeypatch):

@@ -36,7 +36,7 @@ def of(*stacks, frames=FRAMES, mappings=None):
 def stack(found, number):
     """Return the functions of a stack's locations, leaf first."""
     names = found.functions["name"].to_list()
-    ids = found.flat[found.offsets[number] : found.offsets[number + 1]] - 1
+    ids = found.flat[found.offsets[number] : found.offsets[number + 1]]
     functions = found.lines["function"].to_list()
     ends = found.line_offsets
     return [[names[f - 1] for f in functions[ends[i] : ends[i + 1]]] for i in ids.tolist()]

@@ -300,11 +300,3 @@ def test_long_texts_in_many_places(where, monkeypatch):
     monkeypatch.setattr("workbench.profiles.text_columns.MAX_BYTES", 900_000)
     with pytest.raises(ImportFormatError, match="900,000 bytes"):
         read(io.BytesIO(content))
-
-
-def test_ids_are_looked_up_part_by_part(monkeypatch):
-    content = profile_pb.small().SerializeToString()
-    expected = read(io.BytesIO(content))
-    monkeypatch.setattr("workbench.formats.pprof.parse._AT_ONCE", 2)
-    found = read(io.BytesIO(content))
-    assert (found.frames, found.stacks) == (expected.frames, expected.stacks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import frames_memory
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -55,25 +54,6 @@ def test_offcpu(rec):
                  ("offcpu_runnable", "runnable"), ("offcpu", "off")]}  # fmt: skip
     assert sums(found) == expected
     assert "state" in [one.key for one in found.labels]
-
-
-@pytest.mark.parametrize("at_once", [1 << 22, 4, 1])
-def test_memory(at_once, monkeypatch):
-    monkeypatch.setattr("workbench.formats.pprof.values._AT_ONCE", at_once)
-    rec = frames_memory.recording(frames_memory.ROWS)
-    assert sums(valued(rec, "memory")) == {
-        "alloc_objects": 7, "alloc_space": 108, "inuse_objects": 3, "inuse_space": 77,
-    }  # fmt: skip
-    rec.manifest.kinds = {"memory": {"parts": ["heap", "mappings", "faults"], "sample_bytes": 512}}
-    found = valued(rec, "memory")
-    assert sums(found) == {
-        "alloc_objects": 7, "alloc_space": 108, "inuse_objects": 3, "inuse_space": 77,
-        "mapped_space": 8192, "faulted_space": 4096,
-    }  # fmt: skip
-    assert [one.unit for one in found.types] == ["count", "bytes", "count", "bytes"] + ["bytes"] * 2
-    assert found.default == "alloc_space"
-    assert found.period == ("space", "bytes", 512)
-    assert len(found.more) == len(frames_memory.ROWS) // at_once
 
 
 def other(folder, name, **columns):

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import gzip
 import re
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import profile_pb
 import pytest
 import synthetic
 
-from workbench.errors import MissingTableError, SessionCorruptError
+from workbench.errors import MissingTableError
 from workbench.formats import export
-from workbench.formats.pprof.write import write_plain
-from workbench.importing import import_file
 from workbench.recording import Recording
-from workbench.store.save import save_tables
 
 TRUTH = synthetic.truth(kinds=("cpu", "offcpu"), rows=700)
 
@@ -123,39 +117,6 @@ def test_the_same_session_gives_the_same_bytes(rec, tmp_path):
         plain = export(rec, "pprof-plain", tmp_path / "c", table=table).read_bytes()
         assert gzip.decompress(one) == plain
         assert one[4:8] == bytes(4)  # no time of writing (RFC 1952, 2.3.1)
-
-
-def test_slices_give_the_same_bytes(rec, tmp_path, monkeypatch):
-    small = tmp_path / "small"
-    small.write_bytes(profile_pb.small().SerializeToString())
-    imported = Recording.open(import_file(small, tmp_path / "small.wb"))
-    for one, table in ((rec, "cpu"), (rec, "offcpu"), (rec.where(pid=77), "cpu"), (imported, None)):
-        whole = export(one, "pprof", tmp_path / "a", table=table).read_bytes()
-        for rows in (1, 100):
-            with monkeypatch.context() as patch:
-                patch.setattr(sys.modules[write_plain.__module__], "_SLICE", rows)
-                assert export(one, "pprof", tmp_path / "b", table=table).read_bytes() == whole
-
-
-def test_memory_in_shares_gives_the_same_bytes(tmp_path, monkeypatch):
-    dataset = Path(__file__).parents[3] / "datasets" / "shop-memory.wb"
-    rec = Recording.open(dataset)
-    whole = export(rec, "pprof", tmp_path / "a").read_bytes()
-    monkeypatch.setattr("workbench.formats.pprof.values._AT_ONCE", rec["memory"].num_rows // 5)
-    assert export(rec, "pprof", tmp_path / "b").read_bytes() == whole
-
-
-def test_an_imported_session_that_was_tampered_with(tmp_path):
-    path = tmp_path / "small"
-    path.write_bytes(profile_pb.small().SerializeToString())
-    rec = Recording.open(import_file(path, tmp_path / "small.wb"))
-    told = rec.manifest.target["imported"]
-    for wrong in (5, [5], [[1, 2]], [[-1, *told["mappings"][0][1:]]], [["a"] * 9]):
-        target = {"imported": told | {"mappings": wrong}}
-        tables = {name: (table.schema, table.batches()) for name, table in rec.tables.items()}
-        other = save_tables(replace(rec.manifest, target=target), tables, tmp_path / "other.wb")
-        with pytest.raises(SessionCorruptError, match="mappings"):
-            export(Recording.open(other), "pprof", tmp_path / "out")
 
 
 def test_without_stacks_there_is_no_profile(tmp_path):

@@ -15,8 +15,8 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.otlp.read_batch import Attributes, Batch, Kind, Rows
 from workbench.formats.otlp.read_joined import joined
-from workbench.formats.pprof.frames import MAX_ENTRIES, located, ranges
-from workbench.formats.pprof.numbering import number_lists
+from workbench.formats.pprof.frames import MAX_ENTRIES, located
+from workbench.formats.pprof.numbering import number_lists, ranges
 from workbench.profiles.names import safe_table, table_of, unit_of
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.tables import stacks_table

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from workbench.formats.pprof.places import Places
-    from workbench.formats.pprof.values import LabelType, SampleType, Valued
+    from workbench.formats.pprof.sample_types import LabelType, SampleType, Valued
 
+_ENTRIES = 1 << 19
+"""Frames of stacks that are encoded at once."""
 _AT_ONCE = 1 << 17
 """Samples that are encoded at once."""
 
@@ -82,7 +84,7 @@ def _samples(
     """Write the samples: stacks and sets of labels are encoded once, and repeated."""
     import pyarrow as pa
 
-    stacks = wire.packed(schema.Sample.LOCATION_ID, where.flat, where.offsets)
+    stacks = _stacks(where)
     labels, of_row = _labels(rows, known.labels, strings)
     amounts = _amounts(rows, known.types)
     stack = rows["stack"].to_numpy()
@@ -97,6 +99,23 @@ def _samples(
             labels.take(pa.array(of_row[part])),
         )
         file.write(wire.concatenated(wire.message(schema.Profile.SAMPLE, each)))
+
+
+def _stacks(where: Places) -> wire.Pieces:
+    """Return the encoded stacks; as numbers they take several times as much memory."""
+    import pyarrow as pa
+
+    parts: list[wire.Pieces] = []
+    offsets, first = where.offsets, 0
+    while first < len(offsets) - 1 or not parts:
+        # As many stacks as make a part of bounded size, and at least one.
+        last = int(np.searchsorted(offsets, offsets[first] + _ENTRIES, side="right")) - 1
+        last = min(max(first + 1, last), len(offsets) - 1)
+        ends = offsets[first : last + 1]
+        flat = where.flat[ends[0] : ends[-1]].astype(np.uint32) + np.uint32(1)
+        parts.append(wire.packed(schema.Sample.LOCATION_ID, flat, ends - ends[0]))
+        first = last
+    return pa.concat_arrays(parts)
 
 
 def _amounts(rows: pl.DataFrame, types: tuple[SampleType, ...]) -> np.ndarray[Any, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ImportFormatError
+from workbench.formats.pprof.numbering import ranges
 from workbench.formats.pprof.places import PYTHON
 from workbench.profiles.tables import MAX_DEPTH, frames_table
 
@@ -82,14 +83,6 @@ def check_depth(offsets: NDArray[np.int64]) -> None:
     """
     if int(np.diff(offsets).max(initial=0)) > MAX_DEPTH:
         raise _too_many()
-
-
-def ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of all ranges, one after the other."""
-    lengths = ends - starts
-    before = np.cumsum(lengths) - lengths
-    result: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return result
 
 
 def _too_many() -> ImportFormatError:

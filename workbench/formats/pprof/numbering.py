@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_TABLE = 1 << 16
-"""Numbers below this are always looked up in a table."""
-
 
 def number_lists(
     flat: NDArray[Any], offsets: NDArray[np.int64]
@@ -30,39 +27,53 @@ def number_lists(
     numpy.ndarray
         int64, of each number a list that has it: the first.
     """
-    lengths = np.diff(offsets)
-    size = int(flat.max(initial=0)) + 2
-    # Lists are numbered by their first entry, then by that number and the second one, ...: pairs
-    # stay below (entries + lists) * size, far from 2**63. What is alone already needs no more.
-    keys = np.zeros(len(lengths), np.int64)
-    given, rows, depth = 1, np.flatnonzero(lengths), 0
-    while len(rows):
-        pairs = keys[rows] * size + flat[offsets[rows] + depth].astype(np.int64) + 1
-        inverse, count = _ranked(pairs)
-        keys[rows] = given + inverse
-        given += count
-        depth += 1
-        shared = np.bincount(inverse, minlength=count)[inverse] > 1
-        rows = rows[shared & (lengths[rows] > depth)]
-    first = np.full(given, len(keys))
-    first[keys[::-1]] = np.arange(len(keys) - 1, -1, -1)  # the last one that is written stays
+    import pyarrow as pa
+
+    # As bytes they are what Arrow's dictionaries number in one pass, by hash.
+    data = np.ascontiguousarray(flat, np.uint32)
+    ends = np.ascontiguousarray(offsets, np.int64) * data.itemsize
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    lists = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends) - 1, buffers)
+    number = lists.dictionary_encode().indices.to_numpy().astype(np.int64)
+    return number, first_rows(number)
+
+
+def first_rows(number: NDArray[Any], absent: int = 0) -> NDArray[np.int64]:
+    """Return of each number up to the largest the first row that has it, else `absent`."""
+    first = np.full(int(number.max(initial=-1)) + 1, absent)
+    first[number[::-1]] = np.arange(len(number) - 1, -1, -1)  # what is written last stays
+    return first
+
+
+def ranked(keys: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Number keys in the order of their first appearance.
+
+    Parameters
+    ----------
+    keys : numpy.ndarray
+        Not negative, and not much larger than there are different ones.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32, the number of each key.
+    numpy.ndarray
+        int64, of each number the first key that has it.
+    """
+    first = first_rows(keys, len(keys))
     order = np.argsort(first, kind="stable")
     order = order[first[order] < len(keys)]
-    rank = np.zeros(given, np.int64)
-    rank[order] = np.arange(len(order))
+    rank = np.zeros(len(first), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
     return rank[keys], first[order]
 
 
-def _ranked(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Return the rank of each number among the distinct ones, and how many these are."""
-    top = int(values.max(initial=0))
-    if top < _TABLE or top < 4 * len(values):  # faster than to sort
-        there = np.zeros(top + 1, np.bool_)
-        there[values] = True
-        rank = np.cumsum(there) - 1
-        return rank[values], int(rank[-1]) + 1
-    unique, inverse = np.unique(values, return_inverse=True)
-    return inverse, len(unique)
+def ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of all ranges, one after the other."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    result: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return result
 
 
 class Strings:

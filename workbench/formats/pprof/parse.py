@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 from workbench.formats.pprof import schema
 from workbench.formats.pprof.decode import Fields, damaged, fields
+from workbench.formats.pprof.references import (
+    Columns,
+    check_texts,
+    functions_of,
+    lines_of,
+    locations_of,
+    mappings_of,
+    rows_of,
+)
 
 MAX_STRINGS = 1 << 22
-_AT_ONCE = 1 << 20
-"""Ids that are looked up at once."""
-
-Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -90,24 +95,24 @@ def parse(content: bytes) -> Parsed:
     strings = _strings(content, top)
     count = len(strings)
     types = _messages(top, of.SAMPLE_TYPE)
-    functions, function_ids = _functions(_messages(top, of.FUNCTION), count)
-    mappings, mapping_ids = _mappings(_messages(top, of.MAPPING), count)
+    functions, function_ids = functions_of(_messages(top, of.FUNCTION), count)
+    mappings, mapping_ids = mappings_of(_messages(top, of.MAPPING), count)
     found = _messages(top, of.LOCATION)
-    locations, ids = _locations(found, mapping_ids)
-    lines, line_offsets = _lines(found, function_ids)
+    locations, ids = locations_of(found, mapping_ids)
+    lines, line_offsets = lines_of(found, function_ids)
     samples = _messages(top, of.SAMPLE)
     flat, offsets = samples.repeated(schema.Sample.LOCATION_ID)
     header = {field.name.lower(): int(top.last(field).view(np.int64)[0]) for field in _SINGLE}
     for name in _TEXTS:
-        _check_texts(np.array([header[name]]), count)
+        check_texts(np.array([header[name]]), count)
     comments = top.repeated(of.COMMENT)[0].view(np.int64)
-    _check_texts(comments, count)
+    check_texts(comments, count)
     periods = _messages(top, of.PERIOD_TYPE)
     return Parsed(
         strings,
         _types(types, count),
         _values(samples, types.messages),
-        _rows_of(ids, flat, "location"),
+        rows_of(ids, flat, "location"),
         offsets,
         _labels(samples, count),
         mappings,
@@ -159,8 +164,8 @@ def _strings(content: bytes, top: Fields) -> Any:
 def _types(found: Fields, strings: int) -> list[tuple[int, int]]:
     names = found.last(schema.ValueType.TYPE).view(np.int64)
     units = found.last(schema.ValueType.UNIT).view(np.int64)
-    _check_texts(names, strings)
-    _check_texts(units, strings)
+    check_texts(names, strings)
+    check_texts(units, strings)
     return list(zip(names.tolist(), units.tolist(), strict=True))
 
 
@@ -181,95 +186,5 @@ def _labels(samples: Fields, strings: int) -> Columns:
         field.name.lower(): found.last(field).view(np.int64) for field in of
     }
     for name in ("key", "str", "num_unit"):
-        _check_texts(columns[name], strings)
+        check_texts(columns[name], strings)
     return columns
-
-
-def _functions(found: Fields, strings: int) -> tuple[Columns, NDArray[np.uint64]]:
-    of = schema.Function
-    columns = {
-        "name": found.last(of.NAME).view(np.int64),
-        "system_name": found.last(of.SYSTEM_NAME).view(np.int64),
-        "file": found.last(of.FILENAME).view(np.int64),
-        "start_line": found.last(of.START_LINE).view(np.int64),
-    }
-    for name in ("name", "system_name", "file"):
-        _check_texts(columns[name], strings)
-    return columns, _ids(found.last(of.ID), "function")
-
-
-def _mappings(found: Fields, strings: int) -> tuple[Columns, NDArray[np.uint64]]:
-    of = schema.Mapping
-    columns: Columns = {
-        "start": found.last(of.MEMORY_START),
-        "limit": found.last(of.MEMORY_LIMIT),
-        "offset": found.last(of.FILE_OFFSET),
-        "file": found.last(of.FILENAME).view(np.int64),
-        "build_id": found.last(of.BUILD_ID).view(np.int64),
-        "functions": found.last(of.HAS_FUNCTIONS) != 0,
-        "files": found.last(of.HAS_FILENAMES) != 0,
-        "lines": found.last(of.HAS_LINE_NUMBERS) != 0,
-        "inlined": found.last(of.HAS_INLINE_FRAMES) != 0,
-    }
-    for name in ("file", "build_id"):
-        _check_texts(columns[name], strings)
-    return columns, _ids(found.last(of.ID), "mapping")
-
-
-def _locations(
-    found: Fields, mapping_ids: NDArray[np.uint64]
-) -> tuple[Columns, NDArray[np.uint64]]:
-    of = schema.Location
-    columns: Columns = {
-        "mapping": _rows_of(mapping_ids, found.last(of.MAPPING_ID), "mapping", optional=True),
-        "address": found.last(of.ADDRESS),
-        "folded": found.last(of.IS_FOLDED) != 0,
-    }
-    return columns, _ids(found.last(of.ID), "location")
-
-
-def _lines(found: Fields, function_ids: NDArray[np.uint64]) -> tuple[Columns, NDArray[np.int64]]:
-    of = schema.Line
-    owner, starts, ends = found.spans(schema.Location.LINE)
-    lines = fields(found.data, starts, ends)
-    columns = {
-        "function": _rows_of(function_ids, lines.last(of.FUNCTION_ID), "function", optional=True),
-        "line": lines.last(of.LINE).view(np.int64),
-        "column": lines.last(of.COLUMN).view(np.int64),
-    }
-    counts = np.bincount(owner, minlength=found.messages)
-    return columns, np.concatenate([[0], np.cumsum(counts)])
-
-
-def _ids(ids: NDArray[np.uint64], what: str) -> NDArray[np.uint64]:
-    """Check that every message of a kind has an id of its own."""
-    if not ids.all():
-        raise damaged(f"a {what} has the id 0")
-    if len(np.unique(ids)) != len(ids):
-        raise damaged(f"two {what}s have the same id")
-    return ids
-
-
-def _rows_of(
-    ids: NDArray[np.uint64], wanted: NDArray[np.uint64], what: str, *, optional: bool = False
-) -> NDArray[np.int64]:
-    """Return the row of each id; -1 for 0 where it is `optional`."""
-    order = np.argsort(ids)
-    rows = np.full(len(wanted), -1, np.int64)
-    for first in range(0, len(wanted), _AT_ONCE):  # there may be very many
-        part = wanted[first : first + _AT_ONCE]
-        known = np.zeros(len(part), np.bool_)
-        if len(ids):
-            place = np.minimum(np.searchsorted(ids, part, sorter=order), len(ids) - 1)
-            row = order[place]
-            known = ids[row] == part
-            rows[first : first + _AT_ONCE][known] = row[known]
-        wrong = ~known & (part != 0) if optional else ~known
-        if wrong.any():
-            raise damaged(f"there is no {what} with the id {part[wrong][0]}")
-    return rows
-
-
-def _check_texts(numbers: NDArray[np.int64], strings: int) -> None:
-    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < strings):
-        raise damaged("a text is not in the table of strings")

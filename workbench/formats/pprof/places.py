@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.formats.pprof.numbering import number_lists
+from workbench.formats.pprof.numbering import number_lists, ranges, ranked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,8 +62,8 @@ class Places:
     mapping, address, folded : numpy.ndarray
         Of each location: number of its mapping, address, whether others were folded into it.
     flat, offsets : numpy.ndarray
-        int64: the numbers of the locations of stack ``i``, leaf first, are
-        ``flat[offsets[i]:offsets[i + 1]]``.
+        int32 and int64: the locations of stack ``i``, leaf first, are
+        ``flat[offsets[i]:offsets[i + 1]]``. They are rows: their numbers are one more.
     """
 
     mappings: Sequence[Mapping]
@@ -73,13 +73,13 @@ class Places:
     mapping: NDArray[np.int64]
     address: NDArray[np.uint64]
     folded: NDArray[np.bool_]
-    flat: NDArray[np.int64]
+    flat: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
 
 def places(
     frames: pl.DataFrame,
-    flat: NDArray[np.int64],
+    flat: NDArray[np.integer],
     offsets: NDArray[np.int64],
     mappings: Sequence[Mapping] | None = None,
 ) -> Places:
@@ -98,11 +98,10 @@ def places(
 
     there = np.zeros(len(frames), np.bool_)
     there[flat] = True
-    flat = (np.cumsum(there) - 1)[flat]
+    rows = (np.cumsum(there, dtype=np.int32) - 1)[flat]
     frames = frames[np.flatnonzero(there)]
-    entries, ends, starts = _locations(frames, flat, offsets)
-    number, first = number_lists(flat, starts)
-    last = flat[ends[first]]  # the frame that the others were inlined into
+    number, entries, starts, ends = _locations(frames, rows, offsets)
+    last = rows[ends - 1]  # the frame that the others were inlined into
     if mappings is None:
         mappings, of_frame, address = _laid_out(frames)
         plain = frames.select(
@@ -120,48 +119,69 @@ def places(
             file=pl.col("file").fill_null(""), line=pl.col("line").fill_null(0).cast(pl.Int64),
         )  # fmt: skip
     functions, lines = _functions(plain)
-    rows, line_offsets = _lines_of(flat, starts, first, plain["named"].to_numpy())
+    of_line, line_offsets = _lines_of(rows, starts, ends, plain["named"].to_numpy())
     return Places(
         mappings,
         functions,
-        lines[rows],
+        lines[of_line],
         line_offsets,
         of_frame[last],
         address[last],
         folded[last],
-        number + 1,
+        number,
         entries,
     )
 
 
 def _locations(
-    frames: pl.DataFrame, flat: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the offsets of the stacks in locations; the last entry, and all starts, of these."""
+    frames: pl.DataFrame, flat: NDArray[np.int32], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the locations of all stacks, as numbers from 0 in the order of their appearance.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32, those of all stacks, one after the other.
+    numpy.ndarray
+        int64, their offsets by stack.
+    numpy.ndarray, numpy.ndarray
+        int64: location ``i`` is ``flat[starts[i]:ends[i]]``.
+    """
     import polars as pl
 
-    inlined = (frames["kind"].cast(pl.String) == "inlined").to_numpy()[flat]
+    inlined = (frames["kind"].cast(pl.String) == "inlined").to_numpy()
     begins = np.ones(len(flat), np.bool_)
-    begins[1:] = ~inlined[:-1]
+    begins[1:] = ~inlined[flat[:-1]]
     begins[offsets[:-1][offsets[:-1] < len(flat)]] = True
-    before = np.concatenate([[0], np.cumsum(begins)])
-    starts = np.append(np.flatnonzero(begins), len(flat))
-    return before[offsets], starts[1:] - 1, starts
+    if begins.all():
+        starts, entries, keys = np.arange(len(flat)), offsets, flat
+        several = np.zeros(0, np.int64)
+    else:
+        starts = np.flatnonzero(begins)
+        entries = np.searchsorted(starts, offsets)
+        # What is one frame is known by that frame: only lists of several have to be compared.
+        keys = flat[starts]
+        several = np.flatnonzero(~begins[1:] & begins[:-1])  # entries that the next one joins
+        several = np.searchsorted(starts, several)
+    starts = np.append(starts, len(flat))
+    if len(several):
+        lists = starts[several], starts[several + 1]
+        ends = np.concatenate([[0], np.cumsum(lists[1] - lists[0])])
+        keys[several] = len(frames) + number_lists(flat[ranges(*lists)], ends)[0]
+    number, first = ranked(keys)
+    return number, entries, starts[first], starts[first + 1]
 
 
 def _lines_of(
-    flat: NDArray[np.int64],
+    flat: NDArray[np.int32],
     starts: NDArray[np.int64],
-    first: NDArray[np.int64],
+    ends: NDArray[np.int64],
     named: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the frames of all distinct locations, and their offsets; without unnamed ones."""
-    lengths = (starts[1:] - starts[:-1])[first]
-    ends = np.cumsum(lengths)
-    step = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-    rows = flat[np.repeat(starts[first], lengths) + step]
+    rows = flat[ranges(starts, ends)]
     before = np.concatenate([[0], np.cumsum(named[rows])])
-    return rows[named[rows]], before[np.concatenate([[0], ends])]
+    return rows[named[rows]], before[np.concatenate([[0], np.cumsum(ends - starts)])]
 
 
 def _functions(plain: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

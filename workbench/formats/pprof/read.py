@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.formats.pprof import legacy
 from workbench.formats.pprof.decode import damaged
 from workbench.formats.pprof.frames import check_depth, expanded, located
 from workbench.formats.pprof.numbering import number_lists
@@ -36,14 +37,15 @@ _NUMBERS = (7, 8, 9, 10, 12, 13, 14, 15)
 
 
 def read(file: IO[bytes]) -> Profile:
-    """Read a profile, compressed or not.
+    """Read a profile, compressed or not, or one of the kinds that were before it.
 
     Raises
     ------
     ImportFormatError
         It is no profile, damaged, or larger than can be read.
     """
-    parsed = parse(whole(file, LIMIT))
+    content = whole(file, LIMIT)
+    parsed = legacy.parse(content) if legacy.recognised(content[:HEAD]) else parse(content)
     check_depth(parsed.offsets)
     frames, frame_offsets = _frames(parsed)
     number, first = number_lists(parsed.flat, parsed.offsets)
@@ -62,6 +64,8 @@ def read(file: IO[bytes]) -> Profile:
 
 def recognise(head: bytes) -> float:
     """Return how likely bytes begin a profile: it mostly begins with what its values are."""
+    if legacy.recognised(head):
+        return 0.95
     if head[:1] == b"\x0a" and len(head) > 2:
         inner = head[2 : 2 + head[1]]
         # ValueType: fields 1 and 2, numbers; a message of at most a few bytes.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.formats.pprof.decode import damaged
+from workbench.formats.pprof.parse import MAX_STRINGS
 from workbench.profiles.names import unit_of
 from workbench.profiles.profile import Samples, Value
 from workbench.profiles.text_columns import taken
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_LABELS = 64
 """Labels of different keys."""
 
+_BITS = MAX_STRINGS.bit_length()
 _IDS = ("pid", "tid")
 _THREAD = ("thread", "comm")
 """Labels that name the thread; the first one that is there does."""
@@ -67,15 +69,15 @@ def _labels(parsed: Parsed) -> tuple[dict[str, Any], dict[str, str], dict[str, s
     is_text = labels["str"] > 0
     told = is_text | (labels["num"] != 0) | (labels["num_unit"] > 0)
     unit = np.where(is_text, 0, labels["num_unit"])
-    kinds = np.stack([labels["key"], is_text, unit], axis=1)
-    distinct, kind = np.unique(kinds, axis=0, return_inverse=True)
+    kinds = labels["key"] << 2 * _BITS | is_text << _BITS | unit
+    distinct, kind = np.unique(kinds, return_inverse=True)
     if len(distinct) > MAX_LABELS:
         raise damaged(f"it has labels of more than {MAX_LABELS} kinds")
     columns: dict[str, Any] = {}
     units: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for number, (key, text, measure) in enumerate(distinct.tolist()):
-        rows = np.flatnonzero((kind.reshape(-1) == number) & told)
+    for number, (key, text, measure) in enumerate(map(_kind_of, distinct.tolist())):
+        rows = np.flatnonzero((kind == number) & told)
         if not len(rows):
             continue
         values = _values(parsed, rows, bool(text))
@@ -85,6 +87,12 @@ def _labels(parsed: Parsed) -> tuple[dict[str, Any], dict[str, str], dict[str, s
             units[name] = parsed.text(measure)
     _name_threads(columns, keys)
     return columns, units, keys
+
+
+def _kind_of(number: int) -> tuple[int, int, int]:
+    """Return key, whether the label is a text, and unit."""
+    rest = number & ((1 << 2 * _BITS) - 1)
+    return number >> 2 * _BITS, rest >> _BITS, rest & ((1 << _BITS) - 1)
 
 
 def _values(parsed: Parsed, rows: NDArray[np.int64], text: bool) -> Any:

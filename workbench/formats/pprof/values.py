@@ -3,76 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExportError
+from workbench.formats.pprof.allocations import allocations
+from workbench.formats.pprof.sample_types import (
+    BYTES,
+    COUNTED,
+    NANOSECONDS,
+    LabelType,
+    SampleType,
+    Valued,
+    labels_of,
+)
 from workbench.frames.allocations import EVENTS as MEMORY
-from workbench.frames.allocations import events, with_ends
 from workbench.frames.needs import has, need
 from workbench.frames.stacks import COUNT, DEFAULTS, profiled
 from workbench.profiles.names import unit_of
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from workbench.recording import Recording
-
-NANOSECONDS = "nanoseconds"
-BYTES = "bytes"
-_COUNT = "count"
-
-
-@dataclass(frozen=True)
-class SampleType:
-    """One value of every sample: its name and unit, and the column that holds it."""
-
-    name: str
-    unit: str
-    column: str
-
-
-@dataclass(frozen=True)
-class LabelType:
-    """What is known of every sample: the label's key and unit, and the column that holds it."""
-
-    key: str
-    unit: str
-    column: str
-
-
-@dataclass(frozen=True)
-class Valued:
-    """The samples of a table.
-
-    Parameters
-    ----------
-    rows : polars.LazyFrame
-        ``stack_id``, a column for each of ``types`` (int64) and of ``labels``.
-    types : tuple of SampleType
-    labels : tuple of LabelType
-    default : str
-        Name of the type that is meant where nothing is said.
-    period : (str, str, int), optional
-        Type, unit and number: between two samples lie so many of that.
-    more : tuple of polars.LazyFrame
-        Samples that are not in `rows`, with the same columns: to be summed one frame after the
-        other, because all at once would take too much memory.
-    """
-
-    rows: pl.LazyFrame
-    types: tuple[SampleType, ...]
-    labels: tuple[LabelType, ...]
-    default: str
-    period: tuple[str, str, int] | None = None
-    more: tuple[pl.LazyFrame, ...] = ()
-
-
-_AT_ONCE = 1 << 22
-"""Rows of ``memory`` among which ends of allocations are looked for at once: some 300 MB."""
-
-_LABELS = {"comm": "thread", "pid": "pid", "tid": "tid", "state": "state", "name": "name"}
-"""Columns that become labels, and the labels' keys."""
 
 
 def chosen_table(rec: Recording, table: str | None) -> str:
@@ -113,25 +63,20 @@ def valued(rec: Recording, table: str) -> Valued:
     if isinstance(facts.get("values"), list | tuple):
         return _imported(rec, table, facts)
     if table == MEMORY:
-        return _memory(rec)
+        return allocations(rec)
     if table == "cpu":
         return _cpu(rec)
     return _others(rec, table)
 
 
-def _labels(rec: Recording, table: str) -> tuple[LabelType, ...]:
-    there = set(rec[table].schema.names)
-    return tuple(LabelType(key, "", name) for name, key in _LABELS.items() if name in there)
-
-
 def _cpu(rec: Recording) -> Valued:
     import polars as pl
 
-    labels = _labels(rec, "cpu")
+    labels = labels_of(rec, "cpu")
     rows = need(rec, "cpu", "stack_id", COUNT, *(label.column for label in labels))
     hz = rec.manifest.kinds.get("cpu", {}).get("hz")
     count = pl.col(COUNT).cast(pl.Int64)
-    types = [SampleType("samples", _COUNT, "samples")]
+    types = [SampleType("samples", COUNTED, "samples")]
     if not isinstance(hz, int | float) or not hz > 0:
         return Valued(rows.with_columns(samples=count), tuple(types), labels, "samples")
     period = round(1e9 / hz)
@@ -140,53 +85,10 @@ def _cpu(rec: Recording) -> Valued:
     return Valued(rows, tuple(types), labels, "cpu", ("cpu", NANOSECONDS, period))
 
 
-_BLOCK_VALUES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
-"""Of allocations, as Go names them."""
-
-
-def _memory(rec: Recording) -> Valued:
-    """Return allocations as Go's heap profiles have them, and what was mapped and touched."""
-    import polars as pl
-
-    labels = _labels(rec, MEMORY)
-    wanted = ("stack_id", "size", COUNT, *(label.column for label in labels))
-    keys = [pl.col(name) for name in ("stack_id", *(label.column for label in labels))]
-    count, lives = pl.col(COUNT).cast(pl.Int64), pl.col("freed").is_null()
-    size = pl.col("size").cast(pl.Int64) * count
-    shares = 1 + rec[MEMORY].written // _AT_ONCE
-    blocks = [
-        with_ends(rec, *wanted, share=(share, shares)).select(
-            *keys,
-            alloc_objects=count,
-            alloc_space=size,
-            inuse_objects=pl.when(lives).then(count).otherwise(0),
-            inuse_space=pl.when(lives).then(size).otherwise(0),
-        )
-        for share in range(shares)
-    ]
-    parts = blocks[:1]
-    names = list(_BLOCK_VALUES)
-    facts = rec.manifest.kinds.get(MEMORY, {})
-    ops = {"mappings": ("map", "mapped_space"), "faults": ("fault", "faulted_space")}
-    for part, (op, name) in ops.items():
-        if part in (facts.get("parts") or ()):
-            parts.append(events(rec, op, *wanted).select(*keys, size.alias(name)))
-            names.append(name)
-    rows = pl.concat(parts, how="diagonal_relaxed").with_columns(pl.col(names).fill_null(0))
-    # The other shares have no columns of mappings and faults.
-    lacking = {name: pl.lit(0, pl.Int64) for name in names[len(_BLOCK_VALUES) :]}
-    more = tuple(each.with_columns(**lacking) for each in blocks[1:])
-    units = {name: _COUNT if name.endswith("objects") else BYTES for name in names}
-    types = tuple(SampleType(name, unit, name) for name, unit in units.items())
-    sampled = facts.get("sample_bytes")
-    period = ("space", BYTES, sampled) if isinstance(sampled, int) and sampled > 0 else None
-    return Valued(rows, types, labels, "alloc_space", period, more)
-
-
 def _others(rec: Recording, table: str) -> Valued:
     import polars as pl
 
-    labels = _labels(rec, table)
+    labels = labels_of(rec, table)
     schema = rec[table].schema
     sums = [(field.name, _sum_unit(field)) for field in schema]
     summed = {name: unit for name, unit in sums if unit}
@@ -194,7 +96,7 @@ def _others(rec: Recording, table: str) -> Valued:
     count = pl.col(COUNT).cast(pl.Int64)
     columns = {"value_0": count}
     times = {}
-    types = [SampleType(_NAMES.get((table, COUNT), f"{table}_events"), _COUNT, "value_0")]
+    types = [SampleType(_NAMES.get((table, COUNT), f"{table}_events"), COUNTED, "value_0")]
     for number, (name, unit) in enumerate(summed.items(), 1):
         column = f"value_{number}"
         columns[column] = times[name] = pl.col(name).cast(pl.Int64).fill_null(0) * count

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"syscall"
@@ -71,13 +72,13 @@ func contend() {
 	group.Wait()
 }
 
-func write(folder, name, file string, debug int) {
+func write(folder, name, file string, level int) {
 	out, err := os.Create(filepath.Join(folder, file))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer out.Close()
-	if err := pprof.Lookup(name).WriteTo(out, debug); err != nil {
+	if err := pprof.Lookup(name).WriteTo(out, level); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -110,10 +111,16 @@ func main() {
 	for i := 0; i < 3; i++ {
 		go func() { <-stop }()
 	}
+	labels = pprof.Labels("job", "a \"quoted\" \a \x01 ü", "step", "1")
+	pprof.Do(context.Background(), labels, func(context.Context) {
+		go func() { <-stop }()
+	})
 	runtime.Gosched()
 	runtime.GC()
+	debug.SetGCPercent(-1) // profiles of the heap tell of the time of the last collection
 	for _, name := range []string{"heap", "allocs", "mutex", "block", "goroutine", "threadcreate"} {
 		write(folder, name, name, 0)
+		write(folder, name, name+".txt", 1)
 	}
 	close(stop)
 }
