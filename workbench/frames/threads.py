@@ -65,23 +65,29 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
     names = need(rec, table, "ts").collect_schema() and rec[table].schema.names
     if "tid" not in names:
         return None
+    who = [name for name in ("pid", "tid", "comm") if name in names]
     pid = pl.col("pid") if "pid" in names else pl.lit(0)
     comm = pl.col("comm").cast(pl.String) if "comm" in names else pl.lit(None, pl.String)
-    ts = pl.col("ts").cast(pl.Int64)
-    wanted = [name for name in ("ts", "pid", "tid", "comm") if name in names]
-    # Streamed: memory goes by the number of threads and names, not of rows.
-    seen = (
-        need(rec, table, *wanted)
-        .select(
-            pid.cast(pl.Int64).alias("pid"),
-            pl.col("tid").cast(pl.Int64),
-            comm.replace("", None).alias("name"),
-            ts.alias("last"),
+    last = pl.col("ts").cast(pl.Int64).max().alias("last")
+    # Batch by batch: memory goes by the number of threads and names, not of rows. polars would
+    # read many batches ahead.
+    seen = None
+    for batch in rec[table].batches(["ts", *who]):
+        part = (
+            pl.DataFrame(batch)
+            .group_by(who)
+            .agg(last)
+            .select(
+                pid.cast(pl.Int64).alias("pid"),
+                pl.col("tid").cast(pl.Int64),
+                comm.replace("", None).alias("name"),
+                "last",
+            )
         )
-        .group_by("pid", "tid", "name")
-        .agg(pl.col("last").max())
-        .collect(engine="streaming")
-    )
+        both = part if seen is None else pl.concat([seen, part])
+        seen = both.group_by("pid", "tid", "name").agg(pl.col("last").max())
+    if seen is None:
+        return None
     return (
         seen.sort("last", "name")
         .group_by("pid", "tid")
