@@ -78,6 +78,36 @@ def test_texts_of_perf_script_are_the_same(recorded, fields, tmp_path):
     assert reading.folded(made, "cpu") == reading.folded(whole, "cpu")
 
 
+@pytest.mark.kernel
+def test_tracepoints_keep_their_stacks(tmp_path):
+    path = tmp_path / "perf.data"
+    done = subprocess.run(
+        ["perf", "record", "-q", "-e", "syscalls:sys_enter_nanosleep", "-e",
+         "syscalls:sys_enter_clock_nanosleep", "-c", "1", "-g", "-o", path, "--", "sleep", "0.01"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    if done.returncode or not path.exists():
+        pytest.skip(f"perf does not record tracepoints here: {done.stderr}")
+    made = load_profile(path, tmp_path / "a.wb")
+    (kind,) = made.kinds
+    assert kind.endswith("nanosleep")
+    rows = made[kind].polars()
+    assert rows["comm"].cast(str).to_list() == ["sleep"]
+    assert "rqtp:" in rows["fields"].cast(str)[0]
+    text = perf("script", "-i", path, "--no-inline")
+    assert "nanosleep" in made["frames"].polars()["function"].str.join(" ").item()
+    assert made["stacks"].polars()["frame_ids"].list.len().item() == text.count("\n\t")
+
+
+def test_without_samples(tmp_path, monkeypatch):
+    empty = tmp_path / "perf"
+    empty.write_text("#!/bin/sh\n")
+    empty.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(empty))
+    with pytest.raises(ImportFormatError, match="perf finds no sample"):
+        perf_data.read(io.BytesIO(b"PERFILE2"))
+
+
 def test_without_perf(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ImportFormatError, match="no perf here") as caught:

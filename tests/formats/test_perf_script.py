@@ -106,7 +106,7 @@ def test_without_call_chains(tmp_path):
         (b"\n\t1165 work (/bin/a)\n\t272 main (/bin/a)\n\n\t1165 work (/bin/a)\n", [None, None]),
         (b"my job \n\t11650 work\n\t2720 main\n\nb \n\t11650 work\n", ["my job", "b"]),
         (b"a 7/8 \n\t11650 work\n\t2720 main\n\nb c 9/9 \n\t11650 work\n", ["a", "b c"]),
-        (b"a 7 [001] 55 cycles:u: \n\t11650 work\n\t2720 main\n\nb 9 [0] 6 x: \n\t11650 work\n",
+        (b"a 7 [001] 55 cycles:u: \n\t11650 work\n\t2720 main\n\nb 9 [0] 6 cycles: \n\t11650 work\n",
          ["a", "b"]),
     ],
     ids=["nothing", "comm", "ids", "event"],
@@ -172,3 +172,38 @@ def test_events_have_a_bound(monkeypatch):
     monkeypatch.setattr(perf_script, "_samples", lambda *_, **__: pytest.fail("they were read"))
     with pytest.raises(ImportFormatError, match="48 kinds"):
         perf_script.read(io.BytesIO(b"".join(heads)))
+
+
+COUNTED = b"""\
+w  22871/22871 34908.100000:    2531 page-faults: 
+\tffffffff8175336a elf_load+0x28a ([kernel.kallsyms])
+
+w  22871/22871 34908.200000:    9 page-faults: 
+\t           20b74 _start+0x4 (/usr/lib/ld.so)
+
+w  22871/22871 34908.300000: syscalls:sys_enter_read: fd: 0x00000003, count: 0x00000340
+"""  # noqa: W291
+
+
+def test_of_what_is_counted_a_sample_stands_for_many(tmp_path):
+    """As in perf report, which weighs samples by their periods."""
+    made = reading.session(COUNTED, tmp_path / "a.wb")
+    assert made.kinds == ("page_faults", "syscalls_sys_enter_read")
+    assert reading.self_and_total(made, "page_faults") == {
+        "elf_load": (2531, 2531),
+        "_start": (9, 9),
+    }
+    assert made["page_faults"].polars()["weight"].sum() == 2
+    assert made.manifest.kinds["page_faults"]["event"] == "page-faults"
+
+
+def test_what_a_tracepoint_says_is_kept(tmp_path):
+    made = reading.session(COUNTED, tmp_path / "a.wb")
+    rows = made["syscalls_sys_enter_read"].polars()
+    assert rows["fields"].cast(str).to_list() == ["fd: 0x00000003, count: 0x00000340"]
+
+
+def test_that_there_are_no_stacks_is_told(tmp_path):
+    made = reading.session(b"w 7 1.000000: 1 cpu-clock: \n" * 3, tmp_path / "a.wb", "perf-script")
+    assert "no sample has a stack" in made.manifest.problems[0]
+    assert made["cpu"].num_rows == 3

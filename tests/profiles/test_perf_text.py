@@ -19,6 +19,13 @@ FIELDS = ("comm", "pid", "tid", "cpu", "time", "period", "event")
          ("swapper", None, "0", "000", "1.000000", "1", "cycles")),
         (":-1 -1/-1 [002] 2.000000: 5 cpu_core/cycles/u: ",
          (":-1", "-1", "-1", "002", "2.000000", "5", "cpu_core/cycles/u")),
+        ("22629 34893.373030:    2004008 cpu-clock: ",  # -F -comm
+         (None, None, "22629", None, "34893.373030", "2004008", "cpu-clock")),
+        ("the;child 34893.373030: ",  # -F comm,time
+         ("the;child", None, None, None, "34893.373030", None, None)),
+        ("34893.373030: ", (None, None, None, None, "34893.373030", None, None)),  # -F time
+        ("zero: (k) 7 22631 U     34893.390000:    2004008 cpu-clock: ",  # -F +misc
+         ("zero: (k) 7", None, "22631", None, "34893.390000", "2004008", "cpu-clock")),
     ],
 )  # fmt: skip
 def test_heads(line, expected):

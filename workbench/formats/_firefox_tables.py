@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from workbench.formats._json import constant, dumps, put_array, put_table
-from workbench.frames.samples import Samples, functions, stack_tree
+from workbench.frames.samples import Samples, functions
+from workbench.frames.stack_tree import stack_tree
 
 if TYPE_CHECKING:
     import polars as pl

@@ -25,13 +25,22 @@ def dumps(value: Any) -> bytes:
 
 def put_array(file: IO[bytes], values: pl.Series) -> None:
     """Write numbers, or texts that are JSON already, as an array; missing ones are ``null``."""
+    put_arrays(file, [values])
+
+
+def put_arrays(file: IO[bytes], parts: Iterable[pl.Series]) -> int:
+    """Write one array of several parts, as :func:`put_array`; return how many values it has."""
     import polars as pl
 
     file.write(b"[")
-    for at in range(0, len(values), _CHUNK):
-        part = values.slice(at, _CHUNK).cast(pl.String).fill_null("null")
-        file.write((b"," if at else b"") + str(part.str.join(",").item()).encode())
+    count = 0
+    for values in parts:
+        for at in range(0, len(values), _CHUNK):
+            part = values.slice(at, _CHUNK).cast(pl.String).fill_null("null")
+            file.write((b"," if count else b"") + str(part.str.join(",").item()).encode())
+            count += len(part)
     file.write(b"]")
+    return count
 
 
 def put_table(file: IO[bytes], columns: dict[str, pl.Series]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.formats._packets import number, text
 from workbench.frames.samples import named_stacks, used_frames
+from workbench.table import collected
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +41,10 @@ class Stacks:
     def __init__(self, rec: Recording, tables: Sequence[str]) -> None:
         import polars as pl
 
-        ids = [rec[name].lazy().select(pl.col("stack_id").unique()).collect() for name in tables]
+        ids = [
+            collected(rec[name].lazy().select(pl.col("stack_id").unique()), streaming=True)
+            for name in tables
+        ]
         empty = pl.DataFrame(schema={"stack_id": pl.UInt32})
         self._ids = pl.concat([empty, *ids]).to_series().unique().sort()
         self.in_kernel = np.zeros(1, bool)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _BEGIN = r"^@\w*\["
 _END = r"\]: -?\d+$"
 _ENTRY = r"(?s)^@(?<map>\w*)\[(?<key>.*)\]: (?<amount>-?\d+)$"
+_OTHER = r"\n\]: *(?:\n|$|count )"
 _FRAME = (
-    r"^\s+(?:(?<ip>(?:0x)?[0-9a-f]{5,16})(?:\s+|$))?(?<function>.*?)(?:\+(?:0x)?[0-9a-f]+)?"
+    r"^[\x01\x02]?\s+(?:(?<ip>(?:0x)?[0-9a-f]{5,16})(?:\s+|$))?(?<function>.*?)(?:\+(?:0x)?[0-9a-f]+)?"
     r"(?:\s+\((?<module>(?:[^()]|\([^()]*\))*)\))?$"
 )
 _ENTRIES = (
@@ -35,6 +36,8 @@ _ENTRIES = (
     r"work_pending|x64_sys_call|kthread$"
 )
 """Functions with which stacks of the kernel begin."""
+_KERNEL, _USER = "\x01", "\x02"
+"""Put before the lines of stacks of which it is known where they ran."""
 _HEAD = re.compile(rb'^@\w*\[$|^@\w*\[.*\]: -?\d+\r?$|^\{"type": ?"(?:map|attached_probes)"', re.M)
 _UNNAMED = "samples"
 MAX_LINE = 1 << 27
@@ -63,7 +66,7 @@ def read(file: IO[bytes]) -> Profile:
 
     lines = text_lines(file, longest=MAX_LINE)
     json_lines = lines.filter(lines.str.contains(r'^\s*\{"type"'))
-    found = _from_json(json_lines) if len(json_lines) else _from_text(lines)
+    found, left_out = _from_json(json_lines) if len(json_lines) else _from_text(lines)
     parts = _keys(found)
     stacked = parts.group_by("map").agg(pl.col("frames").list.len().max().alias("deepest"))
     maps = stacked.filter(pl.col("deepest") > 0)["map"]
@@ -84,11 +87,23 @@ def read(file: IO[bytes]) -> Profile:
     samples = tuple(
         _samples(part, str(name)) for (name,), part in named.group_by("map", maintain_order=True)
     )
-    return Profile(frames, table, samples)
+    return Profile(frames, table, samples, problems=_problems(found, parts, left_out))
 
 
-def _from_text(lines: pl.Series) -> pl.DataFrame:
-    """Return map, key and amount of each entry."""
+def _problems(found: pl.DataFrame, used: pl.DataFrame, left_out: set[str]) -> tuple[str, ...]:
+    """Tell of maps that are no counts, and of maps that were printed more than once."""
+    problems = [f"the map @{name} is left out: its values are no numbers" for name in left_out]
+    again = found.filter(found.select("map", "key").is_duplicated())["map"].unique()
+    problems += [
+        f"the map @{name} was printed several times; its values are added up"
+        for name in again
+        if name in used["map"]
+    ]
+    return tuple(sorted(problems))
+
+
+def _from_text(lines: pl.Series) -> tuple[pl.DataFrame, set[str]]:
+    """Return map, key and amount of each entry, and the maps with other values."""
     import polars as pl
 
     line = pl.col("line")
@@ -105,28 +120,37 @@ def _from_text(lines: pl.Series) -> pl.DataFrame:
         rows.filter(before == 0)
         .group_by("entry", maintain_order=True)
         .agg(line.str.join("\n"), pl.col("end").any())
-        .filter("end")
     )
-    return _checked(texts.select(line.str.extract_groups(_ENTRY).alias("parts")).unnest("parts"))
+    # Below the head of a histogram or of statistics stand values of their own.
+    others = texts.filter(~pl.col("end") & line.str.contains(_OTHER)).select(
+        line.str.extract(r"^@(\w*)")
+    )
+    found = texts.filter("end").select(line.str.extract_groups(_ENTRY).alias("parts"))
+    return _checked(found.unnest("parts")), set(others.to_series())
 
 
-def _from_json(lines: pl.Series) -> pl.DataFrame:
+def _from_json(lines: pl.Series) -> tuple[pl.DataFrame, set[str]]:
     import polars as pl
 
     rows: list[tuple[str, str, int]] = []
+    others: set[str] = set()
     if int(lines.str.count_matches('"', literal=True).sum()) > 2 * MAX_TEXTS:
         raise too_large(f"It has more than {MAX_TEXTS:,} texts.")
     for line in lines:
         document = parsed(line.encode())
-        data = document.get("data") if document.get("type") == "map" else None
+        # avg() of numbers is printed among the statistics.
+        of_maps = document.get("type") in ("map", "stats", "hist")
+        data = document.get("data") if of_maps else None
         for name, entries in data.items() if isinstance(data, dict) else ():
             if isinstance(entries, dict):
                 rows += ((name, k, v) for k, v in entries.items() if type(v) is int)
+                if any(type(v) is not int and "\n" in k for k, v in entries.items()):
+                    others.add(_safe(name).lstrip("@"))
     if any(abs(amount) >= 1 << 63 for _, _, amount in rows):
         raise ImportFormatError("A count is larger than 64 bits hold.")
     schema = {"map": pl.String, "key": pl.String, "amount": pl.Int64}
     made = [(_safe(name).lstrip("@"), _safe(key), amount) for name, key, amount in rows]
-    return pl.DataFrame(made, schema=schema, orient="row")
+    return pl.DataFrame(made, schema=schema, orient="row"), others
 
 
 def _safe(text: str) -> str:
@@ -160,6 +184,7 @@ def _keys(found: pl.DataFrame) -> pl.DataFrame:
         .group_by("row", "run", maintain_order=True)
         .agg("line")
         .with_columns(pl.col("line").list.last().str.contains(_ENTRIES).alias("kernel"))
+        .pipe(_marked, rows.select("row", "map"))
         .sort("row", pl.col("kernel"), descending=[False, True], maintain_order=True)
         .group_by("row", maintain_order=True)
         .agg(
@@ -187,6 +212,21 @@ def _keys(found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _marked(stacks: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
+    """Mark the lines of the kernel, and the program's in maps whose keys have both."""
+    import polars as pl
+
+    both = (pl.len() > 1) & pl.col("kernel").any()
+    found = stacks.join(maps, on="row", how="left", maintain_order="left")
+    found = found.with_columns(both.over("row").any().over("map").alias("both"))
+    mark = (
+        pl.when("kernel").then(pl.lit(_KERNEL))
+        .when("both").then(pl.lit(_USER)).otherwise(pl.lit(""))
+    )  # fmt: skip
+    lines = found.explode("line").with_columns(pl.concat_str(mark, "line").alias("line"))
+    return lines.group_by("row", "run", maintain_order=True).agg("line", pl.col("kernel").first())
+
+
 def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return names and frames of stacks."""
     import polars as pl
@@ -197,14 +237,18 @@ def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     offset = parts.struct.field("ip").str.strip_prefix("0x").str.to_integer(
         base=16, dtype=pl.UInt64, strict=False
     )  # fmt: skip
-    kernel = module.str.starts_with("[kernel") | (offset >= 0xFFFF_8000_0000_0000)
+    mark = pl.col("text").str.head(1)
+    high = (offset >= 0xFFFF_8000_0000_0000).fill_null(False)
+    kernel = module.str.starts_with("[kernel") | high | (mark == _KERNEL)
     name = parts.struct.field("function").replace("", None)
+    bare = pl.col("text").str.strip_prefix(_KERNEL).str.strip_prefix(_USER).str.strip_chars()
+    native = (module != "") | (offset > 0).fill_null(False) | (mark == _USER)
     parsed = names.select(
-        function=pl.coalesce(name, pl.col("text").str.strip_chars()),
+        function=pl.coalesce(name, bare),
         module=pl.when(module.str.starts_with("[kernel")).then(pl.lit("[kernel]")).otherwise(module),
         offset=offset.fill_null(0),
-        kind=pl.when(kernel.fill_null(False)).then(pl.lit("kernel"))
-        .when(module != "").then(pl.lit("native")).otherwise(pl.lit("unknown")),
+        kind=pl.when(kernel).then(pl.lit("kernel"))
+        .when(native).then(pl.lit("native")).otherwise(pl.lit("unknown")),
     )  # fmt: skip
     return parsed, entries
 

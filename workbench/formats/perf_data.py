@@ -48,8 +48,9 @@ def read(file: IO[bytes]) -> Profile:
         )
     with _named(file) as path, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         # Inlined functions would be looked up by one addr2line for each address.
-        command = [perf, "script", "-f", "-i", path, "-F", "+pid", "--ns", "--no-inline",
-                   "--show-lost-events"]  # fmt: skip
+        # Whatever field is asked for, tracepoints lose the stacks that they have by default.
+        command = [perf, "script", "-f", "-i", path, "-F", "+pid,+ip,+sym,+symoff,+dso", "--ns",
+                   "--no-inline", "--show-lost-events"]  # fmt: skip
         # Nothing is fetched from elsewhere, and no pager or configuration is asked.
         clean = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         environment = {**clean, "LC_ALL": "C", "PERF_CONFIG": os.devnull}
@@ -68,6 +69,8 @@ def read(file: IO[bytes]) -> Profile:
             err.seek(0)
             said = err.read(2000).decode("utf-8", "replace").strip()
             raise ImportFormatError("perf cannot read the file.", why=said, advice=_ADVICE)
+        if not os.fstat(out.fileno()).st_size:
+            raise ImportFormatError("perf finds no sample in the file.")
         return perf_script.read(out)
 
 

@@ -32,6 +32,8 @@ _MODIFIERS = r":[ukhpPGHISDWeb]+$"
 _UNNAMED = "samples"
 MAX_LINES = 1 << 24
 """Lines: most of them are frames."""
+_OWN_FRAME = r"^[0-9a-f]{1,16}\s"
+_TRACEPOINT = r"^[^/:]+:[^/:]+$"
 
 
 def recognise(head: bytes) -> float:
@@ -94,7 +96,7 @@ def read(file: IO[bytes]) -> Profile:
         start_ns=start or None,
         duration_ns=length,
         facts={"clock": "perf's own, from the start of the machine", "time_known": False},
-        problems=_problems(rows),
+        problems=_problems(rows, stacks),
     )
 
 
@@ -114,11 +116,11 @@ def _stacks(rows: pl.DataFrame, heads: pl.DataFrame) -> pl.Series:
         .group_by("sample", maintain_order=True)
         .agg(line.str.join("\n"))
     )  # fmt: skip
-    found = heads.select("sample", "rest", "role").join(
+    found = heads.select("sample", "rest").join(
         texts, on="sample", how="left", maintain_order="left"
     )
     # Without call chains the frame stands in the head itself.
-    own = pl.when(pl.col("rest").str.contains(r"^[0-9a-f]{1,16}\s")).then("rest")
+    own = pl.when(pl.col("rest").str.contains(_OWN_FRAME)).then("rest")
     return found.select(pl.coalesce("line", own, pl.lit(""))).to_series()
 
 
@@ -149,6 +151,10 @@ def _samples(part: pl.DataFrame, event: str, *, timed: bool) -> Samples:
     if part["comm"].null_count() < len(part):
         names = part["comm"].fill_null("").str.strip_chars()
         columns["comm"] = names.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if re.fullmatch(_TRACEPOINT, event):
+        said = part["rest"].str.strip_chars().replace("", None)
+        if said.null_count() < len(said):
+            columns["fields"] = said.to_arrow(compat_level=pl.CompatLevel.oldest())
     ones = np.ones(len(part), np.int64)
     values = [Value("samples", "count", ones)]
     periods = part["period"].cast(pl.Int64, strict=False)
@@ -156,19 +162,24 @@ def _samples(part: pl.DataFrame, event: str, *, timed: bool) -> Samples:
         unit = "nanoseconds" if event in _CLOCKS else "count"
         values.append(Value("period", unit, periods.to_numpy().astype(np.int64)))
     plain = event.rpartition("/")[0].rpartition("/")[2] or event  # cpu_core/cycles/
+    of_cpu = plain in (*_CPU, _UNNAMED)
     return Samples(
         part["stack"].cast(pl.UInt32).to_numpy(),
         tuple(values),
         columns,
-        default="samples",
-        table="cpu" if plain in (*_CPU, _UNNAMED) else event,
+        # Of page faults and the like a sample stands for many, how many differs: as perf report.
+        default="samples" if of_cpu else values[-1].name,
+        table="cpu" if of_cpu else event,
+        facts={"event": event},
     )
 
 
-def _problems(rows: pl.DataFrame) -> tuple[str, ...]:
+def _problems(rows: pl.DataFrame, stacks: pl.Series) -> tuple[str, ...]:
     import polars as pl
 
     problems = []
+    if (stacks == "").all():
+        problems.append("no sample has a stack: record with -g, print with the fields ip and sym")
     if missing := lost(rows):
         problems.append(f"perf lost {missing:,} samples")
     others = rows.filter(pl.col("role") == "other")

@@ -156,10 +156,8 @@ class _Trace:
         ]  # fmt: skip
         template = _packets_of(message(66, sample))
         before = 0
-        for batch in self._rec[name].batches():
-            for rows in pl.DataFrame(batch.select([*who, "ts", "stack_id", COUNT])).iter_slices(
-                _ROWS
-            ):
+        for batch in self._rec[name].batches([*who, "ts", "stack_id", COUNT]):
+            for rows in pl.DataFrame(batch).iter_slices(_ROWS):
                 columns = self._sample_columns(name, rows, who, stacks)
                 size = len(columns["ts"])
                 columns["count"] = before + np.arange(1, size + 1)

@@ -49,7 +49,7 @@ def rates(
     width = max(_SHORTEST, -(-(last - first) // slices))
     count = max(1, -(-(last - first) // width))
     counts = np.zeros(count, np.int64)
-    for batch in rec[table].batches():
+    for batch in rec[table].batches(["ts", *([COUNT] if weighed else [])]):
         at = batch.column("ts").cast("int64").to_numpy(zero_copy_only=False)
         # What lies outside of the session's own times counts at its ends.
         slots = np.clip((at - first) // width, 0, count - 1)

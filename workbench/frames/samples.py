@@ -1,25 +1,31 @@
-"""Single samples of each thread, with their stacks as a tree: what profile formats are made of.
+"""Single samples: what profile formats are made of.
 
-Where :mod:`workbench.frames.stacks` sums samples, this keeps each with its time: 40 bytes a
-sample, whatever its depth, because samples only name their stack.
+Where :mod:`workbench.frames.stacks` sums samples, this keeps each with its time, and yields them in
+parts: a sample only names its stack.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.frames.allocations import EVENTS
+from workbench.frames.by_thread import Scan, Window
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, named_frames, position
 from workbench.frames.stacks import (
+    COUNT,
     amounts_of,
     default_weight,
     stacks_of,
     unit_of,
     without_probe,
 )
+from workbench.frames.threads import named_threads
+from workbench.table import batches
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from workbench.recording import Recording
 
 _SPECIAL = (UNKNOWN, NO_STACK)
+_ROWS = 1 << 16
+"""Samples of a part at most."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,16 @@ class Samples:
 
     Parameters
     ----------
-    rows : polars.DataFrame
+    scan : callable
+        Yields them in parts, see :data:`workbench.frames.by_thread.Scan`, in the order of writing:
+
         pid, tid : i64
         ts : i64
             ns UTC.
         stack : i64
             Index of its stack.
         amount : i64
-            What it stands for, in ``unit``. Sorted by pid, tid and ts; none is 0.
+            What it stands for, in ``unit``; none is 0.
     frames : polars.DataFrame
         The frames that occur: name, module, kind, file : str; line : u32, ``file`` and ``line``
         null where no source is known.
@@ -54,30 +64,11 @@ class Samples:
         See :func:`workbench.frames.stacks.unit_of`: "samples", "events", "ns", "bytes", ...
     """
 
-    rows: pl.DataFrame
+    scan: Scan
     frames: pl.DataFrame
     flat: NDArray[np.int64]
     offsets: NDArray[np.int64]
     unit: str
-
-
-@dataclass(frozen=True)
-class StackTree:
-    """Stacks that share what they begin with.
-
-    Parameters
-    ----------
-    prefix : numpy.ndarray
-        int64, index of the node that calls this one, -1 at the root; always a lower one.
-    item : numpy.ndarray
-        int64, what stands at the node.
-    leaf : numpy.ndarray
-        int64, last node of each stack, -1 for an empty one.
-    """
-
-    prefix: NDArray[np.int64]
-    item: NDArray[np.int64]
-    leaf: NDArray[np.int64]
 
 
 def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
@@ -89,7 +80,8 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
         Needs the tables ``kind`` (ts, stack_id, weight), ``stacks`` and ``frames``; its selection
         is honoured.
     kind : str
-        Table of the samples. Without ``pid`` or ``tid`` they all belong to process or thread 0.
+        Table of the samples. Without ``pid`` they all belong to process 0, without ``tid`` to the
+        threads of :func:`workbench.frames.threads.named_threads`.
     weight : str
         What they are weighed by, as in :func:`workbench.frames.flame.flame_tree`.
 
@@ -101,24 +93,66 @@ def samples(rec: Recording, kind: str, weight: str = "") -> Samples:
     import polars as pl
 
     weight = weight or default_weight(rec, kind)
-    who = [name for name in ("pid", "tid") if kind in rec.tables and name in rec[kind].schema.names]
-    rows, amount = amounts_of(rec, kind, weight, "ts", "stack_id", *who)
-    chosen = (
-        rows.select(
-            *(pl.col(name).cast(pl.Int64) if name in who else pl.lit(0, pl.Int64).alias(name)
-              for name in ("pid", "tid")),
-            pl.col("ts").cast(pl.Int64),
-            "stack_id",
-            amount.alias("amount"),
-        )
-        .filter(pl.col("amount") > 0)
-        .sort("pid", "tid", "ts", maintain_order=True)
-        .collect()
-    )  # fmt: skip
-    frames, flat, offsets, stack_of_row = named_stacks(rec, chosen["stack_id"])
+    ids = pl.DataFrame(schema={"stack_id": pl.UInt32})
+    for part in _scanned(rec, kind, weight, None):
+        ids = pl.concat([ids, part.select("stack_id")]).unique()
+    wanted = ids.to_series().sort()
+    frames, flat, offsets, number = named_stacks(rec, wanted)
     named, flat = used_frames(frames, flat)
-    rows_of = chosen.with_columns(pl.Series("stack", stack_of_row)).drop("stack_id")
-    return Samples(rows_of, named, flat, offsets, unit_of(rec, kind, weight))
+    numbers = pl.DataFrame({"stack_id": wanted, "stack": number})
+
+    def scan(window: Window | None) -> Iterator[pl.DataFrame]:
+        for part in _scanned(rec, kind, weight, window):
+            yield part.join(
+                numbers, on="stack_id", how="left", maintain_order="left", nulls_equal=True
+            ).drop("stack_id")
+
+    return Samples(scan, named, flat, offsets, unit_of(rec, kind, weight))
+
+
+def _scanned(
+    rec: Recording, kind: str, weight: str, window: Window | None
+) -> Iterator[pl.DataFrame]:
+    """Yield the samples of a window, or all, with the id of their stack."""
+    import polars as pl
+
+    names = rec[kind].schema.names if kind in rec.tables else []
+    named = None if kind not in rec.tables else named_threads(rec, kind)
+    who = [name for name in ("pid", "tid") if name in names]
+    who += ["comm"] if named is not None else []
+    # An allocation and its end are events of different times: those are cut afterwards.
+    paired = kind == EVENTS and weight != COUNT
+    part = rec if window is None or paired else rec.window(*window)
+    rows, amount = amounts_of(part, kind, weight, "ts", "stack_id", *who)
+    known = [*who, *(["tid"] if named is not None else [])]
+    columns = [
+        *(pl.col(name).cast(pl.Int64) if name in known else pl.lit(0, pl.Int64).alias(name)
+          for name in ("pid", "tid")),
+        pl.col("ts").cast(pl.Int64),
+        "stack_id",
+        amount.alias("amount"),
+    ]  # fmt: skip
+    if paired:
+        parts = batches(rows, _ROWS)
+    else:
+        wanted = rows.collect_schema().names()
+        parts = (
+            piece
+            for batch in part[kind].batches(wanted)
+            for piece in pl.DataFrame(batch).iter_slices(_ROWS)
+        )
+    start, stop = window if window and paired else (None, None)
+    for each in parts:
+        if named is not None:
+            text = each.with_columns(pl.col("comm").cast(pl.String).fill_null(""))
+            each = text.join(named, on="comm", how="left", maintain_order="left")
+        found = each.select(columns).filter(pl.col("amount") > 0)
+        if start is not None:
+            found = found.filter(pl.col("ts") >= start)
+        if stop is not None:
+            found = found.filter(pl.col("ts") < stop)
+        if len(found):
+            yield found
 
 
 def named_stacks(
@@ -199,31 +233,3 @@ def functions(frames: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     )
     rows = frames.select(keys).join(found, on=keys, how="left", maintain_order="left")
     return found.drop("function"), rows["function"].to_numpy().astype(np.int64)
-
-
-def stack_tree(items: NDArray[np.int64], offsets: NDArray[np.int64]) -> StackTree:
-    """Return the tree of stacks.
-
-    Parameters
-    ----------
-    items : numpy.ndarray
-        int64, not negative, of all stacks one after the other, leaf first.
-    offsets : numpy.ndarray
-        int64: stack ``i`` is ``items[offsets[i]:offsets[i + 1]]``.
-    """
-    size = int(items.max(initial=0)) + 1
-    leaf = np.full(len(offsets) - 1, -1, np.int64)
-    prefixes, nodes, count = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
-    left = np.flatnonzero(np.diff(offsets) > 0)
-    depth = 0
-    while len(left):
-        keys = (leaf[left] + 1) * size + items[offsets[left + 1] - 1 - depth]
-        unique, inverse = np.unique(keys, return_inverse=True)
-        above, item = np.divmod(unique, size)
-        prefixes.append(above - 1)
-        nodes.append(item)
-        leaf[left] = count + inverse
-        count += len(unique)
-        depth += 1
-        left = left[offsets[left] + depth < offsets[left + 1]]
-    return StackTree(np.concatenate(prefixes), np.concatenate(nodes), leaf)

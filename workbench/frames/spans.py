@@ -181,8 +181,8 @@ def _slices(rec: Recording, table: str, columns: list[str]) -> Iterator[pl.DataF
     """Yield a table in parts of bounded size: a row group may have half a million rows."""
     import polars as pl
 
-    for batch in rec[table].batches():
-        for part in pl.DataFrame(batch.select(columns)).iter_slices(_ROWS):
+    for batch in rec[table].batches(columns):
+        for part in pl.DataFrame(batch).iter_slices(_ROWS):
             yield _plain(part)
 
 

@@ -21,7 +21,8 @@ def threads(rec: Recording, tables: Sequence[str]) -> pl.DataFrame:
     ----------
     rec : Recording
     tables : sequence of str
-        Those without ``tid`` tell of none; without ``pid`` their process is 0.
+        Those without ``tid`` tell of those in :func:`named_threads`, or of none; without ``pid``
+        their process is 0.
 
     Returns
     -------
@@ -64,29 +65,77 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
 
     names = need(rec, table, "ts").collect_schema() and rec[table].schema.names
     if "tid" not in names:
-        return None
+        return _of_names(rec, table)
+    who = [name for name in ("pid", "tid", "comm") if name in names]
     pid = pl.col("pid") if "pid" in names else pl.lit(0)
     comm = pl.col("comm").cast(pl.String) if "comm" in names else pl.lit(None, pl.String)
-    ts = pl.col("ts").cast(pl.Int64)
-    wanted = [name for name in ("ts", "pid", "tid", "comm") if name in names]
-    # Streamed: memory goes by the number of threads and names, not of rows.
-    seen = (
-        need(rec, table, *wanted)
-        .select(
-            pid.cast(pl.Int64).alias("pid"),
-            pl.col("tid").cast(pl.Int64),
-            comm.replace("", None).alias("name"),
-            ts.alias("last"),
+    last = pl.col("ts").cast(pl.Int64).max().alias("last")
+    # Batch by batch: memory goes by the number of threads and names, not of rows. polars would
+    # read many batches ahead.
+    seen = None
+    for batch in rec[table].batches(["ts", *who]):
+        part = (
+            pl.DataFrame(batch)
+            .group_by(who)
+            .agg(last)
+            .select(
+                pid.cast(pl.Int64).alias("pid"),
+                pl.col("tid").cast(pl.Int64),
+                comm.replace("", None).alias("name"),
+                "last",
+            )
         )
-        .group_by("pid", "tid", "name")
-        .agg(pl.col("last").max())
-        .collect(engine="streaming")
-    )
+        both = part if seen is None else pl.concat([seen, part])
+        seen = both.group_by("pid", "tid", "name").agg(pl.col("last").max())
+    if seen is None:
+        return None
     return (
         seen.sort("last", "name")
         .group_by("pid", "tid")
         .agg(pl.col("name").drop_nulls().last(), pl.col("last").max())
     )
+
+
+def named_threads(rec: Recording, table: str) -> pl.DataFrame | None:
+    """Return numbers for threads that are known by their names alone.
+
+    Other tools' files may tell threads apart by name, and their samples have no ``tid`` then.
+
+    Parameters
+    ----------
+    rec : Recording
+    table : str
+
+    Returns
+    -------
+    polars.DataFrame or None
+        comm : str
+            "" for samples without a name.
+        tid : i64
+            From 1, in the order of the names.
+        None where the table has a ``tid``, no names or no stacks.
+    """
+    import polars as pl
+
+    names = rec[table].schema.names
+    if "tid" in names or not {"comm", "stack_id"} <= set(names):
+        return None
+    found = pl.Series("comm", [], dtype=pl.String)
+    for batch in rec[table].batches(["comm"]):
+        part = pl.DataFrame(batch)["comm"].unique().cast(pl.String).fill_null("")
+        found = pl.concat([found, part]).unique()
+    return found.sort().to_frame().with_row_index("tid", 1).cast({"tid": pl.Int64})
+
+
+def _of_names(rec: Recording, table: str) -> pl.DataFrame | None:
+    import polars as pl
+
+    found = named_threads(rec, table)
+    if found is None:
+        return None
+    name = pl.when(pl.col("comm") == "").then(pl.lit(table)).otherwise("comm").alias("name")
+    zero = pl.lit(0, pl.Int64)
+    return found.select(zero.alias("pid"), "tid", name, zero.alias("last"))
 
 
 def _known(rec: Recording) -> pl.DataFrame:

@@ -21,9 +21,12 @@ from workbench.profiles.stack_texts import in_parts, numbered, split
 if TYPE_CHECKING:
     import polars as pl
 
-_WHO = r"^\s*(?<comm>.*?)\s+(?:(?<pid>-?\d+)/)?(?<tid>-?\d+)\s+(?:\[(?<cpu>\d+)\]\s+)?"
+_WHO = (
+    r"^\s*(?:(?<comm>\S.*?)\s+)??(?:(?:(?<pid>-?\d+)/)?(?<tid>-?\d+)\s+)?"
+    r"(?:\[(?<cpu>\d+)\]\s+)?"
+)
 TIMED = (
-    _WHO + r"(?:[.#a-zA-Z][^\s:]{3,5}\s+)?(?<time>\d+\.\d{6,9}):\s*(?:(?<period>\d+)\s+)?"
+    _WHO + r"(?:[KUHGg]\s+)?(?:[.#a-zA-Z][^\s:]{3,5}\s+)?(?<time>\d+\.\d{6,9}):\s*(?:(?<period>\d+)\s+)?"
     r"(?:(?<event>[^\s()]+):(?:\s|$))?\s*(?<rest>.*)$"
 )
 UNTIMED = (

@@ -224,7 +224,8 @@ def _own_columns(
             field = field.with_nullable(bool(array.null_count))
             fields.append(field)
         else:
-            array = values.dictionary_encode() if pa.types.is_string(values.type) else values
+            texts = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+            array = values.cast(pa.string()).dictionary_encode() if texts else values
             used = [each.name for each in fields]
             meta = _meta(samples.units.get(name) or "1", f"{name} of the sample")
             fields.append(pa.field(column_of(name, used, "label"), array.type, metadata=meta))
