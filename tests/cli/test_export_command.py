@@ -17,8 +17,9 @@ from synthetic import make_session
 
 import workbench as wb
 from workbench.cli import main
-from workbench.exporting import SEND, Export, Part
+from workbench.exporting import SEND, Export
 from workbench.formats.otlp.encode import requests
+from workbench.part import Part
 
 
 class Kept:

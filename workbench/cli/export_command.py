@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.cli.termination import cleaning_up
 from workbench.errors import ParameterError
-from workbench.exporting import COLUMNS, SEND, SETTINGS, Export, Part, Progress
+from workbench.exporting import SEND, SETTINGS, Export, Progress
+from workbench.part import COLUMNS, Part
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport

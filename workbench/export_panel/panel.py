@@ -15,9 +15,10 @@ from workbench.export_panel.job import Job
 from workbench.export_panel.look import field, head, note, show, style
 from workbench.export_panel.part_form import PartForm
 from workbench.export_panel.receiver_form import ReceiverForm
-from workbench.exporting import SEND, SETTINGS, Export, Part, Progress, part_of
+from workbench.exporting import SEND, SETTINGS, Export, Progress
 from workbench.formats import writable
 from workbench.formats.otlp.signals import require
+from workbench.part import Part, part_of
 from workbench.recording import Recording
 from workbench.views.html import escape
 

@@ -10,7 +10,7 @@ import ipywidgets
 
 from workbench.export_panel.choices import choices
 from workbench.export_panel.look import WIDE, field, note
-from workbench.exporting import Part, part_of
+from workbench.part import Part, part_of
 from workbench.recording import Recording
 from workbench.views.html import escape
 
