@@ -12,7 +12,7 @@ from synthetic import make_session, selections, start_of
 import workbench as wb
 from workbench.cli import main
 from workbench.errors import CancelledError, ExportError
-from workbench.exporting import SEND, Export
+from workbench.exporting import SEND, Export, unfit, usual
 from workbench.formats import formats, writable
 from workbench.part import Part, part_of
 
@@ -78,6 +78,22 @@ def test_where_an_export_goes_by_default():
         Export(format="docx").beside("a.wb")
     with pytest.raises(ExportError, match="no file"):
         Export(format="csv").run(None)
+
+
+def test_what_a_session_cannot_be_is_an_error_with_a_way_out(session, tmp_path):
+    calls = wb.open(make_session(tmp_path / "calls.wb", rows=50, kinds=("syscalls",)))
+    for format in ("pprof", "pprof-plain", "folded", "speedscope"):
+        with pytest.raises(ExportError, match=r"no stacks(.|\n)*csv") as caught:
+            Export(format=format, output=str(tmp_path / "x")).run(calls)
+        assert str(unfit(calls, format)) == str(caught.value)
+        assert usual(calls, format) == "none"
+        assert unfit(session, format) is None
+        assert usual(session, format) == "cpu (default)"
+    assert not (tmp_path / "x").exists()
+    assert unfit(calls, SEND) is None
+    assert usual(calls, "csv") == "syscalls (default)"
+    assert usual(calls, "chrome") == usual(calls, "otlp-json") == "all"
+    assert usual(calls, "otlp-proto") == "the first that there is"
 
 
 def test_headers_are_never_shown():

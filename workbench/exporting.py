@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ExportError
+from workbench.errors import ExportError, MissingTableError
 from workbench.formats import export, writable
+from workbench.formats.format import all_tables, stack_tables
+from workbench.frames.stacks import profiled
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
@@ -71,6 +73,8 @@ class Export:
             return self._send(rec, progress, cancel)
         if not self.output:
             raise ExportError("The export has no file to go to.", advice="Name one.")
+        if self.table is None and (error := unfit(rec, self.format)):
+            raise error
         tell = None if progress is None else lambda count: progress(f"{count:,} bytes")
         return export(rec, self.format, self.output, table=self.table, progress=tell, cancel=cancel)
 
@@ -138,3 +142,44 @@ class Export:
                 advice=f"Formats: {', '.join([*writable(), SEND])}",
             )
         return session.rstrip("/").removesuffix(".wb") + chosen.suffix
+
+
+def unfit(rec: Recording, format: str) -> ExportError | None:
+    """Return why a session has nothing that a format can hold, None if it has.
+
+    Parameters
+    ----------
+    rec : Recording
+    format : str
+        Of :func:`workbench.formats.writable`; of others nothing is said.
+    """
+    chosen = writable().get(format)
+    if chosen is None or chosen.tables is None or chosen.tables(rec):
+        return None
+    what = "stacks" if chosen.tables is stack_tables else "events"
+    return ExportError(
+        f"{rec.path.name} has no {what}, and {format} holds nothing else.",
+        advice="csv, parquet and arrow hold any table, perfetto and chrome what happened when.",
+    )
+
+
+def usual(rec: Recording, format: str) -> str:
+    """Return in words what is written where no table is named.
+
+    Parameters
+    ----------
+    rec : Recording
+    format : str
+        Of :func:`workbench.formats.writable`, or :data:`SEND`.
+    """
+    chosen = writable().get(format)
+    if chosen is None or unfit(rec, format):
+        return "none"
+    if chosen.tables is stack_tables:
+        return f"{profiled(rec)} (default)"
+    if chosen.tables is not all_tables:
+        return "the first that there is" if format == "otlp-proto" else "all"
+    try:
+        return f"{rec.events.name} (default)"
+    except MissingTableError:
+        return "none"

@@ -13,7 +13,7 @@ from jupyter_lab import RUN, started_lab, wait_until_ready, write_notebook
 from synthetic import make_session
 
 from workbench.cli import main
-from workbench.export_panel.panel import format_choices
+from workbench.export_panel.format_form import format_choices
 from workbench.exporting import SEND
 from workbench.session import open_session
 
