@@ -48,6 +48,11 @@ def test_the_command_line_names_the_table(session, tmp_path):
     )
 
 
+def test_a_file_of_a_strange_name_is_no_pipe():
+    text = Export(format="csv", output="-").command("s.wb", Part())
+    assert text == "workbench export s.wb --format=csv -o ./-"
+
+
 def test_progress_is_told_in_bytes(session, tmp_path):
     told = []
     made = Export(format="csv", output=str(tmp_path / "x.csv")).run(session, told.append)

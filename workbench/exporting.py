@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ExportError, MissingTableError
 from workbench.formats import export, writable
 from workbench.formats.format import all_tables, stack_tables
-from workbench.frames.stacks import profiled
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
@@ -73,7 +72,7 @@ class Export:
             return self._send(rec, progress, cancel)
         if not self.output:
             raise ExportError("The export has no file to go to.", advice="Name one.")
-        if self.table is None and (error := unfit(rec, self.format)):
+        if error := unfit(rec, self.format, self.table):
             raise error
         tell = None if progress is None else lambda count: progress(f"{count:,} bytes")
         return export(rec, self.format, self.output, table=self.table, progress=tell, cancel=cancel)
@@ -113,7 +112,9 @@ class Export:
         if self.table:
             words.append(f"--table={self.table}")
         if self.format != SEND:
-            return shlex.join([*words, "-o", self.output])
+            # A file of that name is meant here, not standard output.
+            output = "./-" if self.output == "-" else self.output
+            return shlex.join([*words, "-o", output])
         if self.signals != _SIGNALS:
             words.append(f"--signals={','.join(self.signals)}")
         for name in SETTINGS:
@@ -144,7 +145,7 @@ class Export:
         return session.rstrip("/").removesuffix(".wb") + chosen.suffix
 
 
-def unfit(rec: Recording, format: str) -> ExportError | None:
+def unfit(rec: Recording, format: str, table: str | None = None) -> ExportError | None:
     """Return why a session has nothing that a format can hold, None if it has.
 
     Parameters
@@ -152,9 +153,20 @@ def unfit(rec: Recording, format: str) -> ExportError | None:
     rec : Recording
     format : str
         Of :func:`workbench.formats.writable`; of others nothing is said.
+    table : str, optional
+        A table of the session that is to be written.
     """
     chosen = writable().get(format)
-    if chosen is None or chosen.tables is None or chosen.tables(rec):
+    if chosen is None or chosen.tables is None:
+        return None
+    fitting = chosen.tables(rec)
+    if table in rec.tables and chosen.tables is stack_tables and table not in fitting:
+        return ExportError(
+            f"{table} has no stacks, and {format} holds nothing else.",
+            advice=f"These tables have some: {', '.join(fitting) or 'none'}. "
+            "Record others with stacks=True, where the kind takes that.",
+        )
+    if fitting or table is not None:
         return None
     what = "stacks" if chosen.tables is stack_tables else "events"
     return ExportError(
@@ -172,6 +184,8 @@ def usual(rec: Recording, format: str) -> str:
     format : str
         Of :func:`workbench.formats.writable`, or :data:`SEND`.
     """
+    from workbench.frames.stacks import profiled
+
     chosen = writable().get(format)
     if chosen is None or unfit(rec, format):
         return "none"
