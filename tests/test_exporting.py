@@ -12,7 +12,7 @@ from synthetic import make_session, selections, start_of
 import workbench as wb
 from workbench.cli import main
 from workbench.errors import CancelledError, ExportError
-from workbench.exporting import SEND, Export, unfit, usual
+from workbench.exporting import SEND, Export, emptiness, unfit, usual
 from workbench.formats import formats, writable
 from workbench.part import Part, part_of
 
@@ -46,6 +46,14 @@ def test_the_command_line_names_the_table(session, tmp_path):
     assert export.command("s.wb", Part()) == (
         "workbench export s.wb --format=csv --table=processes -o 'a b.csv'"
     )
+
+
+def test_a_part_that_holds_nothing_is_told(session):
+    nobody = session.where(comm="nobody")
+    for table in (None, "syscalls", "traces"):
+        assert emptiness(session, table) == ""
+        assert "No event" in emptiness(nobody, table)
+    assert emptiness(nobody, "stacks") == ""
 
 
 def test_a_file_of_a_strange_name_is_no_pipe():

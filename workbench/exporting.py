@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExportError, MissingTableError
 from workbench.formats import export, writable
-from workbench.formats.format import all_tables, stack_tables
+from workbench.formats.format import all_tables, event_tables, stack_tables
+from workbench.table import collected
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
@@ -173,6 +174,21 @@ def unfit(rec: Recording, format: str, table: str | None = None) -> ExportError 
         f"{rec.path.name} has no {what}, and {format} holds nothing else.",
         advice="csv, parquet and arrow hold any table, perfetto and chrome what happened when.",
     )
+
+
+def emptiness(rec: Recording, table: str | None = None) -> str:
+    """Return in words that a part of a session holds nothing, ``""`` if it holds something.
+
+    Parameters
+    ----------
+    rec : Recording
+    table : str, optional
+        The table that is written, where it is one.
+    """
+    names = [table] if table in rec.tables else event_tables(rec)
+    if any(len(collected(rec[name].lazy().head(1))) for name in names if name):
+        return ""
+    return "No event of the session is in that part: what was written holds none."
 
 
 def usual(rec: Recording, format: str) -> str:

@@ -113,6 +113,16 @@ def test_what_has_no_meaning(path, words, what, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("output", ["x.csv", "-"])
+def test_a_part_without_events_is_told(path, output, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["export", path, "--format", "csv", "-o", output]
+    assert main([*words, "--where", "comm=worker-0"]) == 0
+    assert capfd.readouterr().err == ""
+    assert main([*words, "--where", "comm=worker-o"]) == 0
+    assert "No event of the session is in that part" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("words", [[], ["-o", "-"], ["--table", "cpu"]])
 def test_a_format_is_needed(path, words, capsys):
     with pytest.raises(SystemExit) as caught:

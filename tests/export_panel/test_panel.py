@@ -122,6 +122,15 @@ def test_a_condition_is_exported_and_has_no_command(session, tmp_path):
     assert made.read_bytes() != session.export("csv", expected, table="syscalls").read_bytes()
 
 
+def test_a_part_without_events_is_told(session):
+    panel = session.where(comm="nobody").export_panel(format="csv")
+    assert press(panel, panel._activity.export) == Path("s.csv")
+    assert "No event of the session" in panel._activity.outcome.value
+    panel._part._comms.value = ()
+    assert press(panel, panel._activity.export) == Path("s.csv")
+    assert "No event" not in panel._activity.outcome.value
+
+
 def test_errors_are_shown(session):
     panel = session.export_panel(output="no/such/folder/x.pb.gz")
     assert isinstance(press(panel, panel._activity.export), StorageError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from workbench.cli.help_text import HelpWithFormats
 from workbench.cli.streams import STANDARD, progress_line, write_output
 from workbench.cli.termination import cleaning_up
 from workbench.errors import ExportError, ParameterError
-from workbench.exporting import SEND, SETTINGS, Export
+from workbench.exporting import SEND, SETTINGS, Export, emptiness
 from workbench.part import COLUMNS, Part
 
 if TYPE_CHECKING:
@@ -87,9 +88,13 @@ def run(args: Namespace) -> int:
         rec = _part(args).of(session)
         if args.output == STANDARD:
             write_output(rec, chosen.format, chosen.table)
-            return 0
-        with progress_line() as show:
-            made = chosen.run(rec, show)
+        else:
+            with progress_line() as show:
+                made = chosen.run(rec, show)
+        if chosen.format != SEND and (text := emptiness(rec, chosen.table)):
+            print(f"workbench: {text}", file=sys.stderr)
+    if args.output == STANDARD:
+        return 0
     if isinstance(made, Path):
         print(made)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Activity:
         self._job: Job | None = None
         self._lacking: WorkbenchError | None = None
         self._allowed = True
+        self._note: Callable[[], str] = str
         self.export = ipywidgets.Button(description="Export", button_style="primary")
         self.stop = ipywidgets.Button(description="Cancel", disabled=True)
         self.test = ipywidgets.Button(description="Test connection")
@@ -54,11 +56,20 @@ class Activity:
             self.outcome.value = ""
         self._tidy()
 
-    def begin(self, work: Work) -> None:
-        """Begin, unless something is going on."""
+    def begin(self, work: Work, note: Callable[[], str] = str) -> None:
+        """Begin, unless something is going on.
+
+        Parameters
+        ----------
+        work : callable
+            See :class:`~workbench.export_panel.job.Job`.
+        note : callable
+            Gives, once a file is written, what is to be said of it besides.
+        """
         if self._job is not None:
             return
         self.result, self.outcome.value, self.large.outputs = None, "", ()
+        self._note = note
         self.export.disabled = self.test.disabled = True
         self.stop.disabled = False
         self._tell("", 0.0)
@@ -96,8 +107,11 @@ class Activity:
         self.result = result
         link = ""
         try:
-            self.outcome.value = outcome.shown(result, seconds)
-            link = outcome.served(result) if isinstance(result, Path) else ""
+            text = outcome.shown(result, seconds)
+            if isinstance(result, Path):
+                link = outcome.served(result)
+                text += outcome.empty(self._note())
+            self.outcome.value = text
         except OSError as error:  # somebody has taken the file away meanwhile
             self.outcome.value = outcome.failure(error)
         if link:

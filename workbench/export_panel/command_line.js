@@ -42,7 +42,7 @@ function nameHandles(id, tries = 50) {
   if (!handles.length && tries) setTimeout(() => nameHandles(id, tries - 1), 100);
 }
 
-// Words are not broken at their hyphens.
+// Words are not broken at their hyphens, nor flags from their values.
 function part(text) {
   if (text === " ") return text;
   return Object.assign(document.createElement("span"), { textContent: text });
@@ -69,7 +69,7 @@ function render({ model, el }) {
   let timer = 0;
   const update = () => {
     const text = model.get("command") || model.get("why");
-    code.replaceChildren(...text.split(/( )/).map(part));
+    code.replaceChildren(...(text.match(/-o [^ ]+|[^ ]+| /g) ?? []).map(part));
     button.hidden = !model.get("command");
     button.textContent = "Copy";
     status.textContent = "";
