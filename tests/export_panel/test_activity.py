@@ -80,6 +80,26 @@ def test_a_large_file_is_an_output(tmp_path, monkeypatch):
     assert hidden(activity) == [True, False, True]
 
 
+def test_an_error_is_gone_with_a_change_and_a_result_stays(tmp_path):
+    def fails(*_):
+        raise ExportError("No.")
+
+    activity = Activity()
+    activity.begin(fails)
+    assert activity.wait(60)
+    assert "No." in activity.outcome.value
+    activity.allow(True)
+    assert activity.outcome.value == ""
+    assert hidden(activity) == [True] * 3
+    path = tmp_path / "a"
+    path.touch()
+    activity.begin(lambda *_: path, lambda: "It is <empty>.")
+    assert activity.wait(60)
+    assert "It is &lt;empty&gt;." in activity.outcome.value
+    activity.allow(True)
+    assert "Wrote" in activity.outcome.value
+
+
 def test_what_is_not_allowed_does_not_begin():
     activity = Activity()
     activity.allow(True, ExportError("No grpc.", advice="Install it."))

@@ -45,14 +45,17 @@ class Activity:
         self._tidy()
 
     def allow(self, allowed: bool, lacking: WorkbenchError | None = None) -> None:
-        """Let something be begun, or not; say what is not installed for it."""
+        """Let something be begun, or not, after a change; say what is not installed for it.
+
+        An error is not shown any longer: it may be of what is not asked for any more.
+        """
         self._allowed, self._lacking = allowed, lacking
         if self._job is not None:
             return
         self._enable()
         if lacking is not None:
             self.outcome.value = outcome.failure(lacking)
-        elif self.outcome.value and self.result is None:
+        elif self.result is None or isinstance(self.result, BaseException):
             self.outcome.value = ""
         self._tidy()
 
