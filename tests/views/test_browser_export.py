@@ -134,8 +134,9 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 PAGE = """<!doctype html><meta charset="utf-8">
-<div class="wb-export wb-export-k1">
-<span class="noUi-handle"></span><span class="noUi-handle"></span>the panel</div><div data-wb-panel="k1">what stands for it</div><div id="el"></div>
+<div class="wb-export wb-export-k1">the panel
+<span class="noUi-handle"></span><span class="noUi-handle"></span></div>
+<div data-wb-panel="k1">what stands for it</div><div id="el"></div>
 <script type="module">
 %s
 const known = { panel: "k1", command: "a -o b -c", why: "" };
