@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ExportError, MissingTableError
 from workbench.formats import export, writable
 from workbench.formats.format import all_tables, event_tables, stack_tables
-from workbench.table import collected
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
@@ -185,6 +184,8 @@ def emptiness(rec: Recording, table: str | None = None) -> str:
     table : str, optional
         The table that is written, where it is one.
     """
+    from workbench.table import collected
+
     names = [table] if table in rec.tables else event_tables(rec)
     if any(len(collected(rec[name].lazy().head(1))) for name in names if name):
         return ""

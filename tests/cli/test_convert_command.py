@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from synthetic import make_session
@@ -75,6 +76,7 @@ def test_a_signal_leaves_nothing_behind(path, number, tmp_path):
         running.stdin.flush()
         while not list(scratch.rglob("stdin")):
             assert running.poll() is None
+            time.sleep(0.01)
         running.send_signal(number)
         assert running.wait(60) == 128 + number
         assert running.stderr.read() == b""
