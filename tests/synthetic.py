@@ -441,3 +441,21 @@ def make_session(
         pack(directory, path)
         shutil.rmtree(directory)
     return path
+
+
+def start_of(session):
+    return session.manifest.start_ns
+
+
+def selections(session):
+    start = start_of(session)
+    return {
+        "all": session,
+        "window": session.window(1.25, 7.5),
+        "open": session.window(None, 5.0),
+        "one ns": session.window(start + 1_234_567_891, start + 6_000_000_001),
+        "far": session.window(start - 10**18, None),
+        "values": session.where(comm=["worker-0", "worker-2"], pid=1000).window(0.5, 9.0),
+        "twice": session.where(name=["read", "write"]).where(name=["write", "futex"]),
+        "cpu": session.where(cpu=1, tid=range(1000, 1002)),
+    }

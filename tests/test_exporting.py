@@ -6,85 +6,21 @@ import shlex
 import threading
 from pathlib import Path
 
-import polars as pl
 import pytest
-from synthetic import make_session
+from synthetic import make_session, selections, start_of
 
 import workbench as wb
 from workbench.cli import main
-from workbench.errors import CancelledError, ExportError, QueryError
-from workbench.exporting import SEND, Export, Part, part_of
+from workbench.errors import CancelledError, ExportError
+from workbench.exporting import SEND, Export, emptiness, unfit, usual
 from workbench.formats import formats, writable
+from workbench.part import Part, part_of
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     path = tmp_path_factory.mktemp("exporting") / "it's a session.wb"
     return wb.open(make_session(path, rows=900))
-
-
-def start_of(session):
-    return session.manifest.start_ns
-
-
-def selections(session):
-    start = start_of(session)
-    return {
-        "all": session,
-        "window": session.window(1.25, 7.5),
-        "open": session.window(None, 5.0),
-        "one ns": session.window(start + 1_234_567_891, start + 6_000_000_001),
-        "far": session.window(start - 10**18, None),
-        "values": session.where(comm=["worker-0", "worker-2"], pid=1000).window(0.5, 9.0),
-        "twice": session.where(name=["read", "write"]).where(name=["write", "futex"]),
-        "cpu": session.where(cpu=1, tid=range(1000, 1002)),
-    }
-
-
-@pytest.mark.parametrize(
-    "name", ["all", "window", "open", "one ns", "far", "values", "twice", "cpu"]
-)
-def test_a_part_is_the_selection_that_it_was_made_of(session, name):
-    chosen = selections(session)[name]
-    again = part_of(chosen.selection, start_of(session)).of(session)
-    for table in session.tables:
-        assert again[table].polars().equals(chosen[table].polars()), table
-
-
-def test_times_are_said_in_seconds_where_that_is_exact(session):
-    start = start_of(session)
-    said = part_of(session.window(1.5, start + 2_000_000_000).selection, start)
-    assert said.window == ("1.5", "2.0")
-    assert said.words() == ["--window=1.5:2.0"]
-    assert part_of(session.window(None, 0.1).selection, start).words() == ["--window=:0.1"]
-    far = start + 10**17 + 1  # three years later: a float has no ns there
-    assert part_of(session.window(far).selection, start).window == (str(far), "")
-
-
-def test_what_no_command_line_can_say(session):
-    start = start_of(session)
-    with pytest.raises(QueryError, match=r"polars or SQL(.|\n)*session\.save"):
-        part_of(session.where(expr=pl.col("pid") > 1).selection, start)
-    none = part_of(session.where(comm="a").where(comm="b").selection, start)
-    assert none.where == (("comm", ()),)
-    assert none.of(session)["syscalls"].num_rows == 0
-    with pytest.raises(QueryError, match="no comm"):
-        none.words()
-
-
-@pytest.mark.parametrize(
-    ("part", "what"),
-    [
-        (Part(window=("soon", "")), "soon"),
-        (Part(window=("1", "2")), r"1\.0"),
-        (Part(window=("3.0", "2.0")), "before it starts"),
-        (Part(where=(("pid", ("x",)),)), "whole numbers"),
-        (Part(where=(("colour", ("red",)),)), "Columns: pid, tid, comm"),
-    ],
-)
-def test_parts_that_have_no_meaning(session, part, what):
-    with pytest.raises(QueryError, match=what):
-        part.of(session)
 
 
 @pytest.mark.parametrize("format", sorted(writable()))
@@ -110,6 +46,19 @@ def test_the_command_line_names_the_table(session, tmp_path):
     assert export.command("s.wb", Part()) == (
         "workbench export s.wb --format=csv --table=processes -o 'a b.csv'"
     )
+
+
+def test_a_part_that_holds_nothing_is_told(session):
+    nobody = session.where(comm="nobody")
+    for table in (None, "syscalls", "traces"):
+        assert emptiness(session, table) == ""
+        assert "No event" in emptiness(nobody, table)
+    assert emptiness(nobody, "stacks") == ""
+
+
+def test_a_file_of_a_strange_name_is_no_pipe():
+    text = Export(format="csv", output="-").command("s.wb", Part())
+    assert text == "workbench export s.wb --format=csv -o ./-"
 
 
 def test_progress_is_told_in_bytes(session, tmp_path):
@@ -142,6 +91,22 @@ def test_where_an_export_goes_by_default():
         Export(format="docx").beside("a.wb")
     with pytest.raises(ExportError, match="no file"):
         Export(format="csv").run(None)
+
+
+def test_what_a_session_cannot_be_is_an_error_with_a_way_out(session, tmp_path):
+    calls = wb.open(make_session(tmp_path / "calls.wb", rows=50, kinds=("syscalls",)))
+    for format in ("pprof", "pprof-plain", "folded", "speedscope"):
+        with pytest.raises(ExportError, match=r"no stacks(.|\n)*csv") as caught:
+            Export(format=format, output=str(tmp_path / "x")).run(calls)
+        assert str(unfit(calls, format)) == str(caught.value)
+        assert usual(calls, format) == "none"
+        assert unfit(session, format) is None
+        assert usual(session, format) == "cpu (default)"
+    assert not (tmp_path / "x").exists()
+    assert unfit(calls, SEND) is None
+    assert usual(calls, "csv") == "syscalls (default)"
+    assert usual(calls, "chrome") == usual(calls, "otlp-json") == "all"
+    assert usual(calls, "otlp-proto") == "the first that there is"
 
 
 def test_headers_are_never_shown():

@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ExportError, QueryError
+from workbench.errors import ExportError, MissingTableError
 from workbench.formats import export, writable
-from workbench.selection import nanoseconds
+from workbench.formats.format import all_tables, event_tables, stack_tables
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
+    from workbench.part import Part
     from workbench.recording import Recording
-    from workbench.selection import Selection
 
 SEND = "otlp"
 """In place of a format: send to a receiver of OTLP."""
-COLUMNS = ("pid", "tid", "comm", "cpu", "name")
-"""Columns whose values select rows, as of ``Session.where``."""
-_NUMBERS = {"pid", "tid", "cpu"}
 SETTINGS = ("endpoint", "protocol", "compression", "timeout", "certificate", "client_key",
             "client_certificate", "insecure")  # fmt: skip
 """What the command line says of a receiver; each is a flag of ``workbench export``."""
@@ -32,93 +29,6 @@ _SIGNALS = ("traces", "metrics", "logs", "profiles")
 
 Progress = Callable[[str], object]
 """Takes what was done so far, in words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of a session, as the command line says it.
-
-    Parameters
-    ----------
-    window : (str, str)
-        Ends: seconds since the start with a decimal point, or ns since 1970; ``""`` leaves one
-        open.
-    where : tuple of (column, values)
-        Rows that have one of these values, for each of :data:`COLUMNS` that is named.
-    """
-
-    window: tuple[str, str] = ("", "")
-    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def of(self, rec: Recording) -> Recording:
-        """Return that part of a recording.
-
-        Raises
-        ------
-        QueryError
-            A value or a time has no meaning, or no table has the column.
-        """
-        if any(self.window):
-            start, stop = (_time(text) for text in self.window)
-            rec = rec.window(start, stop)
-        for column, values in self.where:
-            rec = rec.where(**{column: _values(column, values)})
-        return rec
-
-    def words(self) -> list[str]:
-        """Return the arguments of ``workbench export`` that say it.
-
-        Raises
-        ------
-        QueryError
-            A column is to have one of no values, which no argument can say.
-        """
-        if empty := [column for column, values in self.where if not values]:
-            raise QueryError(f"Rows with no {empty[0]} at all cannot be said on the command line.")
-        words = [f"--window={self.window[0]}:{self.window[1]}"] if any(self.window) else []
-        return words + [
-            f"--where={name}={value}" for name, values in self.where for value in values
-        ]
-
-
-def part_of(selection: Selection, origin: int) -> Part:
-    """Return what a selection says as a part.
-
-    Parameters
-    ----------
-    selection : Selection
-        Of a session.
-    origin : int
-        Start of that session, ns since 1970.
-
-    Raises
-    ------
-    QueryError
-        It has conditions in polars or SQL, which no command line can say.
-    """
-    if selection.expressions:
-        raise QueryError(
-            "A condition in polars or SQL cannot be said on the command line.",
-            advice='Save the selected part, session.save("part.wb"), and export that.',
-        )
-    where: dict[str, tuple[Any, ...]] = {}
-    for column, values in selection.values:  # conditions on one column hold together
-        kept = where.get(column, values)
-        where[column] = tuple(value for value in dict.fromkeys(kept) if value in values)
-    return Part(
-        window=(_end(selection.start, origin), _end(selection.stop, origin)),
-        where=tuple((column, tuple(map(str, values))) for column, values in where.items()),
-    )
-
-
-def _end(time: int | None, origin: int) -> str:
-    """Return a time in seconds since the start if that says it exactly, else in ns since 1970."""
-    if time is None:
-        return ""
-    seconds = (time - origin) / 1e9
-    text = f"{seconds:.9f}".rstrip("0")
-    text += "0" if text.endswith(".") else ""
-    return text if nanoseconds(float(text), origin) == time else str(time)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +72,8 @@ class Export:
             return self._send(rec, progress, cancel)
         if not self.output:
             raise ExportError("The export has no file to go to.", advice="Name one.")
+        if error := unfit(rec, self.format, self.table):
+            raise error
         tell = None if progress is None else lambda count: progress(f"{count:,} bytes")
         return export(rec, self.format, self.output, table=self.table, progress=tell, cancel=cancel)
 
@@ -200,7 +112,9 @@ class Export:
         if self.table:
             words.append(f"--table={self.table}")
         if self.format != SEND:
-            return shlex.join([*words, "-o", self.output])
+            # A file of that name is meant here, not standard output.
+            output = "./-" if self.output == "-" else self.output
+            return shlex.join([*words, "-o", output])
         if self.signals != _SIGNALS:
             words.append(f"--signals={','.join(self.signals)}")
         for name in SETTINGS:
@@ -231,24 +145,72 @@ class Export:
         return session.rstrip("/").removesuffix(".wb") + chosen.suffix
 
 
-def _time(text: str) -> float | int | None:
-    try:
-        return None if not text else float(text) if "." in text else int(text)
-    except ValueError:
-        raise QueryError(
-            f"{text!r} is no time.",
-            advice="Write seconds since the start with a decimal point (1.5), or ns since 1970.",
-        ) from None
+def unfit(rec: Recording, format: str, table: str | None = None) -> ExportError | None:
+    """Return why a session has nothing that a format can hold, None if it has.
 
-
-def _values(column: str, values: tuple[str, ...]) -> list[str] | list[int]:
-    if column not in COLUMNS:
-        raise QueryError(
-            f"Rows cannot be selected by {column!r}.", advice=f"Columns: {', '.join(COLUMNS)}"
+    Parameters
+    ----------
+    rec : Recording
+    format : str
+        Of :func:`workbench.formats.writable`; of others nothing is said.
+    table : str, optional
+        A table of the session that is to be written.
+    """
+    chosen = writable().get(format)
+    if chosen is None or chosen.tables is None:
+        return None
+    fitting = chosen.tables(rec)
+    if table in rec.tables and chosen.tables is stack_tables and table not in fitting:
+        return ExportError(
+            f"{table} has no stacks, and {format} holds nothing else.",
+            advice=f"These tables have some: {', '.join(fitting) or 'none'}. "
+            "Record others with stacks=True, where the kind takes that.",
         )
-    if column not in _NUMBERS:
-        return list(values)
+    if fitting or table is not None:
+        return None
+    what = "stacks" if chosen.tables is stack_tables else "events"
+    return ExportError(
+        f"{rec.path.name} has no {what}, and {format} holds nothing else.",
+        advice="csv, parquet and arrow hold any table, perfetto and chrome what happened when.",
+    )
+
+
+def emptiness(rec: Recording, table: str | None = None) -> str:
+    """Return in words that a part of a session holds nothing, ``""`` if it holds something.
+
+    Parameters
+    ----------
+    rec : Recording
+    table : str, optional
+        The table that is written, where it is one.
+    """
+    from workbench.table import collected
+
+    names = [table] if table in rec.tables else event_tables(rec)
+    if any(len(collected(rec[name].lazy().head(1))) for name in names if name):
+        return ""
+    return "No event of the session is in that part: what was written holds none."
+
+
+def usual(rec: Recording, format: str) -> str:
+    """Return in words what is written where no table is named.
+
+    Parameters
+    ----------
+    rec : Recording
+    format : str
+        Of :func:`workbench.formats.writable`, or :data:`SEND`.
+    """
+    from workbench.frames.stacks import profiled
+
+    chosen = writable().get(format)
+    if chosen is None or unfit(rec, format):
+        return "none"
+    if chosen.tables is stack_tables:
+        return f"{profiled(rec)} (default)"
+    if chosen.tables is not all_tables:
+        return "the first that there is" if format == "otlp-proto" else "all"
     try:
-        return [int(value) for value in values]
-    except ValueError:
-        raise QueryError(f"{column}= takes whole numbers, not {', '.join(values)}.") from None
+        return f"{rec.events.name} (default)"
+    except MissingTableError:
+        return "none"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExportError, ImportFormatError, StorageError
-from workbench.formats import export, recognised, writable
+from workbench.formats import export, format_of, recognised, writable
 from workbench.output import OldSession, check_room
 from workbench.profiles.session import session_of
 from workbench.recording import Recording
@@ -117,6 +119,7 @@ def convert_file(
     to: str | None = None,
     table: str | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], object] | None = None,
 ) -> Path:
     """Make of a session or another tool's file a session or another file.
 
@@ -132,37 +135,66 @@ def convert_file(
         What to write, where the format holds one table.
     overwrite : bool
         Replace an existing session. Other files are replaced in any case, as by an export.
+    progress : callable, optional
+        Called with what is done so far, in words.
 
     Raises
     ------
     ImportFormatError, ExportError, SessionError
     """
     target = Path(output)
+    tell = progress or (lambda _: None)
     foreign = source is not None or not is_session(path)
     if to is None and target.suffix == ".wb":
         if foreign:
+            tell(f"reading {Path(path).name}")
             return import_file(path, target, format=source, overwrite=overwrite)
         check_room(target.absolute(), overwrite)
+        tell(f"writing {target.name}")
         return Recording.open(path).save(target)
-    chosen = to or _format_of(target)
-    if not foreign:
-        return export(Recording.open(path), chosen, target, table=table)
+    chosen = to or named_format(target)
+    with opened(path, source, tell) as rec:
+        written = None if progress is None else lambda count: tell(f"{count:,} bytes")
+        return export(rec, chosen, target, table=table, progress=written)
+
+
+@contextmanager
+def opened(
+    path: PathLike, source: str | None, tell: Callable[[str], object]
+) -> Iterator[Recording]:
+    """Open a session, or another tool's file as a session that is gone afterwards.
+
+    Raises
+    ------
+    ImportFormatError, SessionError
+    """
+    if source is None and is_session(path):
+        with Recording.open(path) as rec:
+            yield rec
+        return
+    tell(f"reading {Path(path).name}")
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        made = import_file(path, Path(folder) / "imported.wb", format=source)
+        made = import_file(path, Path(folder) / f"{Path(path).name}.wb", format=source)
         with Recording.open(made) as rec:
-            return export(rec, chosen, target, table=table)
+            yield rec
 
 
-def _format_of(path: Path) -> str:
-    """Return the format that a file's name stands for: the longest suffix counts."""
-    fitting = [each for each in writable().values() if path.name.endswith(each.suffix)]
-    if not fitting:
+def named_format(path: Path) -> str:
+    """Return the format that a file's name stands for.
+
+    Raises
+    ------
+    ExportError
+        It stands for none.
+    """
+    found = format_of(path.name)
+    if found is None:
         raise ExportError(
             f"{path.name} does not tell a format.",
             why=f"These are known: {', '.join(each.suffix for each in writable().values())}",
             advice="Name one: --to FORMAT",
         )
-    return max(fitting, key=lambda each: len(each.suffix)).name
+    return found
 
 
 def is_session(path: PathLike) -> bool:

@@ -54,12 +54,13 @@ def check_room(path: Path, overwrite: bool) -> None:
         what is no session or is being recorded.
     """
     if not path.parent.is_dir():
-        raise StorageError(f"There is no directory {path.parent}.")
+        raise StorageError(f"There is no directory {path.parent}.", advice="Make it first.")
     if not _occupied(path):
         return
     if not overwrite:
         raise StorageError(
-            f"{path} exists already.", advice="Choose another name, or overwrite it."
+            f"{path} exists already.",
+            advice="Choose another name, or overwrite it: --force, overwrite=True.",
         )
     if not _is_session(path):
         raise StorageError(f"{path} is not a session, so it is not overwritten.")

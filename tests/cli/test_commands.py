@@ -105,18 +105,6 @@ def test_export(capsys, path, tmp_path, format):
     assert other.read_bytes() == beside.read_bytes() != b""
 
 
-def test_convert(capsys, path, tmp_path):
-    folded, again = tmp_path / "a.folded", tmp_path / "a.wb"
-    assert said(capsys, "convert", path, str(folded)) == f"{folded}\n"
-    assert folded.stat().st_size > 100
-    assert said(capsys, "convert", path, str(again)) == f"{again}\n"
-    assert main(["convert", str(path), str(again)]) == 1
-    assert "exists already" in capsys.readouterr().err
-    assert said(capsys, "convert", path, str(again), "--force") == f"{again}\n"
-    assert main(["convert", str(tmp_path / "none"), str(again), "--force"]) == 1
-    assert "cannot be read" in capsys.readouterr().err
-
-
 def test_exports_of_a_table_hold_its_rows(capsys, path, tmp_path):
     out = {f: tmp_path / f"p.{f}" for f in ("csv", "parquet", "arrow")}
     for format, file in out.items():

@@ -17,8 +17,9 @@ from synthetic import make_session
 
 import workbench as wb
 from workbench.cli import main
-from workbench.exporting import SEND, Export, Part
+from workbench.exporting import SEND, Export
 from workbench.formats.otlp.encode import requests
+from workbench.part import Part
 
 
 class Kept:
@@ -97,6 +98,10 @@ def test_a_part_goes_to_a_file(path, tmp_path, capsys):
         (["--format", "csv", "--window", "1.0"], "--window takes T0:T1"),
         (["--format", "csv", "--window", "1:2"], "write 1.0"),
         (["--format", "docx"], "docx"),
+        (["-o", "a.docx"], "known: .arrow, .trace.json"),
+        (["-o", "a.csv", "--endpoint", "http://x"], "--endpoint belongs to --format otlp"),
+        (["-o", "no/a.csv"], "Make that folder first"),
+        (["-o", "a.folded", "--table", "syscalls"], "no stack"),
     ],
 )
 def test_what_has_no_meaning(path, words, what, capsys, tmp_path, monkeypatch):
@@ -108,12 +113,46 @@ def test_what_has_no_meaning(path, words, what, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("output", ["x.csv", "-"])
+def test_a_part_without_events_is_told(path, output, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["export", path, "--format", "csv", "-o", output]
+    assert main([*words, "--where", "comm=worker-0"]) == 0
+    assert capfd.readouterr().err == ""
+    assert main([*words, "--where", "comm=worker-o"]) == 0
+    assert "No event of the session is in that part" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["-o", "-"], ["--table", "cpu"]])
+def test_a_format_is_needed(path, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["export", path, *words])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "usage: workbench export FILE.wb" in said
+    assert "needed: a file whose end tells the format" in said
+    assert "speedscope" in said
+
+
 def test_a_header_is_not_repeated_in_an_error(path, capsys):
     assert main(["export", path, "--format", "otlp", "--header", "s3cret"]) == 1
     assert "s3cret" not in "".join(capsys.readouterr())
     with pytest.raises(SystemExit) as caught:
         main(["export", path, "--format", "otlp", "--protocol", "smoke"])
     assert caught.value.code == 2
+
+
+def test_the_name_of_the_output_tells_the_format(path, tmp_path, capsys):
+    for suffix, format in ((".pb.gz", "pprof"), (".trace.json", "chrome"), (".csv", "csv")):
+        made = tmp_path / f"a{suffix}"
+        assert main(["export", path, "-o", str(made)]) == 0
+        assert made.read_bytes() == wb.open(path).export(format, tmp_path / "b").read_bytes()
+    assert main(["export", path, "-o", str(made), "--format", "folded"]) == 0  # that counts
+    assert made.read_bytes() == wb.open(path).export("folded", tmp_path / "b").read_bytes()
+    capsys.readouterr()
+    with Http.new() as there:  # a receiver tells it, too
+        assert main(["export", path, "--endpoint", there.endpoint, "--signals", "logs"]) == 0
+    assert "all delivered" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", "http/json"])

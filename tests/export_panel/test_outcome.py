@@ -84,6 +84,11 @@ def test_reports_of_tests(role):
     assert f'role="{role}"' in text
 
 
+def test_a_warning_only_where_there_is_one():
+    assert outcome.empty("") == ""
+    assert "&lt;none&gt;" in outcome.empty("<none>")
+
+
 def test_every_result_has_its_text(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"1")

@@ -18,7 +18,7 @@ from synthetic import make_session
 import workbench as wb
 from workbench.errors import CancelledError, ExportError, StorageError
 from workbench.export_panel import ExportPanel
-from workbench.export_panel.panel import format_choices
+from workbench.export_panel.format_form import format_choices
 from workbench.exporting import SEND
 from workbench.formats import writable
 
@@ -53,12 +53,12 @@ def test_it_writes_what_it_says_and_so_does_a_shell(session, tmp_path):
     part = session.window(1.0, 8.5).where(comm=["worker-0", "bash"])
     panel = part.export_panel()
     assert isinstance(panel, ExportPanel)
-    assert press(panel, panel._export) == Path("s.pb.gz")
+    assert press(panel, panel._activity.export) == Path("s.pb.gz")
     expected = part.export("pprof", tmp_path / "expected").read_bytes()
     assert Path("s.pb.gz").read_bytes() == expected
-    assert "Download s.pb.gz" in panel._outcome.value
-    assert panel._status.value == ""
-    assert "replaced" not in panel._where.value
+    assert "Download s.pb.gz" in panel._activity.outcome.value
+    assert panel._activity.status.value == ""
+    assert "replaced" not in panel._file.note.value
     Path("s.pb.gz").unlink()
     done = in_a_shell(panel.command)
     assert (done.returncode, done.stdout, done.stderr) == (0, "s.pb.gz\n", "")
@@ -68,7 +68,7 @@ def test_it_writes_what_it_says_and_so_does_a_shell(session, tmp_path):
 @pytest.mark.parametrize("format", sorted(writable()))
 def test_every_format(session, format, tmp_path):
     panel = session.export_panel(format=format)
-    path = press(panel, panel._export)
+    path = press(panel, panel._activity.export)
     assert path.name == "s" + writable()[format].suffix
     assert path.read_bytes() == session.export(format, tmp_path / "expected").read_bytes()
     assert shlex.split(panel.command)[-1] == str(path)
@@ -78,25 +78,25 @@ def test_the_format_changes_what_is_asked(session):
     panel = session.export_panel()
     names = {label.split(":")[0]: value for label, value in format_choices()}
     assert set(names.values()) == {*writable(), SEND}
-    assert [value for _, value in panel._table.options] == ["", "cpu"]
-    panel._format.value = "csv"
-    assert panel._file.value == "s.csv"
-    assert "processes" in {value for _, value in panel._table.options}
-    panel._table.value = "processes"
+    assert [value for _, value in panel._format.tables.options] == ["", "cpu"]
+    panel._format.chosen.value = "csv"
+    assert panel._file.entry.value == "s.csv"
+    assert "processes" in {value for _, value in panel._format.tables.options}
+    panel._format.tables.value = "processes"
     assert "--table=processes" in panel.command
-    panel._file.value = "my.csv"
-    panel._format.value = "chrome"
+    panel._file.entry.value = "my.csv"
+    panel._format.chosen.value = "chrome"
     assert panel.export.table is None
-    assert panel._file.value == "my.csv"  # a name of one's own stays
-    panel._file.value = ""
-    panel._format.value = "arrow"
-    assert panel._file.value == "s.arrow"
+    assert panel._file.entry.value == "my.csv"  # a name of one's own stays
+    panel._file.entry.value = ""
+    panel._format.chosen.value = "arrow"
+    assert panel._file.entry.value == "s.arrow"
     Path("s.arrow").touch()
-    panel._file.value = "./s.arrow"
-    assert "replaced" in panel._where.value
-    panel._format.value = SEND
-    assert panel._file.layout.display == "none"
-    assert panel._test.layout.display is None
+    panel._file.entry.value = "./s.arrow"
+    assert "replaced" in panel._file.note.value
+    panel._format.chosen.value = SEND
+    assert panel._file.widget.layout.display == "none"
+    assert panel._activity.test.layout.display is None
     assert panel.command.endswith("--format=otlp")
 
 
@@ -104,7 +104,7 @@ def test_the_command_line_follows(session):
     panel = session.export_panel(format="folded")
     panel._part._time.value = (2.0, 10.0)
     panel._part._pids.value = ("1000",)
-    panel._file.value = "it's.txt"
+    panel._file.entry.value = "it's.txt"
     assert shlex.split(panel.command)[2:] == [
         str(session.path), "--window=2.00:", "--where=pid=1000", "--format=folded",
         "-o", "it's.txt",
@@ -116,24 +116,33 @@ def test_a_condition_is_exported_and_has_no_command(session, tmp_path):
     panel = part.export_panel(format="csv", table="syscalls")
     assert panel.command == ""
     assert 'session.save("part.wb")' in panel._command.why
-    made = press(panel, panel._export)
+    made = press(panel, panel._activity.export)
     expected = part.export("csv", tmp_path / "expected", table="syscalls")
     assert made.read_bytes() == expected.read_bytes()
     assert made.read_bytes() != session.export("csv", expected, table="syscalls").read_bytes()
 
 
+def test_a_part_without_events_is_told(session):
+    panel = session.where(comm="nobody").export_panel(format="csv")
+    assert press(panel, panel._activity.export) == Path("s.csv")
+    assert "No event of the session" in panel._activity.outcome.value
+    panel._part._comms.value = ()
+    assert press(panel, panel._activity.export) == Path("s.csv")
+    assert "No event" not in panel._activity.outcome.value
+
+
 def test_errors_are_shown(session):
     panel = session.export_panel(output="no/such/folder/x.pb.gz")
-    assert isinstance(press(panel, panel._export), StorageError)
-    assert 'role="alert"' in panel._outcome.value
-    assert "no/such/folder" in panel._outcome.value
-    panel._file.value = str(session.path)
-    assert isinstance(press(panel, panel._export), ExportError)
-    assert "the session itself" in panel._outcome.value
-    panel._file.value = "x.pb.gz"
-    assert press(panel, panel._export) == Path("x.pb.gz")
-    assert "alert" not in panel._outcome.value
-    assert not panel._export.disabled
+    assert isinstance(press(panel, panel._activity.export), StorageError)
+    assert 'role="alert"' in panel._activity.outcome.value
+    assert "no/such/folder" in panel._activity.outcome.value
+    panel._file.entry.value = str(session.path)
+    assert isinstance(press(panel, panel._activity.export), ExportError)
+    assert "the session itself" in panel._activity.outcome.value
+    panel._file.entry.value = "x.pb.gz"
+    assert press(panel, panel._activity.export) == Path("x.pb.gz")
+    assert "alert" not in panel._activity.outcome.value
+    assert not panel._activity.export.disabled
 
 
 def test_it_can_be_cancelled_and_used_meanwhile(session, monkeypatch):
@@ -149,21 +158,21 @@ def test_it_can_be_cancelled_and_used_meanwhile(session, monkeypatch):
     known = {"csv": replace(csv, write=slow)}
     monkeypatch.setattr("workbench.formats.formats", lambda: known)
     panel = session.export_panel(format="csv")
-    panel._export.click()
+    panel._activity.export.click()
     assert begun.wait(60)
-    assert (panel._export.disabled, panel._cancel.disabled) == (True, False)
+    assert (panel._activity.export.disabled, panel._activity.stop.disabled) == (True, False)
     panel.start()  # a second one does not begin
     assert not panel.wait(0.5)
-    assert "1 bytes" in panel._status.value
-    panel._file.value = "other.csv"  # settings of the next one
-    assert panel._export.disabled
-    panel._cancel.click()
+    assert "1 bytes" in panel._activity.status.value
+    panel._file.entry.value = "other.csv"  # settings of the next one
+    assert panel._activity.export.disabled
+    panel._activity.stop.click()
     go.set()
     assert panel.wait(60)
     assert isinstance(panel.result, CancelledError)
-    assert "Nothing was left behind" in panel._outcome.value
+    assert "Nothing was left behind" in panel._activity.outcome.value
     assert list(Path().iterdir()) == []
-    assert (panel._export.disabled, panel._cancel.disabled) == (False, True)
+    assert (panel._activity.export.disabled, panel._activity.stop.disabled) == (False, True)
 
 
 @pytest.mark.parametrize("receiver", [HttpReceiver, GrpcReceiver])
@@ -179,59 +188,59 @@ def test_it_tests_and_sends(session, receiver):
         panel = part.export_panel(
             format=SEND, endpoint=there.endpoint, protocol=protocol, headers="x-key=s3cret"
         )
-        assert press(panel, panel._test).ok
-        assert panel._outcome.value.count("✓") == 4
+        assert press(panel, panel._activity.test).ok
+        assert panel._activity.outcome.value.count("✓") == 4
         for taken in there.taken.values():
             taken.clear()
-        report = press(panel, panel._export)
+        report = press(panel, panel._activity.export)
         assert report.ok
-        assert "all delivered" in panel._outcome.value
+        assert "all delivered" in panel._activity.outcome.value
         assert {headers["x-key"] for _, headers, _ in there.requests} == {"s3cret"}
         panel._receiver._endpoint.value = shell.endpoint
         done = in_a_shell(panel.command.replace("=...", "=x-key=s3cret"))
         assert done.returncode == 0, done.stderr
     assert shell.taken == there.taken
     assert sum(taken.total() for taken in there.taken.values()) >= 4
-    assert "s3cret" not in panel.command + panel._outcome.value
+    assert "s3cret" not in panel.command + panel._activity.outcome.value
 
 
 def test_sending_can_be_cancelled(session):
     with HttpReceiver(*[TAKE_AND_STALL] * 9) as there:
         there.take = lambda *_: None  # real spans have no numbers of the tests
         panel = session.export_panel(format=SEND, endpoint=there.endpoint, signals=["traces"])
-        panel._export.click()
+        panel._activity.export.click()
         assert there.stalled.wait(60)
-        panel._cancel.click()
+        panel._activity.stop.click()
         assert panel.wait(60)
     assert panel.result.cancelled
-    assert "cancelled: what had not been encoded" in panel._outcome.value
-    assert 'role="alert"' in panel._outcome.value
-    assert not panel._export.disabled
+    assert "cancelled: what had not been encoded" in panel._activity.outcome.value
+    assert 'role="alert"' in panel._activity.outcome.value
+    assert not panel._activity.export.disabled
 
 
 def test_what_a_receiver_refuses_is_shown(session):
     with HttpReceiver(*[Reply(401, "who are you?")] * 9) as there:
         panel = session.export_panel(format=SEND, endpoint=there.endpoint, signals=["logs"])
-        assert not press(panel, panel._test).ok
-        assert "✗ logs" in panel._outcome.value
-        assert not press(panel, panel._export).ok
-        assert "NOT all delivered" in panel._outcome.value
-        assert 'role="alert"' in panel._outcome.value
+        assert not press(panel, panel._activity.test).ok
+        assert "✗ logs" in panel._activity.outcome.value
+        assert not press(panel, panel._activity.export).ok
+        assert "NOT all delivered" in panel._activity.outcome.value
+        assert 'role="alert"' in panel._activity.outcome.value
     panel._receiver._signals["logs"].value = False
-    assert "No signal" in str(press(panel, panel._export))
+    assert "No signal" in str(press(panel, panel._activity.export))
 
 
 def test_what_to_do_where_packages_are_missing(session, monkeypatch):
     monkeypatch.setitem(sys.modules, "grpc", None)
     panel = session.export_panel(format=SEND)
-    assert not panel._export.disabled
+    assert not panel._activity.export.disabled
     panel._receiver._protocol.value = "grpc"
-    assert panel._export.disabled
-    assert panel._test.disabled
-    assert "pip install &#x27;ebpf-workbench[otlp]&#x27;" in panel._outcome.value
-    panel._format.value = "pprof"
-    assert not panel._export.disabled
-    assert panel._outcome.value == ""
+    assert panel._activity.export.disabled
+    assert panel._activity.test.disabled
+    assert "pip install &#x27;ebpf-workbench[otlp]&#x27;" in panel._activity.outcome.value
+    panel._format.chosen.value = "pprof"
+    assert not panel._activity.export.disabled
+    assert panel._activity.outcome.value == ""
 
 
 def test_an_imported_profile(tmp_path):
@@ -239,12 +248,12 @@ def test_an_imported_profile(tmp_path):
     file.write_text("main;work 5\nmain 2\n")
     session = wb.load(file, tmp_path / "a.wb")
     panel = session.export_panel(format="folded", output="again.folded")
-    made = press(panel, panel._export)
+    made = press(panel, panel._activity.export)
     assert made.read_bytes() == session.export("folded", tmp_path / "expected").read_bytes()
     assert made.read_text().count("work 5") == 1
     for format in ("pprof", "speedscope"):
-        panel._format.value = format
-        assert press(panel, panel._export) == Path("again.folded")
+        panel._format.chosen.value = format
+        assert press(panel, panel._activity.export) == Path("again.folded")
     assert in_a_shell(panel.command).returncode == 0
 
 

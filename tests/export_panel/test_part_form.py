@@ -5,7 +5,7 @@ import pytest
 from synthetic import make_session
 
 from workbench.export_panel.part_form import PartForm
-from workbench.exporting import Part
+from workbench.part import Part
 from workbench.recording import Recording
 
 

@@ -83,6 +83,29 @@ def test_a_link_is_replaced_and_not_followed(way, tmp_path):
     assert (tmp_path / "other").read_text() == "other"
 
 
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    write(fifo, "new")
+    assert os.read(reader, 99) == b"new"
+    os.close(reader)
+    assert fifo.is_fifo()
+
+
+def test_a_link_to_standard_output_stays(tmp_path):
+    """Also if that is a file, which is appended to."""
+    (tmp_path / "file").write_text("old ")
+    (tmp_path / "out").symlink_to("/proc/self/fd/1")
+    words = "import pathlib, os\nfrom workbench.formats._appearing import appearing\n"
+    words += "with appearing(pathlib.Path('out')) as made, os.fdopen(made, 'w') as file:\n"
+    words += "    file.write('new')"
+    with (tmp_path / "file").open("ab") as file:
+        subprocess.run([sys.executable, "-c", words], stdout=file, cwd=tmp_path, check=True)
+    assert (tmp_path / "file").read_text() == "old new"
+    assert (tmp_path / "out").is_symlink()
+
+
 def test_where_no_file_can_be(way, tmp_path):
     with pytest.raises(FileNotFoundError), appearing(tmp_path / "none" / "a"):
         pass

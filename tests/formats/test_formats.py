@@ -10,7 +10,15 @@ import pytest
 import synthetic
 
 from workbench.errors import ExportError, ImportFormatError, MissingTableError, StorageError
-from workbench.formats import export, formats, readable, recognised, writable
+from workbench.formats import (
+    export,
+    export_to,
+    format_of,
+    formats,
+    readable,
+    recognised,
+    writable,
+)
 from workbench.formats.format import Format
 from workbench.recording import Recording
 
@@ -137,3 +145,28 @@ def test_what_is_not_recognised(known):
 def test_what_can_only_be_read_is_not_written(rec, known, tmp_path):
     with pytest.raises(ExportError, match="'text' to write"):
         export(rec, "text", tmp_path / "out")
+
+
+def test_names_tell_formats():
+    for name, each in writable().items():
+        assert format_of(f"a.b{each.suffix}") == name
+    assert format_of("a.docx") is None
+    assert format_of("csv") is None
+
+
+def test_an_open_descriptor_is_written_to_and_stays_open(tmp_path):
+    rec = Recording.open(synthetic.make_session(tmp_path / "s.wb", rows=200))
+    expected = export(rec, "csv", tmp_path / "a.csv").read_bytes()
+    told = []
+    with (tmp_path / "b.csv").open("wb") as file:
+        export_to(file.fileno(), rec, "csv", progress=told.append)
+        file.write(b"more")
+    assert (tmp_path / "b.csv").read_bytes() == expected + b"more"
+    assert told[-1] == len(expected)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with pytest.raises(BrokenPipeError):
+        export_to(theirs, rec, "csv")
+    os.close(theirs)
+    with pytest.raises(ExportError, match="docx"):
+        export_to(1, rec, "docx")

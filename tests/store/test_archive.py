@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -115,3 +116,11 @@ def test_opening_does_not_import_dataframe_libraries(saved):
     command = [sys.executable, "-c", code, str(saved)]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert json.loads(out.replace("'", '"')) == []
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    directory = synthetic.make_session(tmp_path / "d.wb", rows=10, saved=False)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(StorageError, match="no place for a session"):
+        pack(directory, tmp_path / "fifo")
+    assert (tmp_path / "fifo").is_fifo()

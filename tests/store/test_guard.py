@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -10,7 +13,7 @@ from workbench.errors import (
     SessionNotFoundError,
     StorageError,
 )
-from workbench.store.guard import reading, writing
+from workbench.store.guard import is_special, reading, writing
 
 
 def fail_reading(error):
@@ -47,3 +50,23 @@ def test_the_text_names_place_and_cause():
 def test_writing():
     with pytest.raises(StorageError, match="Free space"), writing("a.wb"):
         raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("text", ["[Errno 28] No space", "No space left (os error 28)"])
+def test_numbers_that_libraries_tell_in_text(text):
+    with pytest.raises(StorageError, match="Free space") as caught, writing("a.csv"):
+        raise OSError(text)
+    assert caught.value.why == os.strerror(errno.ENOSPC)
+
+
+def test_what_is_never_replaced(tmp_path):
+    file, link, fifo = tmp_path / "file", tmp_path / "link", tmp_path / "fifo"
+    file.touch()
+    link.symlink_to(file)
+    os.mkfifo(fifo)
+    (tmp_path / "out").symlink_to("/proc/self/fd/1")
+    with file.open() as opened:
+        special = [fifo, os.devnull, f"/proc/self/fd/{opened.fileno()}", tmp_path / "out"]
+        assert [is_special(each) for each in special] == [True] * 4
+    usual = [file, link, tmp_path, tmp_path / "none", "none"]
+    assert [is_special(each) for each in usual] == [False] * 5

@@ -13,7 +13,8 @@ from jupyter_lab import RUN, started_lab, wait_until_ready, write_notebook
 from synthetic import make_session
 
 from workbench.cli import main
-from workbench.export_panel.panel import format_choices
+from workbench.export_panel.command_line import CommandLine
+from workbench.export_panel.format_form import format_choices
 from workbench.exporting import SEND
 from workbench.session import open_session
 
@@ -130,3 +131,46 @@ def test_one_click(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page.get_by_text("More: compression, TLS").click()
     shot(page, "narrow-dark")
     assert page.evaluate(RUN, "print(type(panel.result).__name__)").strip() == "ConnectionReport"
+
+
+PAGE = """<!doctype html><meta charset="utf-8">
+<div class="wb-export wb-export-k1">the panel
+<span class="noUi-handle"></span><span class="noUi-handle"></span></div>
+<div data-wb-panel="k1">what stands for it</div><div id="el"></div>
+<script type="module">
+%s
+const known = { panel: "k1", command: "a -o b -c", why: "" };
+const manager = %s;
+const model = { get: name => known[name], on() {}, off() {}, widget_manager: manager };
+window.remove = made.render({ model, el: document.getElementById("el") });
+</script>"""
+
+
+@pytest.mark.parametrize(
+    ("manager", "alive"),
+    [
+        ("{ get_model: async () => ({ comm_live: true }) }", True),
+        ("{ get_model: async () => ({ comm_live: false }) }", False),
+        ("undefined", True),
+    ],
+    ids=["kernel", "page of nbconvert", "other"],
+)
+def test_what_is_shown_without_a_kernel(
+    manager: str, alive: bool, tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    """nbconvert's page draws the panel where it gets the scripts from a CDN: it would be dead."""
+    path = tmp_path / "page.html"
+    script = str(CommandLine().get_state()["_esm"]).replace("export default", "const made =")
+    path.write_text(PAGE % (script, manager))
+    page = open_page(path)
+    shown, hidden = ("visible", "hidden") if alive else ("hidden", "visible")
+    page.get_by_text("the panel").wait_for(state=shown)
+    page.get_by_text("what stands for it").wait_for(state=hidden)
+    handles = page.locator(".noUi-handle")
+    assert handles.nth(0).get_attribute("aria-label") == "From, s"
+    assert handles.nth(1).get_attribute("aria-label") == "To, s"
+    words = page.locator("pre span").all_inner_texts()
+    assert words == ["a", "-o b", "-c"]
+    page.evaluate("window.remove()")
+    page.get_by_text("the panel").wait_for(state="visible")
+    page.get_by_text("what stands for it").wait_for(state="visible")

@@ -18,6 +18,7 @@ CELLS = [
     "session.flamegraph()",
     "session.syscalls()",
     "widget = session.flamegraph().widget()\nwidget",
+    "session.export_panel()",
 ]
 # Stock nbconvert asks for these itself; the views must not need them.
 TEMPLATE_HOSTS = (
@@ -54,6 +55,10 @@ def test_nbconvert(
     assert "in" in page.locator(".wb-flame output").first.inner_text()
     assert page.locator(".wb-syscalls tbody .wb-name").first.is_visible()
     assert page.locator(".wb-fallback").count() == 0
+    still = page.locator(".wb-export-static")  # no kernel: what stands for the panel
+    still.wait_for()
+    assert "workbench export x.wb --format=pprof -o x.pb.gz" in still.inner_text()
+    assert page.locator(".wb-export").count() == 0
 
 
 @pytest.fixture
@@ -73,6 +78,8 @@ def test_jupyterlab(lab: str, open_page: Callable[..., Any]) -> None:
     wait_until_ready(page)
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(PAINTED.format(count=2))  # view and widget
+    page.wait_for_selector(".wb-export")
+    page.locator(".wb-export-static").wait_for(state="hidden")
     page.wait_for_selector(".wb-plot canvas", timeout=20_000)
     assert page.locator(".wb-fallback").count() == 0
     widget = page.locator("canvas[data-drawn]").nth(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -90,3 +91,10 @@ def test_save_replaces_whole_files_and_reports_errors(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.html"]
     with pytest.raises(StorageError, match="missing"):
         html.save("x", tmp_path / "missing" / "x.html")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(StorageError, match="no place for a page"):
+        html.save("<p>", tmp_path / "fifo")
+    assert (tmp_path / "fifo").is_fifo()

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 
 from workbench import kinds
 from workbench._version import __version__
-from workbench.cli import commands, export_command, probe_command
+from workbench.cli import commands, convert_command, export_command, probe_command
 from workbench.cli import maps as own_maps
+from workbench.cli.help_text import HelpWithFormats
 from workbench.errors import WorkbenchError
 from workbench.kinds import Parameter
 
@@ -37,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"workbench {__version__}")
-    sub = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    sub = parser.add_subparsers(
+        dest="name", required=True, metavar="COMMAND", parser_class=HelpWithFormats
+    )
 
     doctor = sub.add_parser("doctor", help="say what can be captured here, and what is missing")
     _json(doctor)
@@ -67,21 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     sql.set_defaults(run=commands.sql)
 
     export_command.add_to(sub.add_parser("export", help="write it in another format, or send it"))
-
-    convert = sub.add_parser(
-        "convert", help="make a session of another tool's file, or the reverse, or both"
+    convert_command.add_to(
+        sub.add_parser("convert", help="make a session of another tool's file, or the reverse")
     )
-    convert.add_argument("input", metavar="IN", help="a session, or a file: its content tells what")
-    convert.add_argument("output", metavar="OUT", help="a session if it ends in .wb, else a file")
-    convert.add_argument(
-        "--from", dest="source", help="format of IN, where its content does not tell"
-    )
-    convert.add_argument(
-        "--to", help=f"format of OUT, where its name does not tell: {export_command.FORMATS}"
-    )
-    convert.add_argument("--table", help="table to write, where OUT holds one")
-    convert.add_argument("--force", action="store_true", help="replace an existing session")
-    convert.set_defaults(run=commands.convert)
 
     symbolize = sub.add_parser("symbolize", help="look for names and lines of frames again")
     _session(symbolize)

@@ -115,23 +115,6 @@ def sql(args: Namespace) -> int:
 
 
 @cleaning_up()
-def convert(args: Namespace) -> int:
-    """Make a session of a file, a file of a session, or a file of a file."""
-    from workbench.importing import convert_file
-
-    made = convert_file(
-        args.input,
-        args.output,
-        source=args.source,
-        to=args.to,
-        table=args.table,
-        overwrite=args.force,
-    )
-    print(made)
-    return 0
-
-
-@cleaning_up()
 def report(args: Namespace) -> int:
     """Write all views as one HTML file."""
     print(_open(args).report(args.output or _beside(args.session, "html")))

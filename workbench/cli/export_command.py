@@ -5,30 +5,48 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.cli.help_text import HelpWithFormats
+from workbench.cli.streams import STANDARD, progress_line, write_output
 from workbench.cli.termination import cleaning_up
-from workbench.errors import ParameterError
-from workbench.exporting import COLUMNS, SEND, SETTINGS, Export, Part, Progress
+from workbench.errors import ExportError, ParameterError
+from workbench.exporting import SEND, SETTINGS, Export, emptiness
+from workbench.part import COLUMNS, Part
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.report import SendReport
 
-FORMATS = "such as csv, parquet, folded or pprof; where it is none of them, all are listed"
-"""Not from the registry: its formats import numpy, and most commands do without."""
+EXAMPLES = """\
+examples:
+  workbench export run.wb -o run.pb.gz                   # the name tells the format: pprof
+  workbench export run.wb --format folded -o - | flamegraph.pl > run.svg
+  workbench export run.wb -o part.speedscope.json --window 1.0:2.5 --where comm=api-worker-0
+  workbench export run.wb --endpoint http://collector:4318 --test     # is it there?
+  workbench export run.wb --endpoint http://collector:4318 --signals traces,profiles
+"""
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: HelpWithFormats) -> None:
     """Add the arguments of the command."""
+    parser.usage = "workbench export FILE.wb [--format FORMAT] [-o OUTPUT] [options]"
+    parser.description = "Write a session, or a part of it, in another format; or send it."
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formats = ("written",)
     parser.add_argument("session", metavar="FILE.wb")
-    parser.add_argument("--format", required=True, help=f"{FORMATS}; {SEND} sends to a receiver")
-    parser.add_argument("--table", help="table to write, by default the first kind's")
-    parser.add_argument("-o", "--output", help="file to write, by default beside the session")
+    parser.add_argument(
+        "--format", help=f"where the output's name does not tell it; {SEND} sends to a receiver"
+    )
+    parser.add_argument(
+        "--table", help="table to write; by default the events of the first kind, or CPU samples"
+    )
+    parser.add_argument(
+        "-o", "--output", help="file to write, by default beside the session; - for stdout"
+    )
     part = parser.add_argument_group("what of the session")
     part.add_argument(
         "--window", metavar="T0:T1", help="seconds since the start (1.5:2.0), or ns since 1970"
@@ -55,7 +73,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--client-certificate", metavar="PEM")
     way.add_argument("--insecure", action=argparse.BooleanOptionalAction, help="gRPC without TLS")
     way.add_argument("--test", action="store_true", help="only ask whether the receiver is there")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
 
 
 @cleaning_up()
@@ -68,8 +86,15 @@ def run(args: Namespace) -> int:
         return _test(chosen)
     with open_session(args.session) as session:
         rec = _part(args).of(session)
-        with _progress() as show:
-            made = chosen.run(rec, show)
+        if args.output == STANDARD:
+            write_output(rec, chosen.format, chosen.table)
+        else:
+            with progress_line() as show:
+                made = chosen.run(rec, show)
+        if chosen.format != SEND and (text := emptiness(rec, chosen.table)):
+            print(f"workbench: {text}", file=sys.stderr)
+    if args.output == STANDARD:
+        return 0
     if isinstance(made, Path):
         print(made)
         return 0
@@ -90,35 +115,39 @@ def _test(chosen: Export) -> int:
     return 0 if found.ok else 1
 
 
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Give what shows the progress in a line of the terminal, which is gone at the end."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-
-    def show(text: str) -> None:
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        print(end="\r\x1b[K", file=sys.stderr, flush=True)
-
-
 def _export(args: Namespace) -> Export:
     options: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
     options["headers"] = dict(_pair(text, "--header") for text in args.header) or None
     given = {name: value for name, value in options.items() if value is not None}
-    if args.format != SEND and (given or args.signals or args.test):
+    format = args.format or _told(args, bool(given or args.signals or args.test))
+    if format != SEND and (given or args.signals or args.test):
         name = next(iter(given), "signals" if args.signals else "test")
         raise ParameterError(f"--{name.replace('_', '-')} belongs to --format {SEND}.")
-    if args.format == SEND and (args.output or args.table):
+    if format == SEND and (args.output or args.table):
         raise ParameterError(f"--format {SEND} writes no file and takes no table.")
     signals = tuple(args.signals.split(",")) if args.signals else Export.signals
-    made = Export(format=args.format, table=args.table, signals=signals, options=given)
+    made = Export(format=format, table=args.table, signals=signals, options=given)
     beside = made.beside(args.session)
     return replace(made, output=args.output or beside)
+
+
+def _told(args: Namespace, receiver: bool) -> str:
+    """Return the format that the other arguments tell."""
+    from workbench.formats import format_of, writable
+
+    if receiver and not args.output:
+        return SEND
+    if args.output and (found := format_of(args.output)):
+        return found
+    known = ", ".join([*writable(), SEND])
+    if not args.output or args.output == STANDARD:
+        args.refuse(f"needed: a file whose end tells the format, or --format: {known}")
+    ends = ", ".join(each.suffix for each in writable().values())
+    raise ExportError(
+        f"{args.output} does not tell a format.",
+        why=f"These ends of names are known: {ends}",
+        advice=f"Name one: --format FORMAT, of {known}",
+    )
 
 
 def _part(args: Namespace) -> Part:

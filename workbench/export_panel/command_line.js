@@ -15,7 +15,34 @@ async function copy(text) {
   }
 }
 
-// Words are not broken at their hyphens.
+// Live pages show the panel, others what stands for it: the reverse is hidden.
+async function choose(model) {
+  const id = model.get("panel");
+  const style = document.createElement("style");
+  let alive = true;
+  try {
+    alive = (await model.widget_manager.get_model(id)).comm_live !== false;
+  } catch {
+    // Not a manager of ipywidgets: that it runs this is a good sign.
+  }
+  const other = `[data-wb-panel="${id}"]`;
+  if (alive) {
+    style.textContent = `${other}, .jp-OutputArea-child:has(${other}) { display: none !important; }`;
+  } else if (document.querySelector(other)) {
+    style.textContent = `.wb-export-${id} { display: none !important; }`;
+  }
+  document.head.append(style);
+  return style;
+}
+
+// The handles of ipywidgets' sliders have no names; they may be drawn later than this.
+function nameHandles(id, tries = 50) {
+  const handles = document.querySelectorAll(`.wb-export-${id} .noUi-handle`);
+  handles.forEach((handle, at) => handle.setAttribute("aria-label", at % 2 ? "To, s" : "From, s"));
+  if (!handles.length && tries) setTimeout(() => nameHandles(id, tries - 1), 100);
+}
+
+// Words are not broken at their hyphens, nor flags from their values.
 function part(text) {
   if (text === " ") return text;
   return Object.assign(document.createElement("span"), { textContent: text });
@@ -36,10 +63,13 @@ function render({ model, el }) {
   box.append(code, button, status);
   el.append(box);
 
+  const chosen = model.get("panel") ? choose(model) : null;
+  if (chosen) nameHandles(model.get("panel"));
+
   let timer = 0;
   const update = () => {
     const text = model.get("command") || model.get("why");
-    code.replaceChildren(...text.split(/( )/).map(part));
+    code.replaceChildren(...(text.match(/-o [^ ]+|[^ ]+| /g) ?? []).map(part));
     button.hidden = !model.get("command");
     button.textContent = "Copy";
     status.textContent = "";
@@ -56,6 +86,7 @@ function render({ model, el }) {
   update();
   return () => {
     clearTimeout(timer);
+    chosen?.then(style => style.remove());
     model.off("change:command", update);
     model.off("change:why", update);
   };

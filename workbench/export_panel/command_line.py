@@ -17,8 +17,11 @@ class CommandLine(anywidget.AnyWidget):
         What is shown and copied.
     why : str
         What is shown instead where there is none.
+    panel : str
+        Number of the panel's model, which hides what stands for it on pages without a kernel.
     """
 
     _esm = Path(__file__).with_name("command_line.js")
     command = traitlets.Unicode().tag(sync=True)
     why = traitlets.Unicode().tag(sync=True)
+    panel = traitlets.Unicode().tag(sync=True)

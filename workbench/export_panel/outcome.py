@@ -63,6 +63,11 @@ def written(path: Path, seconds: float) -> str:
     return _box(text, "status")
 
 
+def empty(text: str) -> str:
+    """Return a warning that a file holds nothing; ``""`` for ``""``."""
+    return _box(f'<p class="wb-export-empty" role="alert">{escape(text)}</p>') if text else ""
+
+
 def served(path: Path) -> str:
     """Return a link to a large file below the notebook's folder, ``""`` for others.
 

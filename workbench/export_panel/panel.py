@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
 from workbench.errors import ExportError, QueryError
-from workbench.export_panel import outcome
+from workbench.export_panel import outcome, static
+from workbench.export_panel.activity import Activity
 from workbench.export_panel.command_line import CommandLine
-from workbench.export_panel.job import Job
-from workbench.export_panel.look import field, head, note, show, style
+from workbench.export_panel.file_form import FileForm
+from workbench.export_panel.format_form import FormatForm
+from workbench.export_panel.look import head, show, style
 from workbench.export_panel.part_form import PartForm
 from workbench.export_panel.receiver_form import ReceiverForm
-from workbench.exporting import SEND, SETTINGS, Export, Part, Progress, part_of
-from workbench.formats import writable
+from workbench.exporting import SEND, SETTINGS, Export, Progress, emptiness
 from workbench.formats.otlp.signals import require
+from workbench.part import Part, part_of
 from workbench.recording import Recording
-from workbench.views.html import escape
 
 _OTLP = ("google.protobuf", "opentelemetry.proto")
 _KNOWN = {"format", "table", "output", "signals", "headers", *SETTINGS} - {"timeout"}
@@ -33,16 +33,12 @@ class ExportPanel(ipywidgets.VBox):
     rec : Recording
         The session; its selection is what is chosen at first.
     format : str
-        One of :func:`workbench.formats.writable`, or ``otlp`` to send to a receiver.
+        One of :func:`workbench.formats.writable`, or ``otlp`` to send to a receiver; by default
+        pprof where the session has stacks, else perfetto.
     **settings
         What is shown at first: ``table``, ``output``, ``signals``, ``endpoint``, ``protocol``,
         ``headers``, ``compression``, ``certificate``, ``client_key``, ``client_certificate``,
         ``insecure``.
-
-    Attributes
-    ----------
-    result : Path, SendReport, ConnectionReport, WorkbenchError or None
-        What became of the last export, or of the last test of a connection.
 
     Raises
     ------
@@ -50,45 +46,47 @@ class ExportPanel(ipywidgets.VBox):
         There is no such format or setting.
     """
 
-    def __init__(self, rec: Recording, format: str = "pprof", **settings: Any) -> None:
+    def __init__(self, rec: Recording, format: str = "", **settings: Any) -> None:
         if unknown := settings.keys() - _KNOWN:
             raise ExportError(
                 f"The panel has no {', '.join(sorted(unknown))}.",
                 advice=f"Settings: {', '.join(sorted(_KNOWN))}",
             )
-        Export(format=format).beside("")  # or there is no such format
-        self.result: Any = None
+        if format:
+            Export(format=format).beside("")  # or there is no such format
         self._rec = rec
-        self._job: Job | None = None
         self._ready = False
-        self._format = field(ipywidgets.Dropdown, "Format", options=format_choices(), value=format)
-        self._table = field(ipywidgets.Dropdown, "Table")
+        self._format = FormatForm(rec, format, settings.get("table"), self._other)
         self._part = PartForm(rec, self._changed)
         self._receiver = ReceiverForm(settings, self._changed)
-        self._file = field(ipywidgets.Text, "File", value=str(settings.get("output") or ""))
-        self._own_file = self._file.value != ""
-        self._where = note()
-        self._buttons()
-        self._status = note()
-        self._outcome = ipywidgets.HTML()
-        self._large = ipywidgets.Output()
+        self._file = FileForm(rec, str(settings.get("output") or ""), self._changed)
+        self._activity = Activity()
+        self._activity.export.on_click(lambda _: self.start())
+        self._activity.test.on_click(lambda _: self.test())
         self._command = CommandLine()
         super().__init__(self._arranged())
+        self._command.panel = self.model_id
         self.add_class("wb-export")
-        self._format.observe(lambda _: self._other_format(None), "value")
-        self._table.observe(lambda _: self._changed(), "value")
-        self._file.observe(self._other_file, "value")
+        self.add_class(f"wb-export-{self.model_id}")
         self._ready = True
-        self._other_format(settings.get("table"))
+        self._other(True)
+
+    @property
+    def result(self) -> Any:
+        """What became of the last export or test of a connection.
+
+        Path, SendReport, ConnectionReport, WorkbenchError, or None while there is nothing.
+        """
+        return self._activity.result
 
     @property
     def export(self) -> Export:
         """What the panel says now, without the part of the session."""
-        sends = self._format.value == SEND
+        sends = self._format.sends
         return Export(
-            format=self._format.value,
-            table=None if sends else self._table.value or None,
-            output="" if sends else self._file.value.strip(),
+            format=self._format.name,
+            table=None if sends else self._format.table,
+            output="" if sends else self._file.name,
             signals=self._receiver.signals,
             options=self._receiver.options if sends else {},
         )
@@ -112,7 +110,7 @@ class ExportPanel(ipywidgets.VBox):
                 raise ExportError("No signal is chosen.", advice="Mark at least one.")
             return export.run(part.of(self._part.base), progress, cancel)
 
-        self._begin(work)
+        self._activity.begin(work, lambda: emptiness(part.of(self._part.base), export.table))
 
     def test(self) -> None:
         """Ask the receiver whether it is there, as the button does."""
@@ -124,74 +122,57 @@ class ExportPanel(ipywidgets.VBox):
             progress("asking the receiver")
             return test_connection(signals=export.signals, **export.options)
 
-        self._begin(work)
+        self._activity.begin(work)
 
     def cancel(self) -> None:
         """Stop what is going on; nothing is left behind by it."""
-        if self._job is not None:
-            self._job.cancel.set()
+        self._activity.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until what was begun has ended; return whether it has."""
-        job = self._job
-        return job is None or job.wait(timeout)
+        return self._activity.wait(timeout)
 
-    def _buttons(self) -> None:
-        self._export = ipywidgets.Button(description="Export", button_style="primary")
-        self._cancel = ipywidgets.Button(description="Cancel", disabled=True)
-        self._test = ipywidgets.Button(description="Test connection")
-        self._export.on_click(lambda _: self.start())
-        self._cancel.on_click(lambda _: self.cancel())
-        self._test.on_click(lambda _: self.test())
+    def _ipython_display_(self) -> None:
+        """Show the panel, and before it what stands there on pages without a kernel.
+
+        They are two outputs: nbconvert and JupyterLab, which must choose one form of an output,
+        take the widget also where it cannot be drawn. The widget, once alive, hides the other.
+        """
+        from IPython.display import display
+
+        words = (self._rec.path.name, self._command.command, self._command.why)
+        text = {
+            "text/plain": static.plain(*words),
+            "text/html": static.fragment(*words, self.model_id),
+        }
+        display(text, raw=True)
+        display({**self._repr_mimebundle_(), "text/plain": ""}, raw=True)
 
     def _arranged(self) -> list[Any]:
-        buttons = ipywidgets.HBox([self._export, self._cancel, self._test])
-        buttons.add_class("wb-export-row")
-        to = [head("Where to"), self._file, self._where, self._receiver.widget]
-        what = [head("What of it"), self._part.widget]
-        end = [buttons, self._status, self._outcome, self._large]
-        same = [head("The same in a terminal"), self._command]
         title = head(f"Export {self._rec.path.name}")
-        return [style(), title, self._format, self._table, *what, *to, *end, *same]
+        what = [head("What of it"), self._part.widget]
+        to = [head("Where to"), self._file.widget, self._receiver.widget]
+        same = [head("The same in a terminal"), self._command]
+        return [style(), title, self._format.widget, *what, *to, self._activity.widget, *same]
 
-    def _other_format(self, table: str | None) -> None:
+    def _other(self, format: bool) -> None:
         """Show what belongs to the format that was chosen."""
-        name, sends = self._format.value, self._format.value == SEND
-        takes = None if sends else writable()[name].tables
-        names = [] if takes is None else list(takes(self._rec))
-        with self.hold_trait_notifications():
-            self._table.options = [("as is usual for the format", ""), *((n, n) for n in names)]
-            self._table.value = table if table in names else ""
-        show(self._table, bool(names))
-        show(self._file, not sends)
-        show(self._where, not sends)
-        show(self._receiver.widget, sends)
-        show(self._test, sends)
-        self._export.description = "Send" if sends else "Export"
-        if not sends and not self._own_file:
-            self._file.value = Export(format=name).beside(self._rec.path.name)
-            self._own_file = False
-        self._changed()
-
-    def _other_file(self, change: Any) -> None:
-        """Remember whether the name is the user's own: then it stays when the format changes."""
-        self._own_file = change.new not in {"", *map(_beside(self._rec), writable())}
+        if not self._ready:
+            return
+        if format:
+            sends = self._format.sends
+            show(self._file.widget, not sends)
+            show(self._receiver.widget, sends)
+            show(self._activity.test, sends)
+            self._activity.export.description = "Send" if sends else "Export"
+            self._file.follow(self._format.name)
         self._changed()
 
     def _changed(self) -> None:
         """Bring up to date what follows from the settings."""
-        if not self._ready:
-            return
-        self._show_command()
-        path = Path(self._file.value.strip() or ".")
-        self._where.value = "An existing file, which is replaced." if path.is_file() else ""
-        lacking = self._lacking()
-        if self._job is None:
-            self._export.disabled = self._test.disabled = lacking is not None
-        if lacking is not None:
-            self._outcome.value = outcome.failure(lacking)
-        elif self._outcome.value and self.result is None:
-            self._outcome.value = ""
+        if self._ready:
+            self._show_command()
+            self._activity.allow(self._format.fits, self._lacking())
 
     def _show_command(self) -> None:
         try:
@@ -205,54 +186,11 @@ class ExportPanel(ipywidgets.VBox):
 
     def _lacking(self) -> ExportError | None:
         """Return what is not installed, as the error that says what to do."""
-        name = self._format.value
-        modules = (*_OTLP, "google.rpc", *self._receiver.modules) if name == SEND else _OTLP
-        if not name.startswith(SEND):
+        if not self._format.name.startswith(SEND):
             return None
+        more = ("google.rpc", *self._receiver.modules) if self._format.sends else ()
         try:
-            require(*modules)
+            require(*_OTLP, *more)
         except ExportError as error:
             return error
         return None
-
-    def _begin(self, work: Any) -> None:
-        if self._job is not None:
-            return
-        self.result, self._outcome.value, self._large.outputs = None, "", ()
-        self._export.disabled = self._test.disabled = True
-        self._cancel.disabled = False
-        self._tell("", 0.0)
-        self._job = Job(work, self._tell, self._done)
-        self._job.start()
-
-    def _tell(self, text: str, seconds: float) -> None:
-        stopping = self._job is not None and self._job.cancel.is_set()
-        words = ["cancelling" if stopping else text or "working", f"{seconds:.1f} s"]
-        self._status.value = f"<progress></progress> {escape(' · '.join(words))}"
-
-    def _done(self, result: Any, seconds: float) -> None:
-        """Show how it ended; called in the job's thread."""
-        self.result = result
-        link = ""
-        try:
-            self._outcome.value = outcome.shown(result, seconds)
-            link = outcome.served(result) if isinstance(result, Path) else ""
-        except OSError as error:  # somebody has taken the file away meanwhile
-            self._outcome.value = outcome.failure(error)
-        if link:
-            data = {"text/html": f'<div class="wb wb-export-outcome">{link}</div>'}
-            self._large.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
-        self._status.value = ""
-        self._cancel.disabled = True
-        self._export.disabled = self._test.disabled = False
-        self._job = None
-
-
-def format_choices() -> list[tuple[str, str]]:
-    """Return the formats with their meanings, sending to a receiver last."""
-    found = [(f"{each.name}: {each.meaning}", each.name) for each in writable().values()]
-    return [*found, (f"{SEND}: send to a receiver (OpenTelemetry Collector, ...)", SEND)]
-
-
-def _beside(rec: Recording) -> Any:
-    return lambda name: Export(format=name).beside(rec.path.name)

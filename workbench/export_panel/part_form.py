@@ -9,12 +9,14 @@ from dataclasses import replace
 import ipywidgets
 
 from workbench.export_panel.choices import choices
-from workbench.export_panel.look import WIDE, field, note
-from workbench.exporting import Part, part_of
+from workbench.export_panel.look import WIDE, field, note, show
+from workbench.part import Part, part_of
 from workbench.recording import Recording
 from workbench.views.html import escape
 
 _STEPS = 1000
+_SHORTEST = 1e-5
+"""Seconds of a session below which there is no time to choose: profiles without times have 0."""
 _ROWS = 5
 _CHOSEN = ("pid", "comm")
 
@@ -47,9 +49,11 @@ class PartForm:
         self._others = tuple((c, v) for c, v in self._start.where if c not in _CHOSEN)
         lists = ipywidgets.HBox([self._pids, self._comms])
         lists.add_class("wb-export-row")
-        if not found.pids:
-            lists.layout.display = "none"
-        hint = "Nothing marked: all. Ctrl or Shift marks several."
+        show(lists, bool(found.pids))
+        show(self._time, timed := self.base.duration.total_seconds() > _SHORTEST)
+        hint = "" if timed else "It has neither times nor processes to choose from. "
+        if found.pids:
+            hint = "Nothing marked: all. Ctrl or Shift marks several."
         self.widget = ipywidgets.VBox([self._time, lists, note(hint + self._kept())])
 
     @property

@@ -7,6 +7,7 @@ goes wrong, removes what was written; :func:`recognised` tells what a file of an
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workbench.errors import CancelledError, ExportError, ImportFormatError
+from workbench.errors import CancelledError, ExportError, ImportFormatError, StorageError
 from workbench.formats._appearing import appearing
 from workbench.formats._watched import WatchedFile
 from workbench.formats.format import Format, Read, Write
@@ -26,7 +27,9 @@ from workbench.store.guard import writing
 if TYPE_CHECKING:
     from workbench.recording import Recording
 
-__all__ = ["Format", "export", "formats", "readable", "recognised", "writable"]
+__all__ = [
+    "Format", "export", "export_to", "format_of", "formats", "readable", "recognised", "writable",
+]  # fmt: skip
 
 _OWN = "format"
 """The module that defines what a format is, and is none itself."""
@@ -154,18 +157,63 @@ def export(
         It was cancelled. Nothing of it is left behind.
     """
     target = Path(path)
-    chosen = formats().get(format)
-    if chosen is None or chosen.write is None:
-        raise ExportError(
-            f"There is no format {format!r} to write.", advice=f"Formats: {', '.join(writable())}"
-        )
+    write = _writer(format)
     if target.is_dir():
         raise ExportError(f"{target} is a directory.", advice="Name a file.")
     if target.exists() and target.samefile(rec.path):
         raise ExportError(f"{target} is the session itself.", advice="Name another file.")
     with writing(target), appearing(target) as descriptor:
-        _write(chosen.write, rec, WatchedFile(descriptor, progress, cancel), table)
+        _write(write, rec, WatchedFile(descriptor, progress, cancel), table)
     return target
+
+
+def export_to(
+    descriptor: int,
+    rec: Recording,
+    format: str,
+    *,
+    table: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write as :func:`export` does, to what is open already: standard output, a pipe.
+
+    Parameters
+    ----------
+    descriptor : int
+        Open for writing; it stays open.
+    rec, format, table, progress
+        As of :func:`export`.
+
+    Raises
+    ------
+    ExportError, MissingTableError, StorageError
+        As of :func:`export`.
+    BrokenPipeError
+        Nobody reads any more.
+    """
+    write = _writer(format)
+    try:
+        with writing("The output"):
+            _write(write, rec, WatchedFile(os.dup(descriptor), progress), table)
+    except StorageError as error:
+        if error.why == os.strerror(errno.EPIPE):
+            raise BrokenPipeError(errno.EPIPE, error.why) from error
+        raise
+
+
+def format_of(name: str) -> str | None:
+    """Return the format that a file's name stands for, None for none: the longest suffix counts."""
+    fitting = [each for each in writable().values() if name.endswith(each.suffix)]
+    return max(fitting, key=lambda each: len(each.suffix)).name if fitting else None
+
+
+def _writer(format: str) -> Write:
+    chosen = formats().get(format)
+    if chosen is None or chosen.write is None:
+        raise ExportError(
+            f"There is no format {format!r} to write.", advice=f"Formats: {', '.join(writable())}"
+        )
+    return chosen.write
 
 
 def _write(write: Write, rec: Recording, file: WatchedFile, table: str | None) -> None:

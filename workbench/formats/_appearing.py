@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from workbench.store.guard import is_special
+
 
 @contextmanager
 def appearing(target: Path) -> Iterator[int]:
@@ -16,7 +18,7 @@ def appearing(target: Path) -> Iterator[int]:
     Where the file system can do that (``O_TMPFILE``, since Linux 3.11: ext4, XFS, Btrfs, tmpfs)
     the file has no name until it is whole, so that nothing of it is left behind even when the
     process is killed. Elsewhere it has another name until then, which is removed when something
-    goes wrong.
+    goes wrong. Devices, pipes and open descriptors are written to as they are.
 
     Parameters
     ----------
@@ -32,6 +34,10 @@ def appearing(target: Path) -> Iterator[int]:
     OSError
         The file cannot be made. An older one stays.
     """
+    if is_special(target):
+        # Appended, so that >> keeps what a file has that is standard output.
+        yield os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.{os.getpid()}.part")
     descriptor = _without_name(target.parent)
     if unnamed := descriptor is not None:

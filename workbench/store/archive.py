@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.errors import SessionCorruptError, StorageError
 from workbench.store.convert import sync
-from workbench.store.guard import reading, writing
+from workbench.store.guard import is_special, reading, writing
 from workbench.store.integrity import VERIFIED_BYTES, check_crc
 from workbench.store.manifest import MANIFEST_NAME, MAX_BYTES, Manifest
 from workbench.store.mapping import Mapped
@@ -50,6 +50,8 @@ def pack(
     manifest = Manifest.from_json(content)
     if manifest.state == "recording":
         raise StorageError(f"{source} is not finished.", advice="Stop the recording first.")
+    if is_special(target):
+        raise StorageError(f"{target} is no place for a session.", advice="Name a file.")
     part = part or target.with_name(f"{target.name}.{os.getpid()}.part")
     with writing(target):
         try:

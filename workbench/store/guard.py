@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +19,15 @@ from workbench.errors import (
 
 _OURS = (KeyboardInterrupt, SystemExit, GeneratorExit, WorkbenchError)
 _ADVICE = {
-    errno.ENOSPC: "Free space on that file system; what was flushed before can be opened.",
-    errno.EDQUOT: "Free space in your quota; what was flushed before can be opened.",
+    errno.ENOSPC: "Free space on that file system; of a capture, what was flushed can be opened.",
+    errno.EDQUOT: "Free space in your quota; of a capture, what was flushed can be opened.",
+    errno.ENOENT: "Make that folder first, or choose another place.",
+    errno.ENOTDIR: "What is named as a folder is a file: choose another place.",
     errno.EACCES: "Check the permissions, or choose another place.",
     errno.EROFS: "Choose a place on a file system that can be written.",
 }
+_TOLD = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
+"""How polars and pyarrow tell of the number of an error, in text alone."""
 
 
 @contextmanager
@@ -67,9 +74,27 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        number = error.errno or 0
+        told = _TOLD.search(str(error))
+        number = error.errno or (int(told[1] or told[2]) if told else 0)
         raise StorageError(
             f"{path} cannot be written.",
-            why=error.strerror or str(error),
+            why=error.strerror or (os.strerror(number) if number else str(error)),
             advice=_ADVICE.get(number, ""),
         ) from error
+
+
+def is_special(path: Path | str) -> bool:
+    """Return whether a path is no place for a file: a device, pipe, socket, or open descriptor.
+
+    Such a thing is written to and never replaced: a rename over ``/dev/null`` would take it away
+    from everybody, one over ``/dev/stdout`` its link into ``/proc``.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  of what a link leads to
+    except OSError:
+        return False
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return True
+    link = os.readlink(path) if os.path.islink(path) else ""  # noqa: PTH114, PTH115
+    folder = os.path.realpath(os.path.dirname(path) or ".")  # noqa: PTH120
+    return link.startswith("/proc/") or f"{folder}/".startswith("/proc/")

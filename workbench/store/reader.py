@@ -77,7 +77,9 @@ class Store:
     def _load_archive(self) -> Manifest:
         if not is_archive(self.path):
             raise SessionCorruptError(
-                f"{self.path} is not a session.", why="it is neither a directory nor a zip file"
+                f"{self.path} is not a session.",
+                why="it is neither a directory nor a zip file",
+                advice="A session of another tool's file makes: workbench convert FILE NAME.wb",
             )
         archive = Archive(self.path, self._verify)
         for table in archive.manifest.tables:

@@ -99,7 +99,7 @@ def _number(name: str, *, integer: bool, floating: bool) -> Callable[[Any], str]
     if (integer or floating) and is_bytes(name):
         return units.size
     if floating:
-        return units.share if name in SHARES else _digits
+        return units.share if name in SHARES or name.endswith("_share") else _digits
     return units.count if integer and not name.endswith(IDS) else str
 
 

@@ -181,8 +181,11 @@ def save(text: str, path: str | Path) -> Path:
         The file cannot be written.
     """
     from workbench.errors import StorageError
+    from workbench.store.guard import is_special
 
     path = Path(path)
+    if is_special(path):
+        raise StorageError(f"{path} is no place for a page.", advice="Name a file.")
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         partial.write_text(text, encoding="utf-8")
