@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from typing import NamedTuple
 
 import polars as pl
@@ -51,17 +52,17 @@ def test_latencies_are_those_of_perf_sched(tmp_path, capfd):
     for pid, busy in zip(pids, (True, False), strict=True):
         seen = latencies(data, pid)
         assert len(seen) > 30
-        mine = ours.filter(pl.col("ts").is_between(seen[0].end[0], seen[-1].end[2]), tid=pid)
+        mine = ours.filter(pl.col("ts").is_between(seen[0].end[0], seen[-1].end[1] + NS), tid=pid)
         assert set(mine["cause"]) == {"preempted"} if busy else {"preempted", "woken"}
         assert mine.height == len(seen)
         # Where the host stops this machine between two programs on one event, their times differ
-        # by that; but neither can be before the event that came before, nor behind the next one.
+        # by that. But what was attached first runs first (func_add() in kernel/tracepoint.c), so
+        # none of ours is behind perf's, nor before perf's of the event that came before.
         for (end, latency), run in zip(
             mine.sort("ts").select("ts", "latency").rows(), seen, strict=True
         ):
-            assert run.end[0] <= end <= run.end[2]
-            assert run.ready[0] <= end - latency + NS
-            assert end - latency - NS <= run.ready[2]
+            assert run.end[0] - NS <= end <= run.end[1] + NS
+            assert run.ready[0] - NS <= end - latency <= run.ready[1] + NS
         differences = mine.sort("ts")["latency"] - pl.Series([run.latency for run in seen])
         assert differences.abs().quantile(0.95) < 1
         total = sum(run.latency for run in seen)
@@ -69,10 +70,10 @@ def test_latencies_are_those_of_perf_sched(tmp_path, capfd):
 
 
 class Run(NamedTuple):
-    """Times of two events, each between those of the events around it, in ms."""
+    """Times of two events, each behind that of the event before it, in ms."""
 
-    ready: tuple[float, float, float]
-    end: tuple[float, float, float]
+    ready: tuple[float, float]
+    end: tuple[float, float]
 
     @property
     def latency(self):
@@ -84,8 +85,7 @@ def latencies(data, pid):
     found, ready = [], None
     events = list(EVENT.finditer(perf("script", "-i", data, "--ns", "-F", "time,event,trace")))
     times = [1000 * float(event["time"]) for event in events]
-    around = list(zip([0.0, *times], times, [*times[1:], float("inf")], strict=False))
-    for event, place in zip(events, around, strict=True):
+    for event, place in zip(events, pairwise([0.0, *times]), strict=True):
         if event["name"] == "sched_waking" and f" pid={pid} " in event["text"] and ready is None:
             ready = place
         switch = SWITCH.search(event["text"]) if event["name"] == "sched_switch" else None
