@@ -42,7 +42,7 @@ def tree():
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) as shell:
         pids = [shell.pid, *(int(shell.stdout.readline()) for _ in range(2))]
         yield pids
-        for pid in reversed(pids):
+        for pid in pids:  # a parent first: it would end by itself when its child has
             os.kill(pid, 9)
 
 
