@@ -150,20 +150,14 @@ def _locations(
     import polars as pl
 
     inlined = (frames["kind"].cast(pl.String) == "inlined").to_numpy()
-    begins = np.ones(len(flat), np.bool_)
-    begins[1:] = ~inlined[flat[:-1]]
-    begins[offsets[:-1][offsets[:-1] < len(flat)]] = True
-    if begins.all():
-        starts, entries, keys = np.arange(len(flat)), offsets, flat
-        several = np.zeros(0, np.int64)
-    else:
-        starts = np.flatnonzero(begins)
-        entries = np.searchsorted(starts, offsets)
-        # What is one frame is known by that frame: only lists of several have to be compared.
-        keys = flat[starts]
-        several = np.flatnonzero(~begins[1:] & begins[:-1])  # entries that the next one joins
-        several = np.searchsorted(starts, several)
-    starts = np.append(starts, len(flat))
+    begins = np.ones(len(flat) + 1, np.bool_)  # with the end of the last one
+    begins[1:-1] = ~inlined[flat[:-1]]
+    begins[offsets] = True
+    starts = np.flatnonzero(begins)
+    entries = np.searchsorted(starts, offsets)
+    # What is one frame is known by that frame: only lists of several have to be compared.
+    keys = flat[starts[:-1]]
+    several = np.flatnonzero(starts[1:] - starts[:-1] > 1)
     if len(several):
         lists = starts[several], starts[several + 1]
         ends = np.concatenate([[0], np.cumsum(lists[1] - lists[0])])

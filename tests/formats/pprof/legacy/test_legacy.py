@@ -102,3 +102,9 @@ def test_refused(content, why):
     with pytest.raises(ImportFormatError) as error:
         legacy.parse(content)
     assert why in str(error.value)
+
+
+def test_too_large(monkeypatch):
+    monkeypatch.setattr(legacy, "MAX_BYTES", 100)
+    with pytest.raises(ImportFormatError, match="too large"):
+        legacy.parse(legacy_pprof.HEAP)

@@ -17,7 +17,10 @@ def test_lines_and_sections():
     assert text.sections(body)[1].is_empty()
 
 
-def test_addresses():
+@pytest.mark.parametrize("at_once", [1, 2, 1 << 14])
+def test_addresses(at_once, monkeypatch):
+    monkeypatch.setattr(text, "_AT_ONCE", at_once)
+    assert [len(each) for each in text.addresses(pl.Series([], dtype=pl.String))] == [0, 1]
     flat, offsets = text.addresses(pl.Series(["0x1 0xffffffffffffffff", "", "a 0x0a b"]))
     assert flat.tolist() == [1, (1 << 64) - 1, 10]
     assert offsets.tolist() == [0, 2, 2, 3]

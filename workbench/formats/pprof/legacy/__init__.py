@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from workbench.formats.pprof.legacy import contention, counts, cpu, heap, java, threads
 from workbench.formats.pprof.legacy.build import Legacy, parsed
 from workbench.formats.pprof.legacy.text import leading, refused, sections
-from workbench.profiles.stack_texts import MAX_TEXT, text_lines
+from workbench.profiles.stack_texts import text_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
     from workbench.formats.pprof.parse import Parsed
 
+MAX_BYTES = 1 << 27
+"""Bytes of a text: while it is read, some 20 times as much memory is needed."""
 _TEXT = re.compile(
     rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
     rb"(?:heap profile: *\d+: *\d+ *\[|\S{1,200} profile: total \d+\s|--- (?:"
@@ -46,11 +48,11 @@ def parse(content: bytes) -> Parsed:
     Raises
     ------
     ImportFormatError
-        It is none of these, or damaged.
+        It is none of these, damaged, or too large.
     """
     if cpu.words(content) is not None:
         return parsed(cpu.read(content))
-    return parsed(_text(leading(text_lines(io.BytesIO(content), MAX_TEXT))))
+    return parsed(_text(leading(text_lines(io.BytesIO(content), MAX_BYTES))))
 
 
 def _text(lines: pl.Series) -> Legacy:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAPS = r"^\s*(--- Memory map: ---|MAPPED_LIBRARIES:)"
+_AT_ONCE = 1 << 14
+"""Lines whose addresses are read at once: as texts they take several times the memory."""
 _HEX = r"0x[0-9a-f]+"
 _NAME = (
     r"^#\t+(?<address>0x[0-9a-f]+)\t+(?<function>[^\t]+)\+0x[0-9a-f]+\t+"
@@ -49,6 +51,13 @@ def addresses(texts: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     ImportFormatError
         One is longer than 64 bits.
     """
+    found = [_addresses(texts.slice(at, _AT_ONCE)) for at in range(0, max(1, len(texts)), _AT_ONCE)]
+    counts = np.concatenate([counts for _, counts in found])
+    return np.concatenate([flat for flat, _ in found]), np.concatenate([[0], np.cumsum(counts)])
+
+
+def _addresses(texts: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the hexadecimal numbers in texts, and how many each has."""
     import polars as pl
 
     parts = texts.str.extract_all(_HEX)
@@ -57,7 +66,7 @@ def addresses(texts: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     values = flat.str.slice(2).str.to_integer(base=16, dtype=pl.UInt64, strict=False)
     if values.null_count():
         raise refused("an address is longer than 64 bits")
-    return values.to_numpy().astype(np.uint64), np.concatenate([[0], np.cumsum(counts)])
+    return values.to_numpy().astype(np.uint64), counts
 
 
 def groups(lines: pl.Series, pattern: str) -> pl.DataFrame:
