@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import select
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 STANDARD = "-"
 """In place of a file: standard input or output."""
+_LOOK_S = 0.2
+"""Seconds after which signals are looked for."""
 _TEXT = (".csv", ".json", ".jsonl", ".folded")
 
 
@@ -45,8 +48,24 @@ def input_file(name: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         path = Path(folder) / "stdin"
         with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            for block in _blocks(sys.stdin.fileno()):
+                file.write(block)
         yield str(path)
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    """Yield what comes until its end, in a way that signals interrupt.
+
+    A signal that arrives right before a read does not interrupt it, and Python's own files read
+    several times before they look for signals: without the timeout, SIGTERM could wait for data.
+    """
+    while True:
+        ready, _, _ = select.select([descriptor], [], [], _LOOK_S)
+        if ready:
+            block = os.read(descriptor, 1 << 20)
+            if not block:
+                return
+            yield block
 
 
 def write_output(rec: Recording, format: str, table: str | None) -> None:
