@@ -36,6 +36,14 @@ def test_nothing_in_what_was_selected(kind):
     assert "None in what was selected" in content
 
 
+def test_what_an_older_session_lacks_is_left_out_and_told():
+    rows = frame("tcp", NETWORK["tcp"]).drop("dropped")
+    ((_, content),) = summaries.sections(FakeRecording(tcp=rows, processes=[]))
+    assert "Left out: “Who listens, and what was dropped there”." in content
+    assert "Table &#x27;tcp&#x27; lacks the column dropped." in content
+    assert "Who talks with whom" in content
+
+
 def test_counts_of_the_kernel_have_their_tables():
     counted = FakeRecording(
         sched_agg=[{"pid": 1, "tid": 1, "runs": 1234, "latency_hist": [0] * 64}],

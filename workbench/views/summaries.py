@@ -91,8 +91,7 @@ def sections(rec: Recording) -> list[tuple[str, str]]:
 def _parts(rec: Recording, kind: str) -> tuple[str, list[tuple[Part, pl.DataFrame]]]:
     """Return a note, and the tables with their frames."""
     if kind in SUMMARIES:
-        chosen = [part for part in SUMMARIES[kind][1] if part.counted or has(rec, kind)]
-        return "", [(part, part.frame(rec)) for part in chosen]
+        return _summary(rec, [p for p in SUMMARIES[kind][1] if p.counted or has(rec, kind)])
     note = probes.describe(rec, kind)
     if probes.counted(rec, kind):
         found = probes.totals(rec, kind)
@@ -101,6 +100,17 @@ def _parts(rec: Recording, kind: str) -> tuple[str, list[tuple[Part, pl.DataFram
     found = probes.events(rec, kind, ROWS)
     caption = f"Events: {rec[kind].num_rows:,}, first ones first"
     return note, [(Part(caption, lambda _: found), found)]
+
+
+def _summary(rec: Recording, parts: list[Part]) -> tuple[str, list[tuple[Part, pl.DataFrame]]]:
+    """Return the tables that can be made: an older session may lack a column of today."""
+    made, notes = [], []
+    for part in parts:
+        try:
+            made.append((part, part.frame(rec)))
+        except MissingTableError as error:
+            notes.append(f"Left out: “{part.caption}”. {error.args[0]}")
+    return " ".join(notes), made
 
 
 def part_table(part: Part, frame: pl.DataFrame) -> str:
