@@ -63,13 +63,12 @@ class Instrument:
         return {"ts", *self.values, *asked}
 
 
+_OF_THREADS = ("sched", "http", "dns", "tcp", "sockets", "files", "block")
 EXEMPLARS = {
     "syscalls": {"pid", *threads.SYSCALL_ID},
     "offcpu": {*threads.OFFCPU_ID},
     "locks": {*threads.LOCK_ID},
-    **dict.fromkeys(
-        ("sched", "http", "dns", "tcp", "sockets", "files", "block"), {"ts", "pid", "tid"}
-    ),
+    **{name: {"ts", "pid", "tid"} for name in _OF_THREADS},
 }
 """Columns without which the rows of a table have no spans."""
 _PID = {"pid": "process.pid"}
