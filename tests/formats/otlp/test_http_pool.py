@@ -1,15 +1,20 @@
 """Connections that are kept and cut, and a limit for a whole attempt."""
 
+from __future__ import annotations
+
+import itertools
 import socket
 import threading
 import time
 from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 from otlp_chaos import HTTP
 from otlp_messages import traces
 from otlp_receivers import TAKE_AND_DROP, HttpReceiver, Wire
 
+from workbench.formats.otlp import http, http_pool
 from workbench.formats.otlp.answer import Verdict
 from workbench.formats.otlp.http import HttpTransport
 from workbench.formats.otlp.http_pool import Connections
@@ -25,46 +30,82 @@ def destination(endpoint, **options):
     return resolve(SIGNALS["traces"], Options(endpoint=endpoint, **options), {})
 
 
-def slowly(part):
-    """Answer byte by byte until the other side has enough: each byte comes in time."""
+class Timer:
+    """A timer that the receiver ends, so that no test depends on how fast this machine is."""
+
+    started: ClassVar[list[Timer]] = []
+
+    def __init__(self, _seconds, function):
+        self.ring = function
+        self.daemon = False
+
+    def start(self):
+        self.started.append(self)
+
+    def cancel(self):
+        self.started.remove(self)
+
+
+@pytest.fixture
+def timers(monkeypatch):
+    Timer.started = []
+    monkeypatch.setattr(http_pool.threading, "Timer", Timer)
+    yield Timer.started
+    assert not Timer.started
+
+
+def trickling(head, part, timers):
+    """Answer byte by byte, each in time, until the time for all of it is over."""
 
     def act(handler, _signal, _message):
+        handler.connection.sendall(head)
         with suppress(OSError):
-            while True:
+            for number in itertools.count():
                 handler.connection.sendall(part)
-                time.sleep(0.01)
+                if number == 3:
+                    timers[0].ring()
 
     return Wire(act)
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BODY = HEAD + b"content-type: application/x-protobuf\r\ncontent-length: 1000000000\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    "part", [b"x-more: 1\r\n", b"1"], ids=["headers", "a number that does not end"]
+    ("head", "part"),
+    [(b"", b"1"), (HEAD, b"x: 1\r\n"), (BODY, b"\n")],
+    ids=["no status", "headers", "body"],
 )
-def test_an_answer_that_comes_byte_by_byte(part):
-    with HttpReceiver(Wire(lambda *_: None)) as there:
-        there.script = [slowly(part)]
+def test_an_answer_that_comes_byte_by_byte(head, part, timers, monkeypatch):
+    monkeypatch.setattr("http.client._MAXHEADERS", 10**9)
+    monkeypatch.setattr("http.client._MAXLINE", 10**9)
+    monkeypatch.setattr(http, "MAX_ANSWER", 10**9)
+    with HttpReceiver(trickling(head, part, timers)) as there:
         way = HttpTransport(destination(there.endpoint), 1, Clock())
-        got = way.export(traces().body, 0.3)
+        got = way.export(traces().body, LONG)
         # The next attempt has a connection, and a limit, of its own.
         again = way.export(traces(10, 5).body, LONG)
         way.close()
-    assert (got.verdict, got.lost) == (Verdict.RETRY, True)
+    # Half an answer is none: neither success nor "something else listens there".
+    assert (got.verdict, got.lost, got.hopeless) == (Verdict.RETRY, True, False)
+    assert "timed out after 600 s" in got.why
     assert again.verdict is Verdict.TAKEN
 
 
-def test_a_body_that_comes_byte_by_byte():
-    def act(handler, signal, message):
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
-        handler.connection.sendall(head + b"content-length: 100000\r\n\r\n")
-        slowly(b"\n").act(handler, signal, message)
+def test_a_limit_in_real_time():
+    stop = threading.Event()
+
+    def act(handler, _signal, _message):
+        with suppress(OSError):
+            while not stop.wait(0.01):
+                handler.connection.sendall(b"1")
 
     with HttpReceiver(Wire(act)) as there:
         way = HttpTransport(destination(there.endpoint), 1, Clock())
-        got = way.export(traces().body, 0.3)
+        assert way.export(traces().body, 0.3).verdict is Verdict.RETRY
         way.close()
-    # Half an answer is none: neither success nor "something else listens there".
-    assert (got.verdict, got.lost, got.hopeless) == (Verdict.RETRY, True, False)
-    assert "timed out" in got.why
+        stop.set()
 
 
 def test_a_receiver_that_reads_byte_by_byte(authority):
@@ -100,7 +141,10 @@ def test_a_deadline_that_did_not_pass_cuts_nothing():
         way.close()
         assert there.connections == 1
     assert there.taken["traces"] == dict.fromkeys(range(40), 1)
-    assert not [t for t in threading.enumerate() if isinstance(t, threading.Timer) and t.is_alive()]
+    left = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    for each in left:
+        each.join(60)  # ten times less than it would wait, had it not been cancelled
+    assert not any(each.is_alive() for each in left)
 
 
 def test_deadlines_end_with_their_attempt():

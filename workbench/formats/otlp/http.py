@@ -14,7 +14,7 @@ from workbench._version import __version__
 from workbench.formats.otlp import json as otlp_json
 from workbench.formats.otlp.answer import Answer, Verdict, shorten
 from workbench.formats.otlp.http_answers import JSON, PROTOBUF, answered
-from workbench.formats.otlp.http_pool import Connections
+from workbench.formats.otlp.http_pool import Connections, Deadline
 from workbench.formats.otlp.retry import Clock
 from workbench.formats.otlp.settings import Destination
 
@@ -94,10 +94,18 @@ class HttpTransport:
                     raise ConnectionAbortedError(f"only HTTP {response.status}")
                 content = _read(response)
             except (HTTPError, OSError) as error:
-                late = TimeoutError(f"timed out after {timeout} s") if deadline.passed else None
-                return self._no_answer(late or error, written)
+                return self._no_answer(self._late(deadline, timeout) or error, written)
+        # What was cut within the headers looks whole: http.client takes the end for theirs.
+        if (late := self._late(deadline, timeout)) is not None:
+            return self._no_answer(late, written)
         return answered(
             self._to.signal, response.status, response.headers, content, self._clock.wall()
+        )
+
+    @staticmethod
+    def _late(deadline: Deadline, timeout: float | None) -> TimeoutError | None:
+        return (
+            TimeoutError(f"timed out after {timeout:g} s") if deadline.passed and timeout else None
         )
 
     def _no_answer(self, error: Exception, written: bool) -> Answer:
