@@ -152,6 +152,14 @@ def test_head_gets_its_lines(path):
     ] * 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_output_is_told():
+    command = f"{sys.executable} -m workbench kinds >/dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == ("workbench: The output cannot be written: No space left on device.\n")
+
+
 def test_ctrl_c_is_130(monkeypatch, path):
     def interrupted(_args):
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ arguments with 2. ``workbench record -- COMMAND`` ends with the command's own ex
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -20,6 +21,7 @@ from workbench.cli.help_text import HelpWithFormats
 from workbench.errors import WorkbenchError
 from workbench.kinds import Parameter
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 EPILOG = """\
 examples:
   workbench record cpu,syscalls -o run.wb -- python3 job.py
@@ -197,6 +199,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _close_output()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise  # files of sessions and exports have errors of their own
+        _close_output()
+        print(f"workbench: The output cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
     return code
+
+
+def _close_output() -> None:
+    """Let what is still buffered go nowhere when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
