@@ -244,6 +244,7 @@ def test_limits(monkeypatch):
     monkeypatch.setattr(read, "MAX_REQUESTS", 1)
     refused(delimited(body, body), "more than 1 messages")
     refused(json_lines(body, body), "more than 1 lines", read_json)
+    refused(b"\n\n", "more than 1 lines", read_json)
     monkeypatch.setattr(read, "MAX_MESSAGE", 1000)
     refused(json_lines(body)[:-1], "line that is too long", read_json)
     monkeypatch.setattr(read, "MAX_ROWS", 5)
