@@ -260,6 +260,7 @@ def test_no_package_of_opentelemetry_is_needed(monkeypatch):
     assert told(read_json(io.BytesIO(line))) == expected
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 @pytest.mark.parametrize("way", ["json", "protobuf"])
 def test_damaged_files(way, tmp_path):
     """Each is read, or refused with a reason."""
@@ -291,6 +292,7 @@ def answer(how, content):
         return error.what, error.why
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_well_formed_nonsense():
     """Indices that lead nowhere, lists that do not fit, all numbers: the same in both encodings."""
     chance = random.Random(7)
