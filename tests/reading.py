@@ -18,6 +18,8 @@ from workbench.session import Session, load_profile
 LIMIT_BYTES = 1 << 30
 CASES = int(os.environ.get("WORKBENCH_FUZZ_CASES", "60"))
 """Damaged files for each reader; 10,000 take some minutes."""
+PATIENCE_S = 120 + CASES // 10
+"""Seconds that reading them may take: polars takes 10 ms for each on an idle machine."""
 
 
 def session(content: bytes, path: Path, format: str | None = None) -> Session:

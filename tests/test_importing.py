@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -115,3 +118,42 @@ def test_convert_goes_all_ways(file, tmp_path):
         convert_file(session, tmp_path / "d.wb")
     with pytest.raises(ExportError, match="--to"):
         convert_file(file, tmp_path / "c.xyz")
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # nobody writes into it
+    for place in (tmp_path / "pipe", tmp_path, "/dev/zero", tmp_path / "none"):
+        with pytest.raises(StorageError, match="cannot be read"):
+            import_file(place, tmp_path / "a.wb")
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe"}
+
+
+@pytest.mark.parametrize("year", [1900, 2400])
+def test_files_of_any_time(file, year):
+    """Sessions count ns from 1970 to 2262, file systems begin earlier and end later."""
+    at = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    try:
+        os.utime(file, (at, at))
+    except OSError:
+        pytest.skip("this file system has no such times")
+    assert wb.open(import_file(file)).kinds == ("cpu",)
+
+
+@pytest.mark.parametrize("error", [MemoryError("17 GiB"), RecursionError(), ImportFormatError("x")])
+def test_a_failure_leaves_nothing_and_names_the_file(error, file, tmp_path, monkeypatch):
+    def fail(_file):
+        raise error
+
+    known = {"toy": Format("toy", ".toy", "", read=fail, recognise=lambda _: 1.0)}
+    monkeypatch.setattr("workbench.formats.formats", lambda: known)
+    with pytest.raises(ImportFormatError, match=r"a\.toy cannot be imported"):
+        import_file(file)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.toy"}
+
+
+def test_what_a_session_cannot_hold_names_the_file_too(file, monkeypatch):
+    monkeypatch.setattr("workbench.profiles.tables.MAX_TABLES", 0)
+    with pytest.raises(ImportFormatError, match=r"a\.toy cannot be imported") as caught:
+        import_file(file)
+    assert "more than 0 kinds" in caught.value.why

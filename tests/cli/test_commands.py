@@ -200,3 +200,16 @@ def test_a_real_capture_from_record_to_report(capfd, tmp_path):
         assert Path(said(capfd, "export", out, "--format", format).strip()).stat().st_size > 2000
     assert "dd" in Path(said(capfd, "report", out).strip()).read_text()
     assert json.loads(said(capfd, "doctor", "--json"))["ok"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"P1;T1;a:b:1 99999999999999999999\n"])
+def test_convert_says_what_is_wrong_with_a_file(content, capsys, tmp_path):
+    place = tmp_path / "a"
+    place.write_bytes(content)
+    for target in ("a.wb", "a.folded"):
+        assert main(["convert", str(place), str(tmp_path / target)]) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.startswith(f"workbench: {place} cannot be imported.")
+        assert "Traceback" not in told.err
+    assert list(tmp_path.iterdir()) == [place]

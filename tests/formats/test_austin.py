@@ -83,6 +83,7 @@ def test_what_is_refused(text, why, tmp_path):
         reading.session(text, tmp_path / "a.wb", "austin")
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files():
     cases = reading.mutated([WALL, FULL, MEMORY], reading.CASES, [b"P1;T0:1 5\n", b"# mode: "])
     good, bad = reading.fuzz(reading.reader("austin"), cases)

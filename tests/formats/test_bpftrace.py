@@ -107,6 +107,7 @@ def test_an_entry_that_breaks_off_is_left_out(tmp_path):
     assert made["samples"].num_rows == 3
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files():
     words = [b"@[", b"]: 1\n", b"\n    f+1\n", b'"@"', b'{"type": "map"']
     cases = reading.mutated([TEXT, JSON], reading.CASES, words)

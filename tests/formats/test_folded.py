@@ -147,6 +147,7 @@ def test_py_spy(tmp_path):
     assert said["speedscope"].hotspots().functions.filter(name="outer")["kind"].item() == "python"
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files():
     seeds = [b"main;work;inner 5\nmain 2\nx;y_[k] 7\n", b"<module> (b.py:7);f (b.py:3) 83\n 19\n"]
     good, bad = reading.fuzz(reading.reader("folded"), reading.mutated(seeds, reading.CASES))

@@ -133,6 +133,7 @@ def test_what_is_refused(tmp_path):
             reading.session(text, tmp_path / "a.wb", "perf-script")
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files():
     words = [
         b"\t7f00 f+0x1 (/a)\n",

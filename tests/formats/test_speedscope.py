@@ -268,6 +268,7 @@ def test_fractions_are_no_counts(tmp_path):
         reading.session(json.dumps(document).encode(), tmp_path / "a.wb")
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files(rec, tmp_path):
     document = written(rec, tmp_path / "out")
     for profile in document["profiles"]:

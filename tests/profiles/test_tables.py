@@ -145,3 +145,11 @@ def test_processes_are_those_of_the_samples():
     ]
     plain, _ = samples_table(samples(value("a", "", 1)), START)
     assert processes_table([plain], START) is None
+
+
+def test_sums_that_do_not_fit_are_refused():
+    half = np.array([1 << 62, -(1 << 62)])
+    with pytest.raises(ImportFormatError, match="'a' is more than 64 bits hold"):
+        samples_table(Samples(np.zeros(2, np.uint32), (Value("a", "count", half),)), 1)
+    table, _ = samples_table(Samples(np.zeros(2, np.uint32), (Value("a", "s", half // 10**9),)), 1)
+    assert table.schema.field("a").metadata[b"unit"] == b"s"  # in ns they would not

@@ -36,3 +36,11 @@ def test_nothing_is_copied_before_it_is_refused():
     """A million rows of a megabyte: a TiB."""
     with pytest.raises(ImportFormatError, match="too large"):
         taken(pa.array(["x" * 10**6]), np.zeros(10**6, np.int64))
+
+
+def test_a_long_text_that_is_not_asked_for_costs_nothing():
+    """Nor one that is asked for once; pyarrow would reserve 500 GiB."""
+    texts = pa.array(["x" * 10**6, "y"])
+    rows = np.ones(10**6, np.int64)
+    rows[5] = 0
+    assert taken(texts, rows).nbytes < 10**7

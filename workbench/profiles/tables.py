@@ -36,6 +36,8 @@ ROW_SUM = {"of": "row"}
 
 _COUNTS = ("samples", "count", "events", "contentions", "offcpu_events")
 _MAX_WEIGHT = (1 << 32) - 1
+_MOST = 2.0**63
+"""What views add up has to stay below it."""
 _KNOWN = {
     "ts": Column("ts", "timestamp", "ns", "time of the sample, UTC"),
     "cpu": Column("cpu", "uint16", "1", "CPU that was sampled"),
@@ -134,7 +136,7 @@ def samples_table(samples: Samples, start_ns: int, program: str = "") -> tuple[A
     Raises
     ------
     ImportFormatError
-        A column does not fit.
+        A column does not fit, or all amounts together do not.
     """
     import pyarrow as pa
 
@@ -258,8 +260,10 @@ def _value_column(value: Value, table: str, used: Sequence[str]) -> tuple[Any, A
 
     unit, factor = unit_of(value.unit)
     amounts = np.asarray(value.amounts, np.int64)
-    limit = np.iinfo(np.int64).max // factor
-    if factor > 1 and (len(amounts) and max(abs(int(amounts.min())), int(amounts.max())) > limit):
+    most = float(np.abs(amounts.astype(np.float64)).sum())
+    if most >= _MOST:
+        raise ImportFormatError(f"All of {value.name[:80]!r} is more than 64 bits hold.")
+    if most * factor >= _MOST:
         unit, factor = value.unit, 1  # it would not fit
     name = value.name
     short = identifier(name, "value").removeprefix(f"{table}_")

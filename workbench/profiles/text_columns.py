@@ -36,13 +36,15 @@ def taken(texts: Any, rows: NDArray[np.int64]) -> Any:
     ImportFormatError
         All together they are longer than :data:`MAX_BYTES`.
     """
-    import pyarrow as pa
+    import polars as pl
     import pyarrow.compute as pc
 
     lengths = np.append(np.asarray(pc.binary_length(texts).fill_null(0), np.int64), 0)
     _check(int(lengths[np.maximum(rows, -1)].sum()))
-    negative = rows < 0
-    return texts.take(pa.array(rows, mask=negative if negative.any() else None))
+    # pyarrow's take() reserves the mean length for each row: the longest text would count for all.
+    places = pl.Series(rows)
+    found = pl.Series(texts).gather(places.set(places < 0, None) if (rows < 0).any() else places)
+    return found.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(texts.type)
 
 
 def column(values: Sequence[str | None]) -> Any:

@@ -244,6 +244,7 @@ def test_limits(monkeypatch):
     monkeypatch.setattr(read, "MAX_REQUESTS", 1)
     refused(delimited(body, body), "more than 1 messages")
     refused(json_lines(body, body), "more than 1 lines", read_json)
+    refused(b"\n\n", "more than 1 lines", read_json)
     monkeypatch.setattr(read, "MAX_MESSAGE", 1000)
     refused(json_lines(body)[:-1], "line that is too long", read_json)
     monkeypatch.setattr(read, "MAX_ROWS", 5)
@@ -259,6 +260,7 @@ def test_no_package_of_opentelemetry_is_needed(monkeypatch):
     assert told(read_json(io.BytesIO(line))) == expected
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 @pytest.mark.parametrize("way", ["json", "protobuf"])
 def test_damaged_files(way, tmp_path):
     """Each is read, or refused with a reason."""
@@ -290,6 +292,7 @@ def answer(how, content):
         return error.what, error.why
 
 
+@pytest.mark.timeout(reading.PATIENCE_S)
 def test_well_formed_nonsense():
     """Indices that lead nowhere, lists that do not fit, all numbers: the same in both encodings."""
     chance = random.Random(7)
@@ -298,3 +301,31 @@ def test_well_formed_nonsense():
     assert [answer(read_json, json_lines(each)) for each in bodies] == answers
     good = sum(type(each) is list for each in answers)
     assert reading.CASES // 8 < good < reading.CASES
+
+
+def test_texts_that_many_things_refer_to(monkeypatch):
+    """A text of a request may stand in very many places: none is copied without bound."""
+    made = simple()
+    long = made.text("x" * 10_000)
+    one = made.tables.attribute_table.add(key_strindex=long)
+    one.value.string_value_strindex = long
+    profile = made.profile()
+    profile.attribute_indices.extend([len(made.tables.attribute_table) - 1] * 1000)
+    for _ in range(200):
+        sample = profile.samples.add(stack_index=1, values=[1])
+        sample.attribute_indices.append(len(made.tables.attribute_table) - 1)
+    body = made.body()
+    for how, content in ((read_protobuf, body), (read_json, json_lines(body))):
+        assert how(io.BytesIO(content))
+    monkeypatch.setattr("workbench.profiles.text_columns.MAX_BYTES", 1_900_000)
+    for how, content in ((read_protobuf, body), (read_json, json_lines(body))):
+        refused(content, "1,900,000 bytes", how)
+
+
+def test_numbers_and_profiles_have_bounds(monkeypatch):
+    body = simple().body()
+    monkeypatch.setattr("workbench.formats.otlp.messages.MAX_EIGHTS", 1)
+    refused(body, "more than 1 numbers")
+    monkeypatch.setattr("workbench.formats.otlp.read_profiles.MAX_PROFILES", 0)
+    refused(body, "more than 0 profiles")
+    refused(json_lines(body), "more than 0 profiles", read_json)

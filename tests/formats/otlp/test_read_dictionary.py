@@ -88,3 +88,12 @@ def test_too_many_strings(monkeypatch):
     monkeypatch.setattr(read_dictionary, "MAX_STRINGS", 3)
     with pytest.raises(ImportFormatError, match="more than 3 strings"):
         dictionaries(simple())
+
+
+def test_texts_that_are_asked_for_again_are_the_same():
+    made = Made()
+    made.attribute("key", 1)
+    found = dictionaries(made)
+    row = int(found.keys[1])
+    assert found.text(row) == "key"
+    assert found.text(row) is found.text(row)

@@ -152,8 +152,11 @@ def _parsed(text: bytes) -> dict[str, Any]:
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a file, which may be long."""
     parts: list[bytes] = []
-    size = 0
+    size = ends = 0
     for block in blocks(file, LIMIT):
+        ends += block.count(b"\n")
+        if ends > MAX_REQUESTS:  # empty ones count, too: there may be a billion of them
+            raise damaged(f"it has more than {MAX_REQUESTS:,} lines")
         *full, rest = block.split(b"\n")
         for line in full:
             yield b"".join([*parts, line])
