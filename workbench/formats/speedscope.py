@@ -24,6 +24,7 @@ from workbench.profiles.stack_texts import tables
 if TYPE_CHECKING:
     from workbench.profiles.speedscope import Weighed
 
+
 def recognise(head: bytes) -> float:
     """Tell by the schema, or by what only such files have."""
     begin = head.lstrip()
