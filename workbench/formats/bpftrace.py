@@ -125,10 +125,10 @@ def _from_json(lines: pl.Series) -> tuple[pl.DataFrame, set[str]]:
         # avg() of numbers is printed among the statistics.
         of_maps = document.get("type") in ("map", "stats", "hist")
         data = document.get("data") if of_maps else None
-        for name, entries in data.items() if isinstance(data, dict) else ():
-            if isinstance(entries, dict):
-                rows += ((name, k, v) for k, v in entries.items() if type(v) is int)
-                if any(type(v) is not int and "\n" in k for k, v in entries.items()):
+        for name, values in data.items() if isinstance(data, dict) else ():
+            if isinstance(values, dict):
+                rows += ((name, k, v) for k, v in values.items() if type(v) is int)
+                if any(type(v) is not int and "\n" in k for k, v in values.items()):
                     others.add(_safe(name).lstrip("@"))
     if any(abs(amount) >= 1 << 63 for _, _, amount in rows):
         raise ImportFormatError("A count is larger than 64 bits hold.")
