@@ -33,7 +33,7 @@ VERSION = 60
 """``preprocessedProfileVersion``."""
 GECKO_VERSION = 33
 """``meta.version``: that of the format which Firefox itself writes, at the same time."""
-_MARKS = 1 << 16
+_MARKS = 1 << 17
 """Markers that are held at once: each takes a few hundred bytes."""
 _INTERVAL = 1
 """``MarkerPhase`` of markers with a start and an end."""
@@ -61,7 +61,7 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     unit = found.unit if found else "samples"
     with (
         Columns(shared.sample_columns(unit, start)) as sampled,
-        Columns(_marker_columns(shared, start)) as marked,
+        Columns(_marker_columns(_payloads(rec, kinds), shared, start)) as marked,
     ):
         if found:
             sampled.add(by_time(found.scan))
@@ -174,25 +174,47 @@ def _thread(
 
 
 def _marks(rec: Recording, kinds: Sequence[SpanKind]) -> Scan:
-    """Return what yields the spans: pid, tid, ts, duration, name, payload as JSON."""
+    """Return what yields spans: pid, tid, ts, duration, name, kind, and details of each kind."""
     import polars as pl
 
     columns = ("pid", "tid", "ts", "duration", "name")
 
     def scan(window: Window | None) -> Iterator[pl.DataFrame]:
         part = rec if window is None else rec.window(*window)
-        for kind in kinds:
-            details = [name for name in kind.details if name in rec[kind.table].schema.names]
-            payload = pl.struct(pl.lit(kind.table).alias("type"), *details).struct.json_encode()
+        for number, kind in enumerate(kinds):
+            details = _details(rec, kind)
+            named = [pl.col(name).alias(f"{number}.{name}") for name in details]
             for rows in spans(part, kind):
-                yield rows.select(*columns, payload.alias("data"))
+                yield rows.select(*columns, pl.lit(number).alias("kind"), *named)
 
     return scan
 
 
-def _marker_columns(shared: Shared, start: int) -> dict[str, Column]:
+def _details(rec: Recording, kind: SpanKind) -> list[str]:
+    return [name for name in kind.details if name in rec[kind.table].schema.names]
+
+
+def _payloads(rec: Recording, kinds: Sequence[SpanKind]) -> Column:
+    """Return what makes of spans their payloads as JSON."""
+    import polars as pl
+
+    def payload(rows: pl.DataFrame) -> pl.Series:
+        numbered = rows.with_row_index("row")
+        found = []
+        for number, kind in enumerate(kinds):
+            own = [pl.col(f"{number}.{name}").alias(name) for name in _details(rec, kind)]
+            mine = numbered.filter(pl.col("kind") == number)
+            if len(mine):
+                values = pl.struct(pl.lit(kind.table).alias("type"), *own)
+                found.append(mine.select("row", values.struct.json_encode().alias("data")))
+        return pl.concat(found).sort("row")["data"]
+
+    return payload
+
+
+def _marker_columns(payload: Column, shared: Shared, start: int) -> dict[str, Column]:
     return {
-        "data": lambda rows: rows["data"],
+        "data": payload,
         "name": lambda rows: shared.text_numbers(rows["name"]),
         "startTime": lambda rows: ((rows["ts"] - start) / MS).round(6),
         "endTime": lambda rows: ((rows["ts"] - start + rows["duration"]) / MS).round(6),

@@ -20,7 +20,7 @@ Window = tuple[int | None, int | None]
 """Times in ns UTC, start <= ts < stop; None leaves that end open."""
 
 Scan = Callable[[Window | None], Iterator["pl.DataFrame"]]
-"""Yields rows with ``ts`` (i64): those of a window, or all."""
+"""Yields rows with ``ts`` (i64): those of a window, or all. Their other columns may differ."""
 
 ROWS = 1 << 18
 """Rows that are held at once, about."""
@@ -53,13 +53,13 @@ def by_time(scan: Scan, limit: int = ROWS) -> Iterator[pl.DataFrame]:
         if len(times):
             low, high = min(low, int(times.min())), max(high, int(times.max()))
     if held:
-        yield pl.concat(held).sort("ts", maintain_order=True)
+        yield pl.concat(held, how="diagonal").sort("ts", maintain_order=True)
     if rows <= limit:
         return
     for window in _windows(scan, low, high, limit):
         found = list(scan(window))
         if found:
-            yield pl.concat(found).sort("ts", maintain_order=True)
+            yield pl.concat(found, how="diagonal").sort("ts", maintain_order=True)
 
 
 def _windows(scan: Scan, low: int, high: int, limit: int) -> list[Window]:
