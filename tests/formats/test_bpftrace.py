@@ -87,6 +87,49 @@ def test_json(tmp_path):
     assert made["p"].polars().select("key_1", "key_2").row(0) == (6179, 6180)
 
 
+OTHERS = b"""\
+@h[
+    f+1
+]:
+[16, 32)               1 |@@@@|
+
+@st[
+    f+1
+]: count 1, average 27881, total 27881
+@n[
+    f+1
+]: 2
+@n[
+    f+1
+]: 3
+"""
+OTHERS_JSON = rb"""
+{"type": "hist", "data": {"@h": {"\n    f+1\n": [{"min": 256, "max": 511, "count": 1}]}}}
+{"type": "stats", "data": {"@st": {"\n    f+1\n": {"count": 1, "average": 2, "total": 2}}}}
+{"type": "stats", "data": {"@avg": {"\n    f+1\n": 27}}}
+{"type": "map", "data": {"@n": {"\n    f+1\n": 2}}}
+{"type": "map", "data": {"@n": {"\n    f+1\n": 3}}}
+"""
+
+
+@pytest.mark.parametrize(("text", "maps"), [(OTHERS, ("n",)), (OTHERS_JSON, ("avg", "n"))])
+def test_what_is_left_out_or_added_up_is_told(text, maps, tmp_path):
+    made = reading.session(text, tmp_path / "a.wb")
+    assert made.kinds == maps
+    assert reading.folded(made, "n") == {"f": 5}
+    assert made.manifest.problems == (
+        "the map @h is left out: its values are no numbers",
+        "the map @n was printed several times; its values are added up",
+        "the map @st is left out: its values are no numbers",
+    )
+
+
+def test_keys_with_several_texts(tmp_path):
+    made = reading.session(b"@[\n    f+1\n, job, GET]: 3\n", tmp_path / "a.wb")
+    row = made["samples"].polars().row(0, named=True)
+    assert (row["comm"], row["key_2"]) == ("job", "GET")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

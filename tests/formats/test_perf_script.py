@@ -106,7 +106,7 @@ def test_without_call_chains(tmp_path):
         (b"\n\t1165 work (/bin/a)\n\t272 main (/bin/a)\n\n\t1165 work (/bin/a)\n", [None, None]),
         (b"my job \n\t11650 work\n\t2720 main\n\nb \n\t11650 work\n", ["my job", "b"]),
         (b"a 7/8 \n\t11650 work\n\t2720 main\n\nb c 9/9 \n\t11650 work\n", ["a", "b c"]),
-        (b"a 7 [001] 55 cycles:u: \n\t11650 work\n\t2720 main\n\nb 9 [0] 6 cycles: \n\t11650 work\n",
+        (b"a 7 [001] 55 cycles:u: \n\t11650 work\n\t2720 main\n\nb 9 [0] 6 cycles:\n\t11650 work\n",
          ["a", "b"]),
     ],
     ids=["nothing", "comm", "ids", "event"],

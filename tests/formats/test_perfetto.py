@@ -10,7 +10,7 @@ import synthetic
 
 from workbench.errors import ExportError
 from workbench.formats import export
-from workbench.formats.perfetto import _order
+from workbench.formats._packets import in_order
 from workbench.session import open_session
 
 trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
@@ -195,7 +195,7 @@ def test_spans_at_one_time_nest():
     import numpy as np
 
     begin, end = np.array([5, 0, 0, 5, 5]), np.array([9, 5, 2, 7, 5])
-    begins, ends = _order(begin, end)
+    begins, ends = in_order(begin, end)
     events = sorted(
         [(p, "b", i) for i, p in enumerate(begins)] + [(p, "e", i) for i, p in enumerate(ends)]
     )

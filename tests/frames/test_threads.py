@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import polars as pl
 import pytest
 import synthetic
 
 from workbench.errors import MissingTableError
-from workbench.frames.threads import threads
+from workbench.frames.threads import named_threads, threads
 from workbench.recording import Recording
+from workbench.session import load_profile
 
 
 def test_names(tmp_path):
@@ -34,3 +37,27 @@ def test_tables_without_threads_tell_of_none(tmp_path):
     found = threads(Recording.open(path), ["syscalls_agg"])
     assert found.is_empty()
     assert found.schema["name"] == pl.String
+
+
+def test_threads_that_are_known_by_name_alone(tmp_path):
+    text = b"".join(
+        b"%s %d.000000: 1 cpu-clock: \n\t1000 f (/a)\n\n" % (name, at)
+        for at, name in enumerate([b"b", b"a b", b"b"], 1)
+    )
+    file = tmp_path / "x.perf"
+    file.write_bytes(text)
+    made = load_profile(file, tmp_path / "a.wb")
+    assert "tid" not in made["cpu"].schema.names
+    assert named_threads(made, "cpu").rows() == [(1, "a b"), (2, "b")]
+    assert threads(made, ["cpu"]).rows() == [(0, 1, "a b", "a b"), (0, 2, "b", "a b")]
+    for name, read in (("speedscope", _speedscope), ("firefox", _firefox)):
+        made.export(name, tmp_path / name)
+        assert read(json.loads((tmp_path / name).read_bytes())) == {"a b": 1, "b": 2}
+
+
+def _speedscope(document):
+    return {one["name"].partition(" (")[0]: len(one["weights"]) for one in document["profiles"]}
+
+
+def _firefox(document):
+    return {one["name"]: one["samples"]["length"] for one in document["threads"]}

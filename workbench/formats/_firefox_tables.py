@@ -6,13 +6,15 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from workbench.formats._json import constant, dumps, put_array, put_table
+from workbench.formats._json import constant, dumps, put_table
 from workbench.frames.samples import Samples, functions
 from workbench.frames.stack_tree import stack_tree
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from workbench.formats._columns import Column
 
 CATEGORIES = {
     "Other": "grey",
@@ -140,24 +142,28 @@ class Shared:
             },
         }
 
-    def put_samples(
-        self, file: IO[bytes], found: Samples | None, mine: pl.Expr, start: int
-    ) -> None:
-        """Write the samples of one thread."""
-        import polars as pl
+    def sample_columns(self, unit: str, start: int) -> dict[str, Column]:
+        """Return what makes the columns of samples of :class:`workbench.frames.samples.Samples`.
 
-        empty = {"ts": pl.Int64, "stack": pl.Int64, "amount": pl.Int64}
-        rows = found.rows.filter(mine) if found else pl.DataFrame(schema=empty)
-        unit = found.unit if found else "samples"
-        weight = (rows["amount"] / MS).round(6) if unit == "ns" else rows["amount"]
-        leaf = _nullable(self._tree.leaf[rows["stack"].to_numpy()]) if found else rows["stack"]
-        file.write(b'{"weightType":' + dumps(_WEIGHTS.get(unit, "samples")))
-        for name, values in (
-            ("stack", leaf), ("time", ((rows["ts"] - start) / MS).round(6)), ("weight", weight)
-        ):  # fmt: skip
-            file.write(b"," + dumps(name) + b":")
-            put_array(file, values)
-        file.write(b',"length":' + dumps(len(rows)) + b"}")
+        Parameters
+        ----------
+        unit : str
+            Of their amounts.
+        start : int
+            Time from which times are counted, ns UTC.
+        """
+        amount: Column = lambda rows: rows["amount"]  # noqa: E731
+        in_ms: Column = lambda rows: (rows["amount"] / MS).round(6)  # noqa: E731
+        return {
+            "stack": lambda rows: _nullable(self._tree.leaf[rows["stack"].to_numpy()]),
+            "time": lambda rows: ((rows["ts"] - start) / MS).round(6),
+            "weight": in_ms if unit == "ns" else amount,
+        }
+
+
+def weight_type(unit: str) -> str:
+    """Return the profiler's name of what amounts are."""
+    return _WEIGHTS.get(unit, "samples")
 
 
 def no_frames() -> pl.DataFrame:

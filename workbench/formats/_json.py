@@ -6,7 +6,7 @@ import json
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
 
@@ -25,31 +25,28 @@ def dumps(value: Any) -> bytes:
 
 def put_array(file: IO[bytes], values: pl.Series) -> None:
     """Write numbers, or texts that are JSON already, as an array; missing ones are ``null``."""
-    put_arrays(file, [values])
+    file.write(b"[")
+    put_values(file, values)
+    file.write(b"]")
 
 
-def put_arrays(file: IO[bytes], parts: Iterable[pl.Series]) -> int:
-    """Write one array of several parts, as :func:`put_array`; return how many values it has."""
+def put_values(file: IO[bytes], values: pl.Series) -> None:
+    """Write what stands in an array, see :func:`put_array`."""
     import polars as pl
 
-    file.write(b"[")
-    count = 0
-    for values in parts:
-        for at in range(0, len(values), _CHUNK):
-            part = values.slice(at, _CHUNK).cast(pl.String).fill_null("null")
-            file.write((b"," if count else b"") + str(part.str.join(",").item()).encode())
-            count += len(part)
-    file.write(b"]")
-    return count
+    for at in range(0, len(values), _CHUNK):
+        part = values.slice(at, _CHUNK).cast(pl.String).fill_null("null")
+        file.write((b"," if at else b"") + str(part.str.join(",").item()).encode())
 
 
-def put_table(file: IO[bytes], columns: dict[str, pl.Series]) -> None:
+def put_table(file: IO[bytes], columns: Mapping[str, pl.Series]) -> None:
     """Write columns as an object of arrays, with their ``length``."""
-    length = len(next(iter(columns.values())))
     file.write(b"{")
+    length = 0
     for name, values in columns.items():
         file.write(dumps(name) + b":")
         put_array(file, values)
+        length = len(values)
         file.write(b",")
     file.write(b'"length":' + dumps(length) + b"}")
 

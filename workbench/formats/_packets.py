@@ -121,3 +121,21 @@ def merged(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.uint8]]]) -> byte
     for places, rows in parts:
         out[starts[places][:, None] + np.arange(rows.shape[1])] = rows
     return out.tobytes()
+
+
+def in_order(
+    begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of beginnings and ends, so that spans at one time nest as they should.
+
+    At the same time, what ends comes before what begins, and of that the longer one first.
+    """
+    length = end - begin
+    empty = length == 0
+    time = np.concatenate([begin, end])
+    rank = np.concatenate([np.where(empty, 2, 1), np.where(empty, 3, 0)])
+    longer = np.concatenate([-length, length])
+    order = np.lexsort((longer, rank, time))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return places[: len(begin)], places[len(begin) :]

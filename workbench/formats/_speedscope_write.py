@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import MissingTableError
-from workbench.formats._json import dumps, put_all, put_arrays
-from workbench.frames.by_thread import Thread, by_thread
+from workbench.formats._columns import Columns
+from workbench.formats._json import dumps, put_all
+from workbench.frames.by_time import by_time
 from workbench.frames.samples import functions, samples
 from workbench.frames.stacks import profiled
 from workbench.frames.threads import threads
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from workbench.formats._columns import Column
     from workbench.recording import Recording
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -32,36 +33,51 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
     A frame is a function, as in the hot spots; weights are samples, nanoseconds or bytes.
     """
+    import polars as pl
+
     kind = table or profiled(rec)
     found = samples(rec, kind)
-    people = by_thread([found.scan])
-    first = next(people, None)
-    if first is None:
-        raise MissingTableError(
-            f"Nothing is selected of {kind!r}: speedscope refuses files without a profile.",
-            advice="Widen the selection.",
-        )
     named, function = functions(found.frames)
     stacks = _stack_texts(function[found.flat], found.offsets)
-    head = {
-        "$schema": SCHEMA,
-        "exporter": f"ebpf-workbench {rec.manifest.workbench}",
-        "name": f"{rec.path.name} {kind}",
+    columns: dict[str, Column] = {
+        "samples": lambda rows: stacks.gather(rows["stack"]),
+        "weights": lambda rows: rows["amount"],
     }
-    file.write(dumps(head)[:-1] + b',"shared":{"frames":[\n')
-    put_all(file, _frames(named), b"")
-    file.write(b'\n]},"profiles":[\n')
-    names = {(row[0], row[1]): row[2] for row in threads(rec, [kind]).iter_rows()}
-    unit = _UNITS.get(found.unit, "none")
-    sums = []
-    one: Thread | None = first
-    while one is not None:
-        name = f"{names.get((one.pid, one.tid), '')} ({one.pid}/{one.tid})"
-        sums.append(_put_profile(file, one, stacks, name, unit))
-        one = next(people, None)
-        file.write(b",\n" if one else b"\n")
-    heaviest = int(np.argmax(sums))
-    file.write(b'],"activeProfileIndex":' + dumps(heaviest) + b"}\n")
+    sums: dict[tuple[int, int], int] = {}
+    with Columns(columns) as profiles:
+        for part in by_time(found.scan):
+            # A stack has one text for all of its samples: together those are many times more.
+            profiles.add(part.iter_slices(_PIECE))
+            amounts = part.group_by("pid", "tid").agg(pl.col("amount").sum())
+            for pid, tid, amount in amounts.iter_rows():
+                sums[pid, tid] = sums.get((pid, tid), 0) + amount
+        if not sums:
+            raise MissingTableError(
+                f"Nothing is selected of {kind!r}: speedscope refuses files without a profile.",
+                advice="Widen the selection.",
+            )
+        head = {
+            "$schema": SCHEMA,
+            "exporter": f"ebpf-workbench {rec.manifest.workbench}",
+            "name": f"{rec.path.name} {kind}",
+            "activeProfileIndex": int(np.argmax([sums[who] for who in profiles.threads()])),
+        }
+        file.write(dumps(head)[:-1] + b',"shared":{"frames":[\n')
+        put_all(file, _frames(named), b"")
+        file.write(b'\n]},"profiles":[')
+        names = {(row[0], row[1]): row[2] for row in threads(rec, [kind]).iter_rows()}
+        for number, who in enumerate(profiles.threads()):
+            one = {
+                "type": "sampled",
+                "name": f"{names.get(who, '')} ({who[0]}/{who[1]})",
+                "unit": _UNITS.get(found.unit, "none"),
+                "startValue": 0,
+                "endValue": sums[who],
+            }
+            file.write((b",\n" if number else b"\n") + dumps(one)[:-1] + b",")
+            profiles.put(file, who)
+            file.write(b"}")
+    file.write(b"\n]}\n")
 
 
 def _frames(named: pl.DataFrame) -> list[dict[str, str]]:
@@ -87,25 +103,3 @@ def _stack_texts(flat: NDArray[np.int64], offsets: NDArray[np.int64]) -> pl.Seri
     )
     rows = pl.DataFrame({"row": np.arange(len(length))}).join(texts, on="row", how="left")
     return rows.sort("row").select(pl.format("[{}]", pl.col("frame").fill_null(""))).to_series()
-
-
-def _put_profile(file: IO[bytes], one: Thread, stacks: pl.Series, name: str, unit: str) -> int:
-    """Write the profile of a thread; return the sum of its weights."""
-    (parts,) = one.scans
-    head = {"type": "sampled", "name": name, "unit": unit, "startValue": 0}
-    file.write(dumps(head)[:-1] + b',"samples":')
-    # A stack has one text for all of its samples; the texts of all samples are many times more.
-    pieces = (piece for part in parts() for piece in part["stack"].to_frame().iter_slices(_PIECE))
-    put_arrays(file, (stacks.gather(piece["stack"]) for piece in pieces))
-    file.write(b',"weights":')
-    total = 0
-
-    def weights() -> Iterator[pl.Series]:
-        nonlocal total
-        for part in parts():
-            total += int(part["amount"].sum())
-            yield part["amount"]
-
-    put_arrays(file, weights())
-    file.write(b',"endValue":' + dumps(total) + b"}")
-    return total

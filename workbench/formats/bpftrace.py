@@ -14,10 +14,11 @@ import numpy as np
 
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
+from workbench.profiles.bpftrace_text import entries, keys
 from workbench.profiles.content import too_large
 from workbench.profiles.json_text import parsed
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import named_tables, numbered, split, text_lines
+from workbench.profiles.stack_texts import named_tables, text_lines
 from workbench.profiles.tables import check_kinds
 
 if TYPE_CHECKING:
@@ -27,17 +28,6 @@ _BEGIN = r"^@\w*\["
 _END = r"\]: -?\d+$"
 _ENTRY = r"(?s)^@(?<map>\w*)\[(?<key>.*)\]: (?<amount>-?\d+)$"
 _OTHER = r"\n\]: *(?:\n|$|count )"
-_FRAME = (
-    r"^[\x01\x02]?\s+(?:(?<ip>(?:0x)?[0-9a-f]{5,16})(?:\s+|$))?(?<function>.*?)(?:\+(?:0x)?[0-9a-f]+)?"
-    r"(?:\s+\((?<module>(?:[^()]|\([^()]*\))*)\))?$"
-)
-_ENTRIES = (
-    r"entry_SYSCALL|do_syscall_|asm_|ret_from_fork|secondary_startup|start_kernel|el0t?_|"
-    r"work_pending|x64_sys_call|kthread$"
-)
-"""Functions with which stacks of the kernel begin."""
-_KERNEL, _USER = "\x01", "\x02"
-"""Put before the lines of stacks of which it is known where they ran."""
 _HEAD = re.compile(rb'^@\w*\[$|^@\w*\[.*\]: -?\d+\r?$|^\{"type": ?"(?:map|attached_probes)"', re.M)
 _UNNAMED = "samples"
 MAX_LINE = 1 << 27
@@ -67,7 +57,7 @@ def read(file: IO[bytes]) -> Profile:
     lines = text_lines(file, longest=MAX_LINE)
     json_lines = lines.filter(lines.str.contains(r'^\s*\{"type"'))
     found, left_out = _from_json(json_lines) if len(json_lines) else _from_text(lines)
-    parts = _keys(found)
+    parts = keys(found, MAX_TEXTS)
     stacked = parts.group_by("map").agg(pl.col("frames").list.len().max().alias("deepest"))
     maps = stacked.filter(pl.col("deepest") > 0)["map"]
     parts = parts.filter(pl.col("map").is_in(maps.implode()))
@@ -79,7 +69,7 @@ def read(file: IO[bytes]) -> Profile:
     check_kinds(len(maps))
     texts = parts["frames"].list.join("\n")
     unique = texts.unique(maintain_order=True)
-    frames, table = named_tables(*_entries(unique), len(unique))
+    frames, table = named_tables(*entries(unique), len(unique))
     at = unique.rename("text").to_frame().with_row_index("stack")
     named = parts.with_columns(texts.alias("text")).join(
         at, on="text", how="left", maintain_order="left"
@@ -141,10 +131,10 @@ def _from_json(lines: pl.Series) -> tuple[pl.DataFrame, set[str]]:
         # avg() of numbers is printed among the statistics.
         of_maps = document.get("type") in ("map", "stats", "hist")
         data = document.get("data") if of_maps else None
-        for name, entries in data.items() if isinstance(data, dict) else ():
-            if isinstance(entries, dict):
-                rows += ((name, k, v) for k, v in entries.items() if type(v) is int)
-                if any(type(v) is not int and "\n" in k for k, v in entries.items()):
+        for name, values in data.items() if isinstance(data, dict) else ():
+            if isinstance(values, dict):
+                rows += ((name, k, v) for k, v in values.items() if type(v) is int)
+                if any(type(v) is not int and "\n" in k for k, v in values.items()):
                     others.add(_safe(name).lstrip("@"))
     if any(abs(amount) >= 1 << 63 for _, _, amount in rows):
         raise ImportFormatError("A count is larger than 64 bits hold.")
@@ -165,92 +155,6 @@ def _checked(parts: pl.DataFrame) -> pl.DataFrame:
     if found["amount"].null_count():
         raise ImportFormatError("A count is larger than 64 bits hold.")
     return found
-
-
-def _keys(found: pl.DataFrame) -> pl.DataFrame:
-    """Split keys: ``frames`` are the lines of their stacks, leaf first, ``others`` the rest."""
-    import polars as pl
-
-    rows = found.with_row_index("row").with_columns(pl.col("key").str.split("\n").alias("line"))
-    lines = rows.select("row", "line").explode("line")
-    is_frame = pl.col("line").str.contains(r"^\s+\S")
-    commas = lines.select(pl.col("line").str.count_matches(",", literal=True).sum()).item()
-    if int(commas or 0) > MAX_TEXTS:
-        raise too_large(f"Its keys have more than {MAX_TEXTS:,} parts.")
-    run = (is_frame != is_frame.shift(1, fill_value=False)).cum_sum().over("row")
-    lines = lines.with_columns(is_frame.alias("is_frame"), run.alias("run"))
-    stacks = (
-        lines.filter("is_frame")
-        .group_by("row", "run", maintain_order=True)
-        .agg("line")
-        .with_columns(pl.col("line").list.last().str.contains(_ENTRIES).alias("kernel"))
-        .pipe(_marked, rows.select("row", "map"))
-        .sort("row", pl.col("kernel"), descending=[False, True], maintain_order=True)
-        .group_by("row", maintain_order=True)
-        .agg(
-            pl.col("line").list.explode(keep_nulls=False, empty_as_null=False).alias("frames"),
-            pl.col("kernel").any(),
-        )
-    )
-    others = (
-        lines.filter(~pl.col("is_frame"))
-        .group_by("row", maintain_order=True)
-        .agg(pl.col("line").str.join(","))
-        .select("row", pl.col("line").str.split(",").alias("others"))
-    )
-    empty = pl.lit([], pl.List(pl.String))
-    return (
-        rows.select("row", "map", "amount")
-        .join(stacks, on="row", how="left", maintain_order="left")
-        .join(others, on="row", how="left", maintain_order="left")
-        .with_columns(
-            pl.coalesce("frames", empty),
-            pl.coalesce("others", empty)
-            .list.eval(pl.element().str.strip_chars())
-            .list.eval(pl.element().filter(pl.element() != "")),
-        )
-    )
-
-
-def _marked(stacks: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
-    """Mark the lines of the kernel, and the program's in maps whose keys have both."""
-    import polars as pl
-
-    both = (pl.len() > 1) & pl.col("kernel").any()
-    found = stacks.join(maps, on="row", how="left", maintain_order="left")
-    found = found.with_columns(both.over("row").any().over("map").alias("both"))
-    mark = (
-        pl.when("kernel").then(pl.lit(_KERNEL))
-        .when("both").then(pl.lit(_USER)).otherwise(pl.lit(""))
-    )  # fmt: skip
-    lines = found.explode("line").with_columns(pl.concat_str(mark, "line").alias("line"))
-    return lines.group_by("row", "run", maintain_order=True).agg("line", pl.col("kernel").first())
-
-
-def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return names and frames of stacks."""
-    import polars as pl
-
-    names, entries = numbered(split(texts, "\n"))
-    parts = pl.col("text").str.extract_groups(_FRAME)
-    module = parts.struct.field("module").fill_null("")
-    offset = parts.struct.field("ip").str.strip_prefix("0x").str.to_integer(
-        base=16, dtype=pl.UInt64, strict=False
-    )  # fmt: skip
-    mark = pl.col("text").str.head(1)
-    high = (offset >= 0xFFFF_8000_0000_0000).fill_null(False)
-    kernel = module.str.starts_with("[kernel") | high | (mark == _KERNEL)
-    name = parts.struct.field("function").replace("", None)
-    bare = pl.col("text").str.strip_prefix(_KERNEL).str.strip_prefix(_USER).str.strip_chars()
-    native = (module != "") | (offset > 0).fill_null(False) | (mark == _USER)
-    parsed = names.select(
-        function=pl.coalesce(name, bare),
-        module=pl.when(module.str.starts_with("[kernel")).then(pl.lit("[kernel]")).otherwise(module),
-        offset=offset.fill_null(0),
-        kind=pl.when(kernel).then(pl.lit("kernel"))
-        .when(native).then(pl.lit("native")).otherwise(pl.lit("unknown")),
-    )  # fmt: skip
-    return parsed, entries
 
 
 def _samples(part: pl.DataFrame, name: str) -> Samples:

@@ -7,12 +7,15 @@ firefox-devtools/profiler. All threads share their tables of stacks, frames and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import ExportError
-from workbench.formats._firefox_tables import CATEGORIES, MS, Shared
-from workbench.formats._json import constant, dumps, put_table
+from workbench.formats._columns import Columns
+from workbench.formats._firefox_tables import CATEGORIES, MS, Shared, weight_type
+from workbench.formats._json import constant, dumps
 from workbench.formats.format import Format, event_tables
+from workbench.frames.by_time import by_time
 from workbench.frames.samples import Samples, samples
 from workbench.frames.spans import span_kinds, spans
 from workbench.frames.stacks import profiled
@@ -21,6 +24,8 @@ from workbench.frames.threads import threads
 if TYPE_CHECKING:
     import polars as pl
 
+    from workbench.formats._columns import Column
+    from workbench.frames.by_time import Scan, Window
     from workbench.frames.spans import SpanKind
     from workbench.recording import Recording
 
@@ -28,6 +33,8 @@ VERSION = 60
 """``preprocessedProfileVersion``."""
 GECKO_VERSION = 33
 """``meta.version``: that of the format which Firefox itself writes, at the same time."""
+_MARKS = 1 << 17
+"""Markers that are held at once: each takes a few hundred bytes."""
 _INTERVAL = 1
 """``MarkerPhase`` of markers with a start and an end."""
 
@@ -39,9 +46,11 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     kinds = span_kinds(rec, table)
     stacks = table or profiled(rec)
     found = _samples(rec, stacks, needed=not kinds)
-    marks = [_markers(rec, kind) for kind in kinds]
     texts = pl.Series("name", [""], pl.String)
-    shared = Shared(found, pl.concat([texts, *(part["name"].unique() for part in marks)]))
+    for kind in kinds:
+        for part in spans(rec, kind):
+            texts = pl.concat([texts, part["name"]]).unique()
+    shared = Shared(found, texts)
     file.write(b'{"meta":' + dumps(_meta(rec, stacks, kinds)) + b',"libs":[],"shared":')
     shared.put(file)
     file.write(b',"threads":[')
@@ -49,15 +58,23 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
     people = threads(rec, list(dict.fromkeys(used)))
     mains = _mains(people)
     start = rec.manifest.start_ns
-    for number, (pid, tid, name, process) in enumerate(people.iter_rows()):
-        file.write(b",\n" if number else b"\n")
-        head = _thread(rec, pid, tid, name, process, main=mains[pid] == tid)
-        file.write(dumps(head)[:-1] + b',"samples":')
-        mine = (pl.col("pid") == pid) & (pl.col("tid") == tid)
-        shared.put_samples(file, found, mine, start)
-        file.write(b',"markers":')
-        _put_markers(file, [part.filter(mine) for part in marks], shared, start)
-        file.write(b"}")
+    unit = found.unit if found else "samples"
+    with (
+        Columns(shared.sample_columns(unit, start)) as sampled,
+        Columns(_marker_columns(_payloads(rec, kinds), shared, start)) as marked,
+    ):
+        if found:
+            sampled.add(by_time(found.scan))
+        marked.add(by_time(_marks(rec, kinds), _MARKS))
+        for number, (pid, tid, name, process) in enumerate(people.iter_rows()):
+            file.write(b",\n" if number else b"\n")
+            head = _thread(rec, pid, tid, name, process, main=mains[pid] == tid)
+            kind_of = dumps({"weightType": weight_type(unit)})[:-1]
+            file.write(dumps(head)[:-1] + b',"samples":' + kind_of + b",")
+            sampled.put(file, (pid, tid))
+            file.write(b'},"markers":{')
+            marked.put(file, (pid, tid))
+            file.write(b"}}")
     file.write(b"\n]}\n")
 
 
@@ -156,37 +173,54 @@ def _thread(
     }
 
 
-def _markers(rec: Recording, kind: SpanKind) -> pl.DataFrame:
-    """Return all spans of a kind: pid, tid, ts, duration, name and the payload as JSON."""
+def _marks(rec: Recording, kinds: Sequence[SpanKind]) -> Scan:
+    """Return what yields spans: pid, tid, ts, duration, name, kind, and details of each kind."""
     import polars as pl
 
     columns = ("pid", "tid", "ts", "duration", "name")
-    details = [name for name in kind.details if name in rec[kind.table].schema.names]
-    payload = pl.struct(pl.lit(kind.table).alias("type"), *details).struct.json_encode()
-    parts = [part.select(*columns, payload.alias("data")) for part in spans(rec, kind)]
-    empty = {"pid": pl.Int64, "tid": pl.Int64, "ts": pl.Int64, "duration": pl.Int64}
-    texts = {"name": pl.String, "data": pl.String}
-    return pl.concat([pl.DataFrame(schema={**empty, **texts}), *parts])
+
+    def scan(window: Window | None) -> Iterator[pl.DataFrame]:
+        part = rec if window is None else rec.window(*window)
+        for number, kind in enumerate(kinds):
+            details = _details(rec, kind)
+            named = [pl.col(name).alias(f"{number}.{name}") for name in details]
+            for rows in spans(part, kind):
+                yield rows.select(*columns, pl.lit(number).alias("kind"), *named)
+
+    return scan
 
 
-def _put_markers(file: IO[bytes], parts: list[pl.DataFrame], shared: Shared, start: int) -> None:
-    """Write the markers of one thread."""
+def _details(rec: Recording, kind: SpanKind) -> list[str]:
+    return [name for name in kind.details if name in rec[kind.table].schema.names]
+
+
+def _payloads(rec: Recording, kinds: Sequence[SpanKind]) -> Column:
+    """Return what makes of spans their payloads as JSON."""
     import polars as pl
 
-    schema = {"ts": pl.Int64, "duration": pl.Int64, "name": pl.String, "data": pl.String}
-    found = pl.concat(
-        [pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts if len(part))]
-    ).sort("ts", maintain_order=True)
-    begin = found["ts"] - start
-    columns = {
-        "data": found["data"],
-        "name": shared.text_numbers(found["name"]),
-        "startTime": (begin / MS).round(6),
-        "endTime": ((begin + found["duration"]) / MS).round(6),
-        "phase": constant(_INTERVAL, len(found)),
-        "category": constant(0, len(found)),
+    def payload(rows: pl.DataFrame) -> pl.Series:
+        numbered = rows.with_row_index("row")
+        found = []
+        for number, kind in enumerate(kinds):
+            own = [pl.col(f"{number}.{name}").alias(name) for name in _details(rec, kind)]
+            mine = numbered.filter(pl.col("kind") == number)
+            if len(mine):
+                values = pl.struct(pl.lit(kind.table).alias("type"), *own)
+                found.append(mine.select("row", values.struct.json_encode().alias("data")))
+        return pl.concat(found).sort("row")["data"]
+
+    return payload
+
+
+def _marker_columns(payload: Column, shared: Shared, start: int) -> dict[str, Column]:
+    return {
+        "data": payload,
+        "name": lambda rows: shared.text_numbers(rows["name"]),
+        "startTime": lambda rows: ((rows["ts"] - start) / MS).round(6),
+        "endTime": lambda rows: ((rows["ts"] - start + rows["duration"]) / MS).round(6),
+        "phase": lambda rows: constant(_INTERVAL, len(rows)),
+        "category": lambda rows: constant(0, len(rows)),
     }
-    put_table(file, columns)
 
 
 FORMAT = Format(

@@ -17,16 +17,26 @@ from workbench.formats._packets import (
     column,
     filled,
     floats,
+    in_order,
     merged,
     message,
     number,
     text,
 )
+from workbench.formats._perfetto_samples import (
+    I64,
+    ID,
+    NEEDS,
+    SEQUENCE,
+    is_sampled,
+    packets_of,
+    sample_packets,
+)
 from workbench.formats._perfetto_stacks import Stacks
 from workbench.formats.format import Format, event_tables
 from workbench.frames.rates import rates
 from workbench.frames.spans import SpanKind, span_kinds, spans
-from workbench.frames.stacks import COUNT, DEFAULTS
+from workbench.frames.stacks import DEFAULTS
 from workbench.frames.threads import threads
 from workbench.schema import SIDE_TABLES
 
@@ -40,19 +50,10 @@ BOOTTIME, REALTIME = 6, 1
 """``BuiltinClock``: Perfetto's own clock, and UTC."""
 BEGIN, END, COUNTER = 1, 2, 4
 """``TrackEvent.Type``."""
-CLEARED, NEEDS = 1, 2
-"""``SequenceFlags``: interned data begin anew, or are needed."""
+CLEARED = 1
+"""``SequenceFlags``: interned data begin anew."""
 SW_CPU_CLOCK = 1
 """``PerfEvents.Counter``."""
-KERNEL, USER = 1, 2
-"""``Profiling.CpuMode``."""
-_SEQUENCE = number(10, 1)
-_TIME, _ID, _I64 = 9, 5, 10
-"""Bytes of times (63 bits), of numbers that we give out (35 bits), of any integer."""
-_MAX_WEIGHT = 1000
-"""Samples that a row becomes at most."""
-_ROWS = 1 << 14
-"""Rows of samples that are written at once."""
 
 
 def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
@@ -86,7 +87,7 @@ class _Trace:
         self._packet(text(6, pairs))
         kinds = [kind for kind in span_kinds(rec) if kind.table in names]
         spanned = {kind.table for kind in kinds}
-        sampled = [name for name in names if _is_sampled(rec, name) and name not in spanned]
+        sampled = [name for name in names if is_sampled(rec, name) and name not in spanned]
         if len(names) > 1:  # what is not counted (bytes, waits) has to be asked for
             sampled = [name for name in sampled if name not in DEFAULTS]
         defaults = text(11, b"") + text(12, text(1, self._timebase(sampled)))
@@ -99,13 +100,14 @@ class _Trace:
         for name in names:
             self._counter(name)
         for name in sampled:
-            self._samples(name, stacks)
+            for packets in sample_packets(rec, name, stacks, self._offset):
+                self._file.write(packets)
         for kind in kinds:
             for batch in spans(rec, kind):
                 self._spans(kind, batch, stacks)
 
     def _packet(self, body: bytes) -> None:
-        self._file.write(text(1, body + _SEQUENCE))
+        self._file.write(text(1, body + SEQUENCE))
 
     def _timebase(self, sampled: list[str]) -> bytes:
         """Return ``PerfEvents.Timebase``: what the samples are driven by."""
@@ -138,50 +140,8 @@ class _Trace:
         self._put(event, {"ts": times - self._offset, "value": values})
 
     def _put(self, event: list[Piece], columns: dict[str, NDArray[np.generic]]) -> None:
-        template = _packets_of(message(11, event))
+        template = packets_of(message(11, event))
         self._file.write(filled(template, columns, len(columns["ts"])).tobytes())
-
-    def _samples(self, name: str, stacks: Stacks) -> None:
-        """Write the samples of a table, each as often as its weight says."""
-        import polars as pl
-
-        names = self._rec[name].schema.names
-        who = [one for one in ("cpu", "pid", "tid") if one in names]
-        sample = [
-            *(piece for one, field in (("cpu", 1), ("pid", 2), ("tid", 3)) if one in who
-              for piece in column(field, one, _ID)),
-            *column(5, "mode", 1),
-            *column(6, "count", _TIME),
-            *column(4, "stack", _ID),
-        ]  # fmt: skip
-        template = _packets_of(message(66, sample))
-        before = 0
-        for batch in self._rec[name].batches([*who, "ts", "stack_id", COUNT]):
-            for rows in pl.DataFrame(batch).iter_slices(_ROWS):
-                columns = self._sample_columns(name, rows, who, stacks)
-                size = len(columns["ts"])
-                columns["count"] = before + np.arange(1, size + 1)
-                before += size
-                self._file.write(filled(template, columns, size).tobytes())
-
-    def _sample_columns(
-        self, name: str, rows: pl.DataFrame, who: list[str], stacks: Stacks
-    ) -> dict[str, NDArray[np.int64]]:
-        """Return the numbers of samples, each as often as its weight says."""
-        import polars as pl
-
-        weights = rows[COUNT].to_numpy()
-        if int(weights.max()) > _MAX_WEIGHT:
-            raise ExportError(
-                f"A row of {name} stands for {int(weights.max()):,} events; Perfetto's samples "
-                "have no weight.",
-                advice="Use another format, such as speedscope or pprof.",
-            )
-        stack = stacks.numbers(rows["stack_id"])
-        found = {one: rows[one].cast(pl.Int64).to_numpy() for one in who}
-        found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - self._offset, "stack": stack}
-        found["mode"] = np.where(stacks.in_kernel[stack], KERNEL, USER)
-        return {key: np.repeat(values, weights) for key, values in found.items()}
 
     def _interned(self, field: int, values: pl.Series) -> NDArray[np.int64]:
         """Return the numbers of texts, 0 for null; write those that are new."""
@@ -216,14 +176,14 @@ class _Trace:
             found["track"] = self._uuid + 1 + np.arange(len(batch))
             self._uuid += len(batch)
             self._own_tracks(kind, batch, found["track"])
-        head = [number(9, BEGIN), *column(11, "track", _ID), number(3, category)]
-        head += column(10, "name", _ID)
+        head = [number(9, BEGIN), *column(11, "track", ID), number(3, category)]
+        head += column(10, "name", ID)
         if "stack_id" in batch.columns:
             found["stack"] = stacks.numbers(batch["stack_id"])
-            head += column(56, "stack", _ID)
+            head += column(56, "stack", ID)
         details = self._details(kind, batch, found)
         end = begin + batch["duration"].to_numpy()
-        places = _order(begin, end)
+        places = in_order(begin, end)
         parts = []
         # Packets with and without a value (errno) have different lengths.
         masks = np.zeros(len(batch), np.int64)
@@ -234,8 +194,8 @@ class _Trace:
             chosen = [pieces for bit, (_, pieces) in enumerate(details) if mask >> bit & 1]
             event = message(11, [*head, *(piece for pieces in chosen for piece in pieces)])
             values = {key: column_[rows] for key, column_ in found.items()} | {"ts": begin[rows]}
-            parts.append((places[0][rows], filled(_packets_of(event), values, len(rows))))
-        ends = _packets_of(message(11, [number(9, END), *column(11, "track", _ID)]))
+            parts.append((places[0][rows], filled(packets_of(event), values, len(rows))))
+        ends = packets_of(message(11, [number(9, END), *column(11, "track", ID)]))
         values = {"ts": end, "track": found["track"]}
         parts.append((places[1], filled(ends, values, len(batch))))
         self._file.write(merged(parts))
@@ -253,10 +213,10 @@ class _Trace:
             title = int(self._interned(3, pl.Series([name]))[0])
             if batch.schema[name] == pl.String:
                 found[name] = self._interned(29, batch[name])
-                value = column(17, name, _ID)
+                value = column(17, name, ID)
             else:
                 found[name] = batch[name].cast(pl.Int64).fill_null(0).to_numpy()
-                value = column(4, name, _I64)
+                value = column(4, name, I64)
             details.append((name, message(4, [number(1, title), *value])))
         return details
 
@@ -278,38 +238,11 @@ class _Trace:
         import polars as pl
 
         parents = batch["pid"].replace_strict(self._processes, return_dtype=pl.Int64).to_numpy()
-        track: list[Piece] = [*column(1, "uuid", _ID), *column(5, "parent", _ID)]
+        track: list[Piece] = [*column(1, "uuid", ID), *column(5, "parent", ID)]
         track.append(text(2, kind.meaning))
-        template = message(1, [*message(60, track), _SEQUENCE])
+        template = message(1, [*message(60, track), SEQUENCE])
         columns = {"uuid": uuids, "parent": parents}
         self._file.write(filled(template, columns, len(batch)).tobytes())
-
-
-def _packets_of(pieces: list[Piece]) -> list[Piece]:
-    """Return the template of packets with a time."""
-    return message(1, [*column(8, "ts", _TIME), _SEQUENCE + number(13, NEEDS), *pieces])
-
-
-def _is_sampled(rec: Recording, name: str) -> bool:
-    return {"ts", "stack_id", COUNT} <= set(rec[name].schema.names)
-
-
-def _order(
-    begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of beginnings and ends, so that spans at one time nest as they should.
-
-    At the same time, what ends comes before what begins, and of that the longer one first.
-    """
-    length = end - begin
-    empty = length == 0
-    time = np.concatenate([begin, end])
-    rank = np.concatenate([np.where(empty, 2, 1), np.where(empty, 3, 0)])
-    longer = np.concatenate([-length, length])
-    order = np.lexsort((longer, rank, time))
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order))
-    return places[: len(begin)], places[len(begin) :]
 
 
 FORMAT = Format(

@@ -25,6 +25,7 @@ from workbench.profiles.tables import check_kinds
 if TYPE_CHECKING:
     from workbench.profiles.speedscope import Weighed
 
+
 def recognise(head: bytes) -> float:
     """Tell by the schema, or by what only such files have."""
     begin = head.lstrip()

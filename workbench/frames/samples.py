@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.frames.allocations import EVENTS
-from workbench.frames.by_thread import Scan, Window
+from workbench.frames.by_time import Scan, Window
 from workbench.frames.labels import KINDS, NO_STACK, UNKNOWN, named_frames, position
 from workbench.frames.stacks import (
     COUNT,
@@ -44,7 +44,7 @@ class Samples:
     Parameters
     ----------
     scan : callable
-        Yields them in parts, see :data:`workbench.frames.by_thread.Scan`, in the order of writing:
+        Yields them in parts, see :data:`workbench.frames.by_time.Scan`, in the order of writing:
 
         pid, tid : i64
         ts : i64
@@ -143,10 +143,11 @@ def _scanned(
         )
     start, stop = window if window and paired else (None, None)
     for each in parts:
+        numbered = each
         if named is not None:
             text = each.with_columns(pl.col("comm").cast(pl.String).fill_null(""))
-            each = text.join(named, on="comm", how="left", maintain_order="left")
-        found = each.select(columns).filter(pl.col("amount") > 0)
+            numbered = text.join(named, on="comm", how="left", maintain_order="left")
+        found = numbered.select(columns).filter(pl.col("amount") > 0)
         if start is not None:
             found = found.filter(pl.col("ts") >= start)
         if stop is not None:
