@@ -126,8 +126,8 @@ def _scanned(
     rows, amount = amounts_of(part, kind, weight, "ts", "stack_id", *who)
     known = [*who, *(["tid"] if named is not None else [])]
     columns = [
-        *(pl.col(name).cast(pl.Int64) if name in known else pl.lit(0, pl.Int64).alias(name)
-          for name in ("pid", "tid")),
+        *(pl.col(name).cast(pl.Int64).fill_null(0) if name in known
+          else pl.lit(0, pl.Int64).alias(name) for name in ("pid", "tid")),
         pl.col("ts").cast(pl.Int64),
         "stack_id",
         amount.alias("amount"),
