@@ -16,13 +16,14 @@ from benches.decode import layouts
 from benches.harness import Plan, Result
 from benches.otlp_session import session
 from workbench.formats.otlp import attributes as of
-from workbench.formats.otlp import json as otlp_json
-from workbench.formats.otlp import points, spans
 from workbench.formats.otlp.encode import MAX_BYTES, requests
-from workbench.formats.otlp.metric import Metric
+from workbench.formats.otlp.metrics import points
+from workbench.formats.otlp.metrics.metric import Metric
 from workbench.formats.otlp.pack import Packer
 from workbench.formats.otlp.signals import known
 from workbench.formats.otlp.slices import integers, slices
+from workbench.formats.otlp.traces import spans
+from workbench.formats.otlp.transcoding import json as otlp_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

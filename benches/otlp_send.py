@@ -85,7 +85,7 @@ def receiving() -> Iterator[Receiver]:
 
 def workbench(receiver: Receiver, requests: Iterable[Any], **options: Any) -> dict[str, Any]:
     """Send with the workbench; return the bytes on the wire."""
-    from workbench.formats.otlp.send import send
+    from workbench.formats.otlp.sending.send import send
 
     endpoint = receiver.grpc if options["protocol"] == "grpc" else receiver.http
     report = send(requests, endpoint, **options).check()

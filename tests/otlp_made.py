@@ -12,10 +12,10 @@ import polars as pl
 from google.protobuf.descriptor import FieldDescriptor
 from opentelemetry.proto.profiles.v1development import profiles_pb2
 
-from workbench.formats.otlp.json import encode
-from workbench.formats.otlp.messages import WireMessages
-from workbench.formats.otlp.read_dictionary import Dictionaries
+from workbench.formats.otlp.reading.messages import WireMessages
+from workbench.formats.otlp.reading.read_dictionary import Dictionaries
 from workbench.formats.otlp.signals import SIGNALS
+from workbench.formats.otlp.transcoding.json import encode
 from workbench.profiles.profile import Profile
 
 T0 = 1_700_000_000_000_000_000

@@ -28,7 +28,7 @@ from google.rpc.status_pb2 import Status
 from otlp_json_reference import from_otlp_json
 from otlp_messages import identities
 
-from workbench.formats.otlp.retry import Clock
+from workbench.formats.otlp.sending.retry import Clock
 from workbench.formats.otlp.signals import SIGNALS
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from otlp_receivers import FakeClock
 
-from workbench.formats.otlp.answer import Answer, Transport
-from workbench.formats.otlp.grpc import GrpcTransport
-from workbench.formats.otlp.http import HttpTransport
 from workbench.formats.otlp.request import Request
-from workbench.formats.otlp.settings import Options, resolve
+from workbench.formats.otlp.sending.answer import Answer, Transport
+from workbench.formats.otlp.sending.grpc import GrpcTransport
+from workbench.formats.otlp.sending.http import HttpTransport
+from workbench.formats.otlp.sending.settings import Options, resolve
 from workbench.formats.otlp.signals import SIGNALS
 
 

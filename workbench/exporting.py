@@ -14,7 +14,7 @@ from workbench.formats import export, writable
 from workbench.formats.format import all_tables, event_tables, stack_tables
 
 if TYPE_CHECKING:
-    from workbench.formats.otlp.report import SendReport
+    from workbench.formats.otlp.sending.report import SendReport
     from workbench.part import Part
     from workbench.recording import Recording
 
@@ -46,7 +46,7 @@ class Export:
     signals : tuple of str
         What :data:`SEND` sends.
     options : mapping
-        Of :func:`workbench.formats.otlp.send.send`: ``endpoint``, ``protocol``, ``headers``, ...
+        Of :func:`workbench.formats.otlp.sending.send.send`: ``endpoint``, ``protocol``, ...
     """
 
     format: str
@@ -66,7 +66,8 @@ class Export:
         Raises
         ------
         ExportError, MissingTableError, StorageError
-            As of :func:`workbench.formats.export` and :func:`workbench.formats.otlp.send.send`.
+            As of :func:`workbench.formats.export` and
+            :func:`workbench.formats.otlp.sending.send.send`.
         """
         if self.format == SEND:
             return self._send(rec, progress, cancel)
@@ -81,7 +82,7 @@ class Export:
         self, rec: Recording, progress: Progress | None, cancel: threading.Event | None
     ) -> SendReport:
         from workbench.formats.otlp.encode import requests
-        from workbench.formats.otlp.send import send
+        from workbench.formats.otlp.sending.send import send
 
         def tell(report: SendReport) -> None:
             if progress is not None:

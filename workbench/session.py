@@ -11,8 +11,8 @@ from workbench.recording import Recording
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from workbench.formats.otlp.report import SendReport
     from workbench.formats.otlp.request import Request
+    from workbench.formats.otlp.sending.report import SendReport
     from workbench.views.flamegraph import Flamegraph
     from workbench.views.hotspots import Hotspots
     from workbench.views.offcpu import OffcpuOverview
@@ -202,7 +202,7 @@ class Session(Recording):
             Sent after them: metrics and logs of frames of your own, see
             :mod:`workbench.formats.otlp.frame_requests`.
         **options
-            See :func:`workbench.formats.otlp.send.send`: ``protocol``, ``headers``,
+            See :func:`workbench.formats.otlp.sending.send.send`: ``protocol``, ``headers``,
             ``compression``, ``certificate``, ``progress``, ``cancel``, ...
 
         Returns
@@ -215,7 +215,7 @@ class Session(Recording):
         DestinationError, ExportError
         """
         from workbench.formats.otlp.encode import requests
-        from workbench.formats.otlp.send import send
+        from workbench.formats.otlp.sending.send import send
 
         def every() -> Iterator[Request]:  # not itertools.chain: it is closed with what it takes
             yield from requests(self, signals)

@@ -8,8 +8,8 @@ import pytest
 
 from workbench.errors import CancelledError, RefusedError, StorageError
 from workbench.export_panel import outcome
-from workbench.formats.otlp.connection import ConnectionReport, SignalAnswer
-from workbench.formats.otlp.report import SendReport
+from workbench.formats.otlp.sending.connection import ConnectionReport, SignalAnswer
+from workbench.formats.otlp.sending.report import SendReport
 
 
 def test_errors_have_what_why_and_next():

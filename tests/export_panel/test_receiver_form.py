@@ -5,7 +5,7 @@ import os
 import pytest
 
 from workbench.export_panel.receiver_form import ReceiverForm
-from workbench.formats.otlp.settings import Options
+from workbench.formats.otlp.sending.settings import Options
 
 ALL = ("traces", "metrics", "logs", "profiles")
 

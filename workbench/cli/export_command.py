@@ -17,7 +17,7 @@ from workbench.exporting import SEND, SETTINGS, Export, emptiness
 from workbench.part import COLUMNS, Part
 
 if TYPE_CHECKING:
-    from workbench.formats.otlp.report import SendReport
+    from workbench.formats.otlp.sending.report import SendReport
 
 EXAMPLES = """\
 examples:
@@ -108,7 +108,7 @@ def _tell(report: SendReport) -> int:
 
 
 def _test(chosen: Export) -> int:
-    from workbench.formats.otlp.connection import test_connection
+    from workbench.formats.otlp.sending.connection import test_connection
 
     found = test_connection(signals=chosen.signals, **chosen.options)
     print(found)

@@ -12,8 +12,8 @@ from workbench.errors import CancelledError, SendError, WorkbenchError
 from workbench.views.html import escape
 
 if TYPE_CHECKING:
-    from workbench.formats.otlp.connection import ConnectionReport
-    from workbench.formats.otlp.report import SendReport
+    from workbench.formats.otlp.sending.connection import ConnectionReport
+    from workbench.formats.otlp.sending.report import SendReport
 
 SMALL = 1 << 20
 """Bytes of a file that goes into the page itself. Servers of notebooks limit messages to it."""

@@ -117,7 +117,7 @@ class ExportPanel(ipywidgets.VBox):
         export = self.export
 
         def work(progress: Progress, _: threading.Event) -> Any:
-            from workbench.formats.otlp.connection import test_connection
+            from workbench.formats.otlp.sending.connection import test_connection
 
             progress("asking the receiver")
             return test_connection(signals=export.signals, **export.options)

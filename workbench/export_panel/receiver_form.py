@@ -11,8 +11,8 @@ import ipywidgets
 from workbench.errors import DestinationError
 from workbench.export_panel.look import field, note, show
 from workbench.exporting import HEADERS
-from workbench.formats.otlp.headers import checked, parse
-from workbench.formats.otlp.settings import COMPRESSIONS, DEFAULT_ENDPOINTS, PROTOCOLS
+from workbench.formats.otlp.sending.headers import checked, parse
+from workbench.formats.otlp.sending.settings import COMPRESSIONS, DEFAULT_ENDPOINTS, PROTOCOLS
 from workbench.formats.otlp.signals import SIGNALS
 from workbench.views.html import escape
 
@@ -76,7 +76,7 @@ class ReceiverForm:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of :func:`workbench.formats.otlp.send.send` that differ from the defaults."""
+        """Options of :func:`~workbench.formats.otlp.sending.send.send` but for its defaults."""
         found = {
             "endpoint": self._endpoint.value.strip(),
             "protocol": self._protocol.value,

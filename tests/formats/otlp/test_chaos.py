@@ -9,9 +9,9 @@ import pytest
 from otlp_messages import traces
 from otlp_receivers import Cutter, FakeClock, receiver
 
-from workbench.formats.otlp.retry import Retry
-from workbench.formats.otlp.send import open_route, send
-from workbench.formats.otlp.settings import Options, resolve
+from workbench.formats.otlp.sending.retry import Retry
+from workbench.formats.otlp.sending.send import open_route, send
+from workbench.formats.otlp.sending.settings import Options, resolve
 from workbench.formats.otlp.signals import SIGNALS
 
 EACH = 6

@@ -15,7 +15,7 @@ from otlp_receivers import (
 from otlp_ways import once, transport
 
 from workbench import __version__
-from workbench.formats.otlp.answer import Verdict
+from workbench.formats.otlp.sending.answer import Verdict
 from workbench.formats.otlp.signals import SIGNALS
 
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")

@@ -8,7 +8,7 @@
 
 :func:`workbench.formats.otlp.encode.requests` makes the serialised requests. Everything is
 encoded in whole columns (:mod:`workbench.formats.otlp.wire`); what becomes what is told in
-``docs/otlp.md``. :func:`workbench.formats.otlp.send.send` sends them, and
+``docs/otlp.md``. :func:`workbench.formats.otlp.sending.send.send` sends them, and
 :mod:`workbench.formats.otlp.file` writes them to files. Where JSON is asked for, it is made of the
 requests in the same way, by the column:
 
@@ -24,8 +24,8 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from workbench.formats.format import Format
-from workbench.formats.otlp.read import read_json, read_protobuf
-from workbench.formats.otlp.recognise import recognise_json, recognise_protobuf
+from workbench.formats.otlp.reading.read import read_json, read_protobuf
+from workbench.formats.otlp.reading.recognise import recognise_json, recognise_protobuf
 from workbench.formats.otlp.signals import SIGNALS
 
 if TYPE_CHECKING:

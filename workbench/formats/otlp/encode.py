@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from workbench.errors import ExportError
 from workbench.formats.otlp.lives import People
 from workbench.formats.otlp.logs import logs
-from workbench.formats.otlp.metrics import metrics
+from workbench.formats.otlp.metrics.metrics import metrics
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
 from workbench.formats.otlp.pack import Packer
-from workbench.formats.otlp.profiles import profiles
-from workbench.formats.otlp.traces import traces
+from workbench.formats.otlp.profiles.profiles import profiles
+from workbench.formats.otlp.traces.traces import traces
 
 if TYPE_CHECKING:
     from workbench.formats.otlp.request import Request

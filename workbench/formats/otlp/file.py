@@ -40,7 +40,7 @@ def write_json_lines(requests: Iterable[Request], file: IO[bytes]) -> int:
         A request cannot be said in JSON.
     """
     require("google.protobuf", "opentelemetry.proto")
-    from workbench.formats.otlp import json as otlp_json
+    from workbench.formats.otlp.transcoding import json as otlp_json
 
     items = 0
     for request in requests:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ExportError
 from workbench.formats.otlp import logs
 from workbench.formats.otlp.encode import MAX_BYTES
-from workbench.formats.otlp.frame_points import measured, points_of
-from workbench.formats.otlp.given_frame import Names, attributes_of, rows_of
 from workbench.formats.otlp.lives import People
-from workbench.formats.otlp.metric import Intervals, Metric
+from workbench.formats.otlp.metrics.frame_points import measured, points_of
+from workbench.formats.otlp.metrics.given_frame import Names, attributes_of, rows_of
+from workbench.formats.otlp.metrics.metric import Intervals, Metric
+from workbench.formats.otlp.metrics.series import SPAN
 from workbench.formats.otlp.origin import SCHEMA_URL, resource, scope
 from workbench.formats.otlp.pack import Packer
-from workbench.formats.otlp.series import SPAN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def metric_requests(
     by: Names = (),
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Request]:
-    """Return a metric of a frame, as requests that :func:`workbench.formats.otlp.send.send` takes.
+    """Return a metric of a frame, as requests for :func:`workbench.formats.otlp.sending.send.send`.
 
     Each point has an exemplar where the frame has ``ts``, ``pid`` and ``tid``: the largest value
     of its interval, of gauges the last one, with the span of its thread.

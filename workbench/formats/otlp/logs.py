@@ -54,7 +54,7 @@ def records(
     observed_ns : int
         When it was noticed, ns UTC; by default at ``ts``.
     spans : (trace, span), optional
-        Of each row, as of :class:`workbench.formats.otlp.spans.Spans`; a span of 0 is none.
+        Of each row, as of :class:`workbench.formats.otlp.traces.spans.Spans`; a span of 0 is none.
     """
     import polars as pl
     import pyarrow as pa

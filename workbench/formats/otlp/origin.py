@@ -9,7 +9,7 @@ from workbench._version import __version__
 from workbench.formats.otlp import wire
 from workbench.formats.otlp.attributes import Value, key_values
 from workbench.formats.otlp.identity import profile_id, session_id
-from workbench.formats.otlp.profile_types import profile_types
+from workbench.formats.otlp.profiles.profile_types import profile_types
 from workbench.formats.otlp.resource_environment import told
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""A session as metrics: counts, gauges and exponential histograms over time."""

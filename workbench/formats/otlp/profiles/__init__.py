@@ -1,0 +1,1 @@
+"""A session as profiles: what types it holds, their samples and the dictionary they share."""

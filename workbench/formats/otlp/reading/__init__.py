@@ -1,0 +1,1 @@
+"""OTLP's profiles from files: which they are, their messages as columns, and what they mean."""

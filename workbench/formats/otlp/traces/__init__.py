@@ -1,0 +1,1 @@
+"""A session as traces: processes, threads, calls, waits, connections and requests as spans."""
