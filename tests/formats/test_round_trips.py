@@ -133,11 +133,11 @@ def test_stacks_names_and_sums(name, data):
 
 
 def threads(samples):
-    """Return the sum of each thread, in the order of their first sample."""
+    """Return the sum of each thread: formats that sum samples up have no order of threads."""
     found = Counter()
     for _, amount, comm in samples:
         found[comm] += amount
-    return list(found.items())
+    return dict(found)
 
 
 MARKED = re.compile(r"_\[[kji]\]$| \(.*\)$", re.S)
