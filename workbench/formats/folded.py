@@ -1,8 +1,8 @@
 """Folded stacks: ``comm;root;...;leaf weight`` per line, for flamegraph.pl and its relatives.
 
 What the weights count is not in such a file; read ones are taken as samples and become the table
-``cpu``, where views look first. py-spy's ``raw`` format is this one, with places in its frames; processes
-and threads at the root become columns (:mod:`workbench.profiles.stack_roots`).
+``cpu``, where views look first. py-spy's ``raw`` format is this one, with places in its frames, and
+processes and threads at the root, which become columns (:mod:`workbench.profiles.stack_roots`).
 """
 
 from __future__ import annotations
