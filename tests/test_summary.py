@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+import reading
 import synthetic
 
 from workbench.recording import Recording
 from workbench.store.manifest import Manifest
-from workbench.summary import losses_frame, lost_share, overhead_frame
+from workbench.summary import imported_from, losses_frame, lost_share, overhead_frame, time_known
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -54,3 +55,11 @@ def test_losses_by_reason():
     assert frame["dropped"].to_list() == [2, (1 << 64) - 1]
     assert frame["a"].dtype == pl.UInt64
     assert overhead_frame(manifest)["ns_per_run"].to_list() == [None]
+
+
+def test_imported_profiles_name_their_file(tmp_path):
+    rec = reading.session(b"main;work 5\n", tmp_path / "a.wb")
+    assert imported_from(rec.manifest) == "a.in (folded)"
+    assert not time_known(rec.manifest)
+    assert "imported: a.in (folded)" in repr(rec)
+    assert "start: not known" in repr(rec)

@@ -193,6 +193,38 @@ def emptiness(rec: Recording, table: str | None = None) -> str:
     return "No event of the session is in that part: what was written holds none."
 
 
+def remark(rec: Recording, format: str, table: str | None = None) -> str:
+    """Return in words what is not plain of a file that was written, ``""`` for nothing.
+
+    Parameters
+    ----------
+    rec : Recording
+    format : str
+        Of :func:`workbench.formats.writable`.
+    table : str, optional
+        The table that was named.
+    """
+    if text := emptiness(rec, table):
+        return text
+    if table is not None:
+        return ""
+    if format == "otlp-proto":
+        from workbench.formats.otlp.file import held_signal
+
+        held = held_signal(rec)
+        others = ", ".join(f"--table {name}" for name in _SIGNALS if name != held)
+        return f"A file of this format holds one signal; this one: {held}. Others: {others}"
+    if format == "perfetto":
+        from workbench.formats.perfetto import too_heavy
+
+        if names := too_heavy(rec):
+            return (
+                f"Samples of {', '.join(names)} were left out, because Perfetto's have no weight: "
+                "rows stand for too many. speedscope, pprof and folded hold them."
+            )
+    return ""
+
+
 def usual(rec: Recording, format: str) -> str:
     """Return in words what is written where no table is named.
 
@@ -210,7 +242,10 @@ def usual(rec: Recording, format: str) -> str:
     if chosen.tables is stack_tables:
         return f"{profiled(rec)} (default)"
     if chosen.tables is not all_tables:
-        return "the first that there is" if format == "otlp-proto" else "all"
+        if format != "otlp-proto":
+            return "all"
+        imported = "imported" in rec.manifest.target
+        return "profiles (default)" if imported else "the first that there is"
     try:
         return f"{rec.events.name} (default)"
     except MissingTableError:

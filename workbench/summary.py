@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 _STYLE = "text-align:left;padding:0 1em 0 0"
 
 
+def imported_from(manifest: Manifest) -> str:
+    """Return the file that a session was made of, and its format; "" for a captured one."""
+    told = manifest.target.get("imported")
+    return f"{told.get('file')} ({told.get('format')})" if isinstance(told, dict) else ""
+
+
+def time_known(manifest: Manifest) -> bool:
+    """Return whether the start of a session is known: some profiles do not tell theirs."""
+    told = manifest.target.get("imported")
+    return not isinstance(told, dict) or bool(told.get("time_known"))
+
+
 def lost_share(manifest: Manifest) -> float:
     """Return the share of produced events that were dropped, 0 to 1."""
     produced = sum(row["produced"] for row in manifest.losses)
@@ -29,13 +41,15 @@ def facts(rec: Recording) -> dict[str, str]:
     command = manifest.target.get("command")
     target = " ".join(map(str, command)) if isinstance(command, list) else ""
     lost = lost_share(manifest)
+    start = f"{rec.start:%Y-%m-%d %H:%M:%S} UTC" if time_known(manifest) else "not known"
     found = {
         "session": str(rec.path),
         "kinds": ", ".join(rec.kinds),
         "state": rec.state + (f" ({manifest.reason})" if manifest.reason else ""),
-        "start": f"{rec.start:%Y-%m-%d %H:%M:%S} UTC, {_seconds(manifest)}",
+        "start": f"{start}, {_seconds(manifest)}",
         "host": " ".join(str(manifest.host.get(key, "")) for key in ("node", "kernel", "machine")),
         "target": target or str(manifest.target.get("pid", "")),
+        "imported": imported_from(manifest),
         "rows": ", ".join(f"{name} {count}" for name, count in rows.items()),
         "lost": f"{lost:.2%} of the events" if lost else "",
         "problems": " ".join(manifest.problems),

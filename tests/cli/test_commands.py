@@ -17,6 +17,7 @@ from workbench import kinds
 from workbench.cli import commands, main
 from workbench.formats import writable
 from workbench.probe.support import Check
+from workbench.session import load_profile
 
 
 @pytest.fixture
@@ -213,3 +214,13 @@ def test_convert_says_what_is_wrong_with_a_file(content, capsys, tmp_path):
         assert told.err.startswith(f"workbench: {place} cannot be imported.")
         assert "Traceback" not in told.err
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_info_of_an_imported_profile(capsys, tmp_path):
+    (tmp_path / "a.folded").write_text("main;work 5\n")
+    load_profile(tmp_path / "a.folded", tmp_path / "a.wb")
+    text = said(capsys, "info", tmp_path / "a.wb")
+    assert "captured   at a time that is not known\n" in text
+    assert "imported   a.folded (folded)\n" in text
+    assert "None" not in text
+    assert "target" not in text

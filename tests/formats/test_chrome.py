@@ -8,6 +8,7 @@ from collections import Counter
 
 import importers
 import pytest
+import reading
 import span_session
 import synthetic
 
@@ -110,3 +111,10 @@ def test_the_firefox_profiler_opens_it(rec, tmp_path):
         markers = ask("thread", "markers", "--thread", handle)
     part = rec.where(tid=1001)
     assert markers["totalMarkerCount"] >= part["syscalls"].num_rows + part["offcpu"].num_rows
+
+
+def test_profiles_without_spans_are_told_which_formats_hold_them(tmp_path):
+    made = reading.session(b"main;work 5\n", tmp_path / "a.wb")
+    with pytest.raises(ExportError, match=r"no spans[\s\S]*speedscope"):
+        export(made, "chrome", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+import polars as pl
 import pytest
 import reading
 import synthetic
@@ -115,12 +118,67 @@ def test_what_it_is_not():
             reading.recognised_as(other)
 
 
+PY_SPY = """\
+process 70:"python job.py";thread (71): pool; a;clone3 (libc.so.6);work (job.py:4);deflate (z.c:9) 6
+process 70:"python job.py";thread (72): idle;clone3 (libc.so.6);work (job.py:4);deflate (z.c:9) 3
+process 70:"python job.py";process 80:"job.py "x; y"";thread (80): MainThread;<module> (job.py:9) 5
+"""
+
+
+def test_processes_and_threads_of_py_spy(tmp_path):
+    made = reading.session(PY_SPY.encode(), tmp_path / "a.wb")
+    rows = made["cpu"].polars().select("pid", "tid", "comm", "stack_id", "samples").rows()
+    assert rows == [
+        (70, 71, "pool; a", 0, 6),
+        (70, 72, "idle", 0, 3),
+        (80, 80, "MainThread", 1, 5),
+    ]
+    frames = made["frames"].polars().select("function", "kind", "file", "line", "module").rows()
+    assert set(frames) == {
+        ("clone3", "native", None, None, "libc.so.6"),
+        ("work", "python", "job.py", 4, ""),
+        ("deflate", "native", "z.c", 9, ""),
+        ("<module>", "python", "job.py", 9, ""),
+    }
+    assert made["processes"].polars()["tid"].to_list() == [71, 72, 80]
+    assert made.flamegraph(by=()).tree.total == 14
+
+
+def test_threads_of_perf(tmp_path):
+    """As ``stackcollapse-perf.pl --tid --kernel`` writes them."""
+    text = b"my-app-12/15;main;read;vfs_read_[k] 4\nmy-app-12/16;main;f_[i] 2\n"
+    made = reading.session(text, tmp_path / "a.wb")
+    rows = made["cpu"].polars().select("pid", "tid", "comm", "samples").rows()
+    assert rows == [(12, 15, "my-app", 4), (12, 16, "my-app", 2)]
+    assert reading.folded(made, "cpu") == {"main;read;vfs_read": 4, "main;f": 2}
+
+
+JOB = """\
+import subprocess, sys, threading, time
+def inner():
+    return sum(range(3000))
+def outer():
+    end = time.time() + 1
+    while time.time() < end:
+        inner()
+if len(sys.argv) < 2:
+    child = subprocess.Popen([*sys.orig_argv, "child"])
+thread = threading.Thread(target=outer, name="pool; a")
+thread.start()
+outer()
+thread.join()
+"""
+ROOTS = re.compile(r'^(?:process (\d+):"[^"]*";)+thread \((\d+)\)(?:: (?:pool; a|[^;]*))?(?:;|$)')
+
+
+def _threads(made, column):
+    rows = made["cpu"].polars().group_by("pid", "tid").agg(pl.col(column).sum()).rows()
+    return {(pid, tid): amount for pid, tid, amount in rows}
+
+
 def test_py_spy(tmp_path):
     program = tmp_path / "job.py"
-    program.write_text(
-        "import time\ndef inner():\n    return sum(range(3000))\ndef outer():\n"
-        "    end = time.time() + 2\n    while time.time() < end:\n        inner()\nouter()\n"
-    )
+    program.write_text(JOB)
     spy = os.path.join(os.path.dirname(sys.executable), "py-spy")
     if not os.path.exists(spy):
         pytest.skip("py-spy is not installed")
@@ -128,7 +186,7 @@ def test_py_spy(tmp_path):
     for form in ("raw", "speedscope"):
         out = tmp_path / form
         done = subprocess.run(
-            [spy, "record", "-f", form, "-o", out, "-r", "100", "--",
+            [spy, "record", "-f", form, "-o", out, "-r", "100", "--threads", "--subprocesses", "--",
              sys.executable, "-I", "-S", program],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
@@ -136,20 +194,37 @@ def test_py_spy(tmp_path):
         said[form] = load_profile(out, tmp_path / f"{form}.wb")
     lines = [line.rpartition(" ") for line in (tmp_path / "raw").read_text().splitlines()]
     total = sum(int(weight) for _, _, weight in lines)
-    expected = Counter()
+    expected, threads = Counter(), Counter()
     for stack, _, weight in lines:
-        names = {frame.partition(" (")[0] for frame in stack.split(";")}
+        roots = ROOTS.match(stack)
+        assert roots, stack
+        names = {frame.partition(" (")[0] for frame in stack[roots.end() :].split(";")}
         expected.update(dict.fromkeys(names - {""}, int(weight)))
+        threads[int(roots[1]), int(roots[2])] += int(weight)
     found = reading.self_and_total(said["raw"], "cpu")
     assert {name: total for name, (_, total) in found.items()} == dict(expected)
     assert said["raw"].flamegraph(by=()).tree.total == total
-    assert {"outer", "inner"} <= reading.self_and_total(said["speedscope"], "cpu").keys()
-    assert said["speedscope"].hotspots().functions.filter(name="outer")["kind"].item() == "python"
+    assert _threads(said["raw"], "samples") == threads
+    assert len({pid for pid, _ in threads}) == 2
+
+    expected = Counter()
+    for one in json.loads((tmp_path / "speedscope").read_text())["profiles"]:
+        pid, tid = re.match(r"Process (\d+) Thread (\d+) ", one["name"]).groups()
+        expected[int(pid), int(tid)] += round(sum(one["weights"]) * 1e9)
+    assert _threads(said["speedscope"], "time") == expected
+    for made in said.values():
+        names = set(reading.self_and_total(made, "cpu"))
+        assert {"outer", "inner"} <= names
+        assert not [name for name in names if name.startswith(("process", "thread ("))]
+        assert "pool; a" in made["cpu"].polars()["comm"].unique().to_list()
+        assert made.hotspots().functions.filter(name="outer")["kind"].item() == "python"
 
 
 @pytest.mark.timeout(reading.PATIENCE_S)
 def test_damaged_files():
-    seeds = [b"main;work;inner 5\nmain 2\nx;y_[k] 7\n", b"<module> (b.py:7);f (b.py:3) 83\n 19\n"]
+    seeds = [b"main;work;inner 5\nmain 2\nx;y_[k] 7\n", b"<module> (b.py:7);f (b.py:3) 83\n 19\n",
+        PY_SPY.encode(), b"a-1/2;main 5\na-1/3;main;x_[k] 7\n",
+    ]  # fmt: skip
     good, bad = reading.fuzz(reading.reader("folded"), reading.mutated(seeds, reading.CASES))
     assert good
     assert bad

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import pytest
+import reading
 import span_session
 import synthetic
 
 from workbench.errors import ExportError
+from workbench.exporting import remark
 from workbench.formats import export
 from workbench.formats._packets import in_order
+from workbench.formats.perfetto import too_heavy
 from workbench.session import open_session
 
 trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
@@ -201,3 +204,20 @@ def test_spans_at_one_time_nest():
     )
     order = [what + str(i) for _, what, i in events]
     assert order == ["b1", "b2", "e2", "e1", "b0", "b3", "b4", "e4", "e3", "e0"]
+
+
+def test_tables_whose_rows_stand_for_too_many_are_left_out_and_told(tmp_path):
+    text = b"@light[\n    work+1\n    main+2\n]: 7\n@heavy[\n    idle+1\n    main+2\n]: 5000\n"
+    rec = reading.session(text, tmp_path / "a.wb", "bpftrace")
+    trace = read(rec, tmp_path / "out")
+    assert len(trace.samples) == 7
+    assert too_heavy(rec) == ["heavy"]
+    assert "Samples of heavy were left out" in remark(rec, "perfetto")
+    assert remark(rec, "perfetto", "light") == ""
+    for chosen, table in (
+        (rec, "heavy"),
+        (reading.session(b"a;b 5000\n", tmp_path / "b.wb"), None),
+    ):
+        with pytest.raises(ExportError, match=r"stands for 5,000 events[\s\S]*speedscope"):
+            export(chosen, "perfetto", tmp_path / "none", table=table)
+    assert not (tmp_path / "none").exists()

@@ -301,3 +301,53 @@ def test_profiles_and_units_have_bounds(monkeypatch):
     monkeypatch.setattr(speedscope, "MAX_PROFILES", 59)
     with pytest.raises(ImportFormatError, match="59 profiles"):
         speedscope.read(io.BytesIO(content))
+
+
+def test_profiles_of_py_spy(tmp_path):
+    frames = [
+        {"name": 'process 7:"python job.py"', "file": "", "line": 0, "col": None},
+        {"name": "thread (9): pool (1)", "file": "", "line": 0, "col": None},
+        {"name": "work", "file": "/a/job.py", "line": 4, "col": None},
+        {"name": "deflate", "file": "/lib/libz.so.1", "line": 0, "col": None},
+        {"name": "compress", "file": "zlib.c", "line": 12, "col": None},
+        {"name": "0x7f12", "file": "?", "line": 0, "col": None},
+    ]
+    names = ['Process 7 Thread 9 "pool (1)"', 'Process 7 Thread 7 ""']
+    made = [
+        {"type": "sampled", "name": name, "unit": "seconds", "startValue": 0, "endValue": 0.03,
+         "samples": [[0, 1, 2, 4, 3], [0, 2, 5]], "weights": [0.01, 0.02]}
+        for name in names
+    ]  # fmt: skip
+    schema = "https://www.speedscope.app/file-format-schema.json"
+    document = {"$schema": schema, "shared": {"frames": frames}, "profiles": made,
+                "name": "py-spy profile", "exporter": "py-spy@0.4.3"}  # fmt: skip
+    rec = reading.session(json.dumps(document).encode(), tmp_path / "a.wb")
+    rows = rec["cpu"].polars().select("pid", "tid", "comm", "time").rows()
+    assert rows == [
+        (7, 9, "pool (1)", 10_000_000),
+        (7, 9, "pool (1)", 20_000_000),
+        (7, 7, "thread 7", 10_000_000),
+        (7, 7, "thread 7", 20_000_000),
+    ]
+    assert reading.folded(rec, "cpu") == {
+        "work;compress;deflate": 20_000_000,
+        "work;0x7f12": 40_000_000,
+    }
+    found = rec["frames"].polars().select("function", "kind", "file", "line", "module").rows()
+    assert set(found) == {
+        ("work", "python", "/a/job.py", 4, ""),
+        ("deflate", "native", None, None, "/lib/libz.so.1"),
+        ("compress", "native", "zlib.c", 12, ""),
+        ("0x7f12", "native", None, None, ""),
+    }
+    # Without --subprocesses no process is told, and a handle is no thread id.
+    for one, name in zip(made, ('Thread 0x7F12 "a"', 'Thread 5 "b"'), strict=True):
+        one["name"] = name
+    rec = reading.session(json.dumps(document).encode(), tmp_path / "b.wb")
+    table = rec["cpu"].polars()
+    assert table["comm"].to_list() == ["a", "a", "b", "b"]
+    assert not {"pid", "tid"} & set(table.columns)
+    # Of another tool, a text in quotes is but a name, and a frame a frame.
+    document["exporter"] = "other"
+    rec = reading.session(json.dumps(document).encode(), tmp_path / "c.wb")
+    assert len(rec["frames"].polars()) == len(frames)

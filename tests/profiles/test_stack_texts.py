@@ -14,6 +14,7 @@ from workbench.profiles.stack_texts import (
     named_tables,
     numbered,
     numbers,
+    places,
     split,
     tables,
     text_lines,
@@ -90,10 +91,32 @@ def test_folded_entries():
     names, entries = folded_entries(pl.Series(["main;f_[k]", "", "<module> (a.py:3);main"]))
     assert entries.rows() == [(0, 0), (0, 1), (2, 1), (2, 2)]
     assert names.rows() == [
-        ("f", "kernel", None, None),
-        ("main", "unknown", None, None),
-        ("<module>", "python", "a.py", 3),
+        ("f", "kernel", None, None, ""),
+        ("main", "unknown", None, None, ""),
+        ("<module>", "python", "a.py", 3, ""),
     ]
+
+
+def test_modules_of_native_frames():
+    names, _ = folded_entries(pl.Series(["<module> (a.py:3);f (libz.so.1.2);main (python3.11)"]))
+    assert names.select("function", "kind", "file", "module").rows() == [
+        ("main", "native", None, "python3.11"),
+        ("f", "native", None, "libz.so.1.2"),
+        ("<module>", "python", "a.py", ""),
+    ]
+    mixed = pl.Series(["operator() (int);f (libz.so);g (x);main"])  # not py-spy's: no places
+    names, _ = folded_entries(mixed)
+    assert names.select("function", "kind", "module").rows() == [
+        ("main", "unknown", ""),
+        ("g (x)", "unknown", ""),
+        ("f", "native", "libz.so"),
+        ("operator() (int)", "unknown", ""),
+    ]
+
+
+def test_places():
+    texts = pl.Series(["b", "a", "b", ""])
+    assert places(texts, texts.unique(maintain_order=True)).tolist() == [0, 1, 0, 2]
 
 
 def test_names_that_mean_the_same_are_one_frame_and_unused_ones_none():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import reading
 from synthetic import make_session
 
 from workbench.recording import Recording
@@ -87,3 +88,16 @@ def test_problems_are_told(tmp_path: Path) -> None:
         rec._store.manifest = replace(rec.manifest, problems=("<b>one frame</b> has no name",))
         text = report(rec, tmp_path / "x.html").read_text()
     assert "&lt;b&gt;one frame&lt;/b&gt; has no name" in text
+
+
+def test_imported_profiles(tmp_path: Path) -> None:
+    made = reading.session(b"main;work 5\nmain 2\n", tmp_path / "a.wb")
+    text = report(made, tmp_path / "x.html").read_text()
+    assert "<h1>cpu: a.in (folded)</h1>" in text
+    assert "<dt>imported</dt><dd>a.in (folded)</dd>" in text
+    assert titles(text) == ["In short", "Flamegraph: cpu", "Hot spots: cpu"]
+    for nothing in ("target", "host", "when", "duration", "Kernel", "Losses", "Processes"):
+        assert f"<dt>{nothing}</dt>" not in text
+    assert "Imported with" in text
+    kernel = reading.session(b"main;work 5\nmain;vfs_read_[k] 5\n", tmp_path / "b.wb")
+    assert "50.0% of the samples were in the kernel" in report(kernel, tmp_path / "y").read_text()

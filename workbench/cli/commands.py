@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.cli.termination import cleaning_up
 from workbench.kinds import all_kinds
+from workbench.summary import imported_from, time_known
 
 if TYPE_CHECKING:
     from workbench.session import Session
@@ -178,14 +179,19 @@ def text(session: Session) -> str:
     """What a session holds, for people."""
     about = describe(session)
     start = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(about["start_ns"] / 1e9))
+    if not time_known(session.manifest):
+        start = "at a time that is not known"
     seconds = (about["stop_ns"] - about["start_ns"]) / 1e9 if about["stop_ns"] else None
-    host = about["host"]
+    host, origin = about["host"], imported_from(session.manifest)
+    known = seconds is not None and (seconds or not origin)
     lines = [
         f"{about['path']}  ({about['state']}: {about['reason'] or 'no reason known'})",
-        f"  captured   {start}" + (f", {seconds:.1f} s" if seconds is not None else ""),
-        f"  on         {host.get('node')}, Linux {host.get('kernel')}, {host.get('machine')}",
-        f"  target     {_target(about['target'])}",
+        f"  captured   {start}" + (f", {seconds:.1f} s" if known else ""),
     ]
+    if host:
+        machine = f"{host.get('node')}, Linux {host.get('kernel')}, {host.get('machine')}"
+        lines.append(f"  on         {machine}")
+    lines.append(f"  imported   {origin}" if origin else f"  target     {_target(about['target'])}")
     lines += [f"  {name:<10} {rows:>12,} rows" for name, rows in about["tables"].items()]
     for kind in {row["kind"]: 0 for row in about["losses"]}:
         rows = [row for row in about["losses"] if row["kind"] == kind]

@@ -13,7 +13,7 @@ from workbench.cli.help_text import HelpWithFormats
 from workbench.cli.streams import STANDARD, progress_line, write_output
 from workbench.cli.termination import cleaning_up
 from workbench.errors import ExportError, ParameterError
-from workbench.exporting import SEND, SETTINGS, Export, emptiness
+from workbench.exporting import SEND, SETTINGS, Export, remark
 from workbench.part import COLUMNS, Part
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(args: Namespace) -> int:
         else:
             with progress_line() as show:
                 made = chosen.run(rec, show)
-        if chosen.format != SEND and (text := emptiness(rec, chosen.table)):
+        if chosen.format != SEND and (text := remark(rec, chosen.format, chosen.table)):
             print(f"workbench: {text}", file=sys.stderr)
     if args.output == STANDARD:
         return 0

@@ -16,7 +16,7 @@ from workbench.export_panel.format_form import FormatForm
 from workbench.export_panel.look import head, show, style
 from workbench.export_panel.part_form import PartForm
 from workbench.export_panel.receiver_form import ReceiverForm
-from workbench.exporting import SEND, SETTINGS, Export, Progress, emptiness
+from workbench.exporting import SEND, SETTINGS, Export, Progress, remark
 from workbench.formats.otlp.signals import require
 from workbench.part import Part, part_of
 from workbench.recording import Recording
@@ -110,7 +110,9 @@ class ExportPanel(ipywidgets.VBox):
                 raise ExportError("No signal is chosen.", advice="Mark at least one.")
             return export.run(part.of(self._part.base), progress, cancel)
 
-        self._activity.begin(work, lambda: emptiness(part.of(self._part.base), export.table))
+        self._activity.begin(
+            work, lambda: remark(part.of(self._part.base), export.format, export.table)
+        )
 
     def test(self) -> None:
         """Ask the receiver whether it is there, as the button does."""

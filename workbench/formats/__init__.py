@@ -11,6 +11,7 @@ import errno
 import importlib
 import os
 import pkgutil
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -33,6 +34,17 @@ __all__ = [
 
 _OWN = "format"
 """The module that defines what a format is, and is none itself."""
+_PY_SPY = "Record with py-spy's formats raw or speedscope: py-spy record -f raw -o FILE"
+_NO_PROFILES = (
+    (re.compile(rb'"cat": ?"py-spy"'), "py-spy's chrometrace", _PY_SPY),
+    (re.compile(rb"\A\s*Process \d+: .*\nPython v\d", re.S), "a dump of py-spy", _PY_SPY),
+    (
+        re.compile(rb"<svg[\s>]"),
+        "a picture",
+        f"Import what a flame graph was drawn from. {_PY_SPY}",
+    ),
+)
+"""What is told apart from other files that cannot be read: a pattern, its name, what to do."""
 
 
 @cache
@@ -106,6 +118,9 @@ def recognised(file: IO[bytes], name: str = "", format: str | None = None) -> tu
     ]
     chance, _, best = max(likely, default=(0.0, False, ""))
     if chance <= 0:
+        for pattern, what, advice in _NO_PROFILES:
+            if pattern.search(begin):
+                raise ImportFormatError(f"The file is {what}, which is not read.", advice=advice)
         raise ImportFormatError(
             "The file is of no format that can be read." if begin else "The file holds nothing.",
             advice=f"If it is, name its format; these can be read: {', '.join(known)}",

@@ -11,6 +11,7 @@ from workbench.errors import ExportError
 from workbench.formats._packets import Piece, column, filled, message, number
 from workbench.frames.stacks import COUNT
 from workbench.frames.threads import named_threads
+from workbench.table import collected
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +27,7 @@ KERNEL, USER = 1, 2
 SEQUENCE = number(10, 1)
 TIME, ID, I64 = 9, 5, 10
 """Bytes of times (63 bits), of numbers that we give out (35 bits), of any integer."""
-_MAX_WEIGHT = 1000
+MAX_WEIGHT = 1000
 """Samples that a row becomes at most."""
 _ROWS = 1 << 14
 """Rows that are written at once."""
@@ -40,6 +41,23 @@ def packets_of(pieces: list[Piece]) -> list[Piece]:
 def is_sampled(rec: Recording, name: str) -> bool:
     """Return whether the rows of a table can be samples."""
     return {"ts", "stack_id", COUNT} <= set(rec[name].schema.names)
+
+
+def is_heavy(rec: Recording, name: str) -> bool:
+    """Return whether a row of a table stands for more samples than can be written."""
+    import polars as pl
+
+    most = collected(rec[name].lazy().select(pl.col(COUNT).max())).item()
+    return most is not None and int(most) > MAX_WEIGHT
+
+
+def heaviness(name: str, weight: int) -> ExportError:
+    """Return the error for a row that stands for too many samples."""
+    return ExportError(
+        f"A row of {name} stands for {weight:,} events; Perfetto's samples have no weight.",
+        why=f"It would have to be repeated; rows of at most {MAX_WEIGHT:,} events are.",
+        advice="Name another table, or use another format, such as speedscope, pprof or folded.",
+    )
 
 
 def sample_packets(rec: Recording, name: str, stacks: Stacks, offset: int) -> Iterator[bytes]:
@@ -96,12 +114,8 @@ def _columns(
     import polars as pl
 
     weights = rows[COUNT].to_numpy()
-    if int(weights.max()) > _MAX_WEIGHT:
-        raise ExportError(
-            f"A row of {name} stands for {int(weights.max()):,} events; Perfetto's samples "
-            "have no weight.",
-            advice="Name another table, or use another format, such as speedscope or pprof.",
-        )
+    if int(weights.max()) > MAX_WEIGHT:
+        raise heaviness(name, int(weights.max()))
     stack = stacks.numbers(rows["stack_id"])
     found = {one: rows[one].cast(pl.Int64).to_numpy() for one in who}
     found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - offset, "stack": stack}

@@ -15,7 +15,14 @@ import numpy as np
 from workbench.errors import ImportFormatError
 from workbench.formats.format import Format
 from workbench.profiles.profile import Profile, Samples, Value
-from workbench.profiles.stack_texts import named_tables, numbered, numbers, split, text_lines
+from workbench.profiles.stack_texts import (
+    named_tables,
+    numbered,
+    numbers,
+    places,
+    split,
+    text_lines,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +81,7 @@ def read(file: IO[bytes]) -> Profile:
     facts = _facts(notes)
     stacks = parts["stack"].fill_null("")
     unique = stacks.unique(maintain_order=True)
-    ids = _places(stacks, unique)
+    ids = places(stacks, unique)
     frames, table = named_tables(*_entries(unique), len(unique))
     mode = facts.get("mode", "")
     samples = Samples(ids, _values(parts["metrics"], mode), _who(parts), **_named(mode))
@@ -87,16 +94,6 @@ def _facts(notes: pl.Series) -> dict[str, str]:
     """Return what lines such as ``# mode: wall`` say."""
     pairs = (line[2:].partition(":") for line in notes.head(100))
     return {key[:40]: value.strip()[:200] for key, colon, value in pairs if colon}
-
-
-def _places(texts: pl.Series, unique: pl.Series) -> np.typing.NDArray[np.uint32]:
-    import polars as pl
-
-    rows = unique.rename("text").to_frame().with_row_index("at")
-    found = texts.rename("text").to_frame().join(
-        rows, on="text", how="left", maintain_order="left"
-    )  # fmt: skip
-    return found["at"].cast(pl.UInt32).to_numpy()
 
 
 def _entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:

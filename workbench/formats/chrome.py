@@ -30,6 +30,12 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
         raise ExportError(f"{table} holds no events.", advice="Name a table of events, or none.")
     tables = [rec[table].name] if table else [n for n in rec.tables if n not in SIDE_TABLES]
     kinds = span_kinds(rec, table)
+    if "imported" in rec.manifest.target and not kinds:
+        raise ExportError(
+            f"{rec.path.name} has stacks but no spans, and chrome holds spans.",
+            why="It was imported from a profile.",
+            advice="Stacks are held by speedscope, firefox, pprof, folded and perfetto.",
+        )
     other = {
         "start": rec.start.isoformat(),
         "start_ns": rec.manifest.start_ns,

@@ -1,7 +1,8 @@
 """Folded stacks: ``comm;root;...;leaf weight`` per line, for flamegraph.pl and its relatives.
 
 What the weights count is not in such a file; read ones are taken as samples and become the table
-``cpu``, where views look first. py-spy's ``raw`` format is this one, with places in its frames.
+``cpu``, where views look first. py-spy's ``raw`` format is this one, with places in its frames, and
+processes and threads at the root, which become columns (:mod:`workbench.profiles.stack_roots`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from workbench.formats.format import Format, stack_tables
 from workbench.frames.folded import folded
 from workbench.frames.stacks import profiled
 from workbench.profiles.profile import Profile, Samples, Value
+from workbench.profiles.stack_roots import without_roots
 from workbench.profiles.stack_texts import (
     folded_entries,
     in_parts,
     named_tables,
     numbers,
+    places,
     text_lines,
 )
 
@@ -86,10 +89,14 @@ def read(file: IO[bytes]) -> Profile:
     parts = parts.with_columns(pl.Series("weight", numbers(parts["weight"], "A weight")))
     _check_sum(parts["weight"].to_numpy())
     unique = parts.group_by("stack", maintain_order=True).agg(pl.col("weight").sum())
-    frames, stacks = named_tables(*folded_entries(unique["stack"]), len(unique))
     value = Value("samples", "count", unique["weight"].to_numpy())
+    texts, columns = without_roots(unique["stack"])
     ids = np.arange(len(unique), dtype=np.uint32)
-    return Profile(frames, stacks, (Samples(ids, (value,), table="cpu"),))
+    if columns:  # threads that were in the same place
+        distinct = texts.unique(maintain_order=True)
+        ids, texts = places(texts, distinct), distinct
+    frames, stacks = named_tables(*folded_entries(texts), len(texts))
+    return Profile(frames, stacks, (Samples(ids, (value,), columns, table="cpu"),))
 
 
 def _taken_apart(lines: pl.DataFrame) -> pl.DataFrame:

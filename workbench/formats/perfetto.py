@@ -28,6 +28,7 @@ from workbench.formats._perfetto_samples import (
     ID,
     NEEDS,
     SEQUENCE,
+    is_heavy,
     is_sampled,
     packets_of,
     sample_packets,
@@ -41,6 +42,8 @@ from workbench.frames.threads import threads
 from workbench.schema import SIDE_TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
@@ -62,6 +65,17 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
         raise ExportError(f"{table} holds no events.", advice="Name a table of events, or none.")
     names = [rec[table].name] if table else [n for n in rec.tables if n not in SIDE_TABLES]
     _Trace(rec, file).write(names)
+
+
+def too_heavy(rec: Recording, names: Sequence[str] | None = None) -> list[str]:
+    """Return the tables of samples whose rows stand for more events than Perfetto can be told.
+
+    They are left out where no table is named and something else is there to be written.
+    """
+    spanned = {kind.table for kind in span_kinds(rec)}
+    given = [n for n in rec.tables if n not in SIDE_TABLES] if names is None else names
+    sampled = [n for n in given if is_sampled(rec, n) and n not in {*spanned, *DEFAULTS}]
+    return [name for name in sampled if is_heavy(rec, name)]
 
 
 class _Trace:
@@ -90,6 +104,9 @@ class _Trace:
         sampled = [name for name in names if is_sampled(rec, name) and name not in spanned]
         if len(names) > 1:  # what is not counted (bytes, waits) has to be asked for
             sampled = [name for name in sampled if name not in DEFAULTS]
+            heavy = too_heavy(rec, sampled)
+            if set(heavy) < set(sampled) or kinds:  # if it is all that there is, it is told
+                sampled = [name for name in sampled if name not in heavy]
         defaults = text(11, b"") + text(12, text(1, self._timebase(sampled)))
         self._packet(text(59, defaults) + number(13, CLEARED))
         with_stacks = [n for n in names if "stack_id" in rec[n].schema.names]

@@ -19,6 +19,7 @@ from workbench.profiles.json_text import parsed
 from workbench.profiles.names import unit_of
 from workbench.profiles.profile import Profile, Samples, Value
 from workbench.profiles.speedscope import evented, sampled
+from workbench.profiles.stack_roots import PY_SPY_ROOT
 from workbench.profiles.stack_texts import named_tables
 from workbench.profiles.tables import check_kinds
 
@@ -49,10 +50,11 @@ def read(file: IO[bytes]) -> Profile:
     """
     document = parsed(whole(file, _LIMIT))
     frames, profiles = _parts(document)
+    spied = _text(document.get("exporter")).startswith("py-spy")
     found = [_profile(one, len(frames)) for one in profiles]
     if not sum(len(one.weight) for _, _, one in found):
         raise ImportFormatError("The file holds no samples.")
-    table, stacks, firsts = _tables(frames, [one for _, _, one in found])
+    table, stacks, firsts = _tables(frames, [one for _, _, one in found], spied)
     kind = _kind(document)
     units = dict.fromkeys(unit for _, unit, one in found if len(one.weight))
     check_kinds(len(units))
@@ -91,8 +93,12 @@ def _text(value: Any) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _tables(frames: list[Any], parts: list[Weighed]) -> tuple[Any, Any, list[int]]:
-    """Return the tables of frames and stacks, and the first stack of each profile."""
+def _tables(frames: list[Any], parts: list[Weighed], spied: bool) -> tuple[Any, Any, list[int]]:
+    """Return the tables of frames and stacks, and the first stack of each profile.
+
+    Frames of py-spy that are a process or a thread are left out: names of profiles say the same.
+    Its native frames have a module where others have a file.
+    """
     import polars as pl
 
     lines = [one.get("line") for one in frames]
@@ -105,12 +111,25 @@ def _tables(frames: list[Any], parts: list[Weighed]) -> tuple[Any, Any, list[int
         }
     )
     python = pl.col("file").str.contains(r"\.pyx?$|^<.*>$").fill_null(False)
+    native = pl.col("file").is_not_null() & pl.lit(spied)
     named = named.with_columns(
-        pl.when(python).then(pl.lit("python")).otherwise(pl.lit("unknown")).alias("kind")
-    )
+        kind=pl.when(python).then(pl.lit("python")).when(native).then(pl.lit("native"))
+        .otherwise(pl.lit("unknown"))
+    )  # fmt: skip
+    roots: list[int] = []
+    if spied:
+        module = ~python & native & pl.col("line").is_null()
+        named = named.with_columns(
+            file=pl.when(~module).then("file"),
+            module=pl.when(module).then(pl.col("file").replace("?", "")).fill_null(""),
+        )
+        root = pl.col("file").is_null() & pl.col("function").str.contains(PY_SPY_ROOT)
+        roots = named.with_row_index("at").filter(root & ~module)["at"].to_list()
     stacks = pl.concat([pl.Series([], dtype=pl.List(pl.Int64)), *(one.stacks for one in parts)])
     rows = stacks.alias("name").to_frame().with_row_index("stack")
     entries = rows.filter(pl.col("name").list.len() > 0).explode("name")
+    if roots:
+        entries = entries.filter(~pl.col("name").is_in(roots))
     firsts = np.concatenate([[0], np.cumsum([len(one.stacks) for one in parts])])
     return *named_tables(named, entries, len(stacks)), firsts[:-1].tolist()
 
@@ -144,19 +163,26 @@ def _threads(names: list[str], counts: list[int]) -> dict[str, Any]:
     """Return comm, pid and tid of samples, as far as the names of the profiles tell them."""
     import pyarrow as pa
 
-    ours = [_OURS.fullmatch(name) for name in names]
     columns: dict[str, Any] = {}
     texts = names
-    if all(ours):
-        known = [one for one in ours if one]
-        texts = [one[1] for one in known]
-        for column, group in (("pid", 2), ("tid", 3)):
-            numbers = np.array([int(one[group]) for one in known])
-            if int(numbers.max()) < 1 << 32:
+    for pattern in (_OURS, _PY_SPY):
+        known = [one for one in map(pattern.fullmatch, names) if one]
+        if len(known) < len(names):
+            continue
+        texts = [one["comm"] or f"thread {one['tid']}" for one in known]
+        for column in ("pid", "tid"):
+            numbers = np.array([_number(one[column]) for one in known])
+            if int(numbers.min()) >= 0 and int(numbers.max()) < 1 << 32:
                 columns[column] = pa.array(np.repeat(numbers, counts).astype(np.uint32))
+        break
     where = pa.array(np.repeat(np.arange(len(texts)), counts).astype(np.int32))
     columns["comm"] = pa.DictionaryArray.from_arrays(where, pa.array(texts, pa.string()))
     return columns
+
+
+def _number(text: str | None) -> int:
+    """Return an id, -1 where it is none that a process or thread can have."""
+    return int(text) if text is not None and text.isdecimal() else -1
 
 
 def _facts(document: dict[str, Any]) -> dict[str, str]:
@@ -168,8 +194,14 @@ _LIMIT = 1 << 28
 """Bytes of JSON: its objects take ten times as much."""
 MAX_PROFILES = 1 << 14
 """Profiles of a file: one for each thread."""
-_OURS = re.compile(r"(.*) \((\d{1,10})/(\d{1,10})\)", re.S)
+_OURS = re.compile(r"(?P<comm>.*) \((?P<pid>\d{1,10})/(?P<tid>\d{1,10})\)", re.S)
 """Names of our own profiles: of the thread, process and thread id."""
+_PY_SPY = re.compile(
+    r'(?:Process (?P<pid>\d{1,10}) )?Thread (?P<tid>\d{1,10}|0x[0-9A-Fa-f]{1,16}) "(?P<comm>.*)"',
+    re.S,
+)
+"""Names of py-spy's: the process with ``--subprocesses``; a handle where no thread id is known.
+Their samples leave out what a thread was idle without a gap, so that they have no times."""
 _TABLES = {"1": "cpu", "ns": "cpu"}
 
 FORMAT = Format(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import polars as pl
+    from numpy.typing import NDArray
 
 MAX_TEXT = 1 << 29
 """Bytes of a text that is read as one piece: columns of it take a few times as much."""
@@ -40,6 +41,10 @@ _SUFFIXES = {"_[k]": "kernel", "_[j]": "jit", "_[i]": "inlined"}
 """How stackcollapse-perf.pl and inferno mark frames (flamegraph.pl colours them)."""
 _PLACE = r"^(.*) \((?:([^()]+):(\d+)|([^()]+\.pyx?))\)$"
 """``function (file:line)``, as py-spy writes frames; a function may have no line yet."""
+_OBJECT = r"^(.*) \(([^()]+\.so(?:\.[0-9]+)*)\)$"
+"""``function (module)``, as py-spy writes native frames without source."""
+_PROGRAM = r"^(.*) \(([^():]+)\)$"
+"""The same of any module, a program, ``[vdso]`` or ``?``, where all frames of a file have one."""
 _PYTHON = r"(\.pyx?|^<.*>|^)$"
 """Files of Python code; ``<frozen ...>`` and ``<string>`` are some, too."""
 
@@ -275,6 +280,17 @@ def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
+def places(texts: pl.Series, unique: pl.Series) -> NDArray[np.uint32]:
+    """Return for each text its row among the distinct ones."""
+    import polars as pl
+
+    rows = unique.rename("text").to_frame().with_row_index("at")
+    found = texts.rename("text").to_frame().join(
+        rows, on="text", how="left", maintain_order="left"
+    )  # fmt: skip
+    return found["at"].cast(pl.UInt32).to_numpy()
+
+
 def folded_entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the names and entries of folded stacks, for :func:`named_tables`.
 
@@ -286,8 +302,8 @@ def folded_entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     Returns
     -------
     polars.DataFrame
-        function, kind, file, line: the marks of flamegraph.pl and the places that py-spy writes are
-        taken off the names.
+        function, kind, file, line, module: the marks of flamegraph.pl and the places that py-spy
+        writes are taken off the names.
     polars.DataFrame
         stack, name.
     """
@@ -296,25 +312,33 @@ def folded_entries(texts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _parsed(names: pl.DataFrame) -> pl.DataFrame:
-    """Add function, kind, file and line to texts of frames."""
+    """Add function, kind, file, line and module to texts of frames."""
     import polars as pl
 
-    place = pl.col("text").str.extract_groups(_PLACE)
-    mark = pl.col("text").str.extract(r"(_\[[kji]\])$")
-    parts = names.with_columns(place.alias("place"), mark.alias("mark")).with_columns(
+    text = pl.col("text")
+    placed = names.select(
+        text.str.ends_with(")").all() & text.str.contains(_PLACE).any()
+    ).item()  # fmt: skip
+    mark = text.str.extract(r"(_\[[kji]\])$")
+    parts = names.with_columns(
+        text.str.extract_groups(_PLACE).alias("place"),
+        text.str.extract_groups(_PROGRAM if placed else _OBJECT).alias("object"),
+        mark.alias("mark"),
+    ).with_columns(
         pl.col("place").struct[0].alias("named"),
         pl.coalesce(pl.col("place").struct[1], pl.col("place").struct[3]).alias("file"),
         pl.col("place").struct[2].cast(pl.UInt32, strict=False).alias("line"),
     )
-    plain = pl.when(pl.col("mark").is_null()).then("text").otherwise(
-        pl.col("text").str.head(-4)
-    )  # fmt: skip
-    python = pl.col("file").str.contains(_PYTHON)
+    native = pl.col("file").is_null() & pl.col("object").struct[1].is_not_null()
+    module = pl.when(native).then(pl.col("object").struct[1].replace("?", "")).fill_null("")
+    plain = pl.when(pl.col("mark").is_null()).then("text").otherwise(text.str.head(-4))
+    function = pl.coalesce("named", pl.when(native).then(pl.col("object").struct[0]), plain)
     kind = (
-        pl.when(python).then(pl.lit("python"))
-        .when(pl.col("file").is_not_null()).then(pl.lit("native"))
+        pl.when(pl.col("file").str.contains(_PYTHON)).then(pl.lit("python"))
+        .when(native | pl.col("file").is_not_null()).then(pl.lit("native"))
         .otherwise(pl.col("mark").replace_strict(_SUFFIXES, default="unknown"))
     )  # fmt: skip
     return parts.select(
-        "text", pl.coalesce("named", plain).alias("function"), kind.alias("kind"), "file", "line"
-    )
+        "text", function.alias("function"), kind.alias("kind"), "file", "line",
+        module.alias("module"),
+    )  # fmt: skip

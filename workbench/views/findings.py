@@ -22,8 +22,11 @@ Finding = tuple[str, str]
 """Question and answer."""
 
 
-def of_profile(tree: FlameTree) -> list[Finding]:
-    """Return what a CPU profile shows: how much, which threads, which functions, which part."""
+def of_profile(tree: FlameTree, *, imported: bool = False) -> list[Finding]:
+    """Return what a CPU profile shows: how much, which threads, which functions, which part.
+
+    An imported one without frames of the kernel is taken for one of the program only.
+    """
     if not tree.total:
         return [("CPU", "No samples: nothing was on a CPU.")]
     time = f" ≈ {units.duration(tree.total * tree.period_ns)} of CPU" if tree.period_ns else ""
@@ -33,15 +36,19 @@ def of_profile(tree: FlameTree) -> list[Finding]:
         for node in range(groups.start, min(groups.stop, len(tree)))
         if tree.depth[node] == 1
     ]
-    kernel = tree.self[tree.kind == KINDS.index("kernel")].sum()
-    return [
+    in_kernel = tree.kind == KINDS.index("kernel")
+    kernel = tree.self[in_kernel].sum()
+    found = [
         (
             "CPU",
             f"{units.amount(tree.total, tree.unit)}{time}; by thread name: {', '.join(threads)}.",
         ),
         ("Hottest functions", f"{_hottest(tree)} (share of self time)."),
-        ("Kernel", f"{units.share(float(kernel) / tree.total)} of the samples were in the kernel."),
     ]
+    if in_kernel.any() or not imported:
+        share = units.share(float(kernel) / tree.total)
+        found.append(("Kernel", f"{share} of the samples were in the kernel."))
+    return found
 
 
 def _hottest(tree: FlameTree) -> str:

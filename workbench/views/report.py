@@ -14,6 +14,7 @@ from workbench.frames.needs import has
 from workbench.frames.offcpu import EVENTS as OFFCPU
 from workbench.frames.processes import processes
 from workbench.frames.syscalls import AGGREGATED, EVENTS
+from workbench.summary import imported_from, time_known
 from workbench.views import findings, html, kind_findings, summaries, units
 from workbench.views.flamegraph import Flamegraph
 from workbench.views.hotspots import Hotspots
@@ -63,7 +64,7 @@ def render(rec: Recording, title: str) -> str:
     for kind in _kinds_with_stacks(rec):
         graph = Flamegraph.of(rec, kind, title="")
         if kind == "cpu":
-            found += findings.of_profile(graph.tree)
+            found += findings.of_profile(graph.tree, imported=bool(imported_from(rec.manifest)))
         sections.append((f"Flamegraph: {kind}", graph.fragment()))
         sections.append((f"Hot spots: {kind}", Hotspots(rec, kind, title="").fragment()))
     if has(rec, OFFCPU) and "state" in rec[OFFCPU].schema.names:  # not in imported profiles
@@ -76,15 +77,21 @@ def render(rec: Recording, title: str) -> str:
         sections.append(("System calls", overview.fragment()))
     sections += summaries.sections(rec)
     found += kind_findings.of_kinds(rec)
-    found += findings.of_processes(rec) + findings.of_recording(rec)
+    if not imported_from(rec.manifest):  # profiles tell of no starts, ends and losses
+        found += findings.of_processes(rec) + findings.of_recording(rec)
     if has(rec, "processes"):
         sections.append(("Processes", f'<div class="wb">{_processes(processes(rec))}</div>'))
-    losses = f'<div class="wb">{problem_list(rec)}{loss_table(rec)}</div>'
-    sections.append(("Losses", losses))
-    cost = f"<p>{html.escape(recorder_sentence(rec))}</p>"
-    sections.append(("Overhead", f'<div class="wb">{overhead_table(rec)}{cost}</div>'))
+    if imported_from(rec.manifest):  # nothing was counted of it
+        if problems := problem_list(rec):
+            sections.append(("Problems", f'<div class="wb">{problems}</div>'))
+    else:
+        losses = f'<div class="wb">{problem_list(rec)}{loss_table(rec)}</div>'
+        sections.append(("Losses", losses))
+        cost = f"<p>{html.escape(recorder_sentence(rec))}</p>"
+        sections.append(("Overhead", f'<div class="wb">{overhead_table(rec)}{cost}</div>'))
     return (
-        f'<main class="wb wb-report">{_head(rec, title)}{banner(lossy(rec))}{_findings(found)}'
+        f'<main class="wb wb-report">{_head(rec, title)}{banner(lossy(rec))}'
+        f"{_findings(found) if found else ''}"
         f"{''.join(_section(*section) for section in sections)}{_foot(rec)}</main>"
     )
 
@@ -103,6 +110,8 @@ def _target(rec: Recording, *, short: bool = False) -> str:
     if isinstance(command, list | tuple) and command:
         words = [str(word) for word in command]
         return _short(words) if short else shlex.join(words)
+    if imported := imported_from(rec.manifest):
+        return imported
     known = {key: value for key, value in target.items() if value not in (None, "", [], {})}
     return ", ".join(f"{key} {value}" for key, value in known.items())
 
@@ -116,11 +125,11 @@ def _short(words: list[str]) -> str:
 def _head(rec: Recording, title: str) -> str:
     facts = [
         ("captured", ", ".join(_kind_text(kind, rec) for kind in rec.kinds)),
-        ("target", _target(rec)),
+        ("imported" if imported_from(rec.manifest) else "target", _target(rec)),
         ("host", _host(rec.manifest.host)),
         ("kernel", str(rec.manifest.host.get("kernel", ""))),
-        ("when", f"{rec.start:%Y-%m-%d %H:%M:%S} UTC"),
-        ("duration", units.duration(rec.duration.total_seconds() * 1e9)),
+        ("when", f"{rec.start:%Y-%m-%d %H:%M:%S} UTC" if time_known(rec.manifest) else ""),
+        ("duration", _duration(rec)),
         ("rows", ", ".join(f"{name} {rec[name].num_rows:,}" for name in rec.tables)),
         ("state", " – ".join(filter(None, (rec.state, rec.manifest.reason)))),
         ("selection", rec.selection.describe()),
@@ -134,7 +143,14 @@ def _head(rec: Recording, title: str) -> str:
     return f'<header class="wb-head">{heading}<dl class="wb-facts">{rows}</dl></header>'
 
 
+def _duration(rec: Recording) -> str:
+    nothing = imported_from(rec.manifest) and not rec.duration
+    return "" if nothing else units.duration(rec.duration.total_seconds() * 1e9)
+
+
 def _host(host: Mapping[str, object]) -> str:
+    if not host:
+        return ""
     machine = f"{host.get('machine', '?')}, {host.get('cpus', '?')} CPUs"
     return f"{host.get('node', '?')} ({machine})"
 
@@ -196,4 +212,5 @@ def _ending(status: int | None, signal: int | None) -> str:
 
 def _foot(rec: Recording) -> str:
     version = html.escape(rec.manifest.workbench)
-    return f'<footer class="wb-muted">Recorded with ebpf-workbench {version}.</footer>'
+    done = "Imported" if imported_from(rec.manifest) else "Recorded"
+    return f'<footer class="wb-muted">{done} with ebpf-workbench {version}.</footer>'

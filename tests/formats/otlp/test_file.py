@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 
 import pytest
+import reading
+import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 from otlp_json_reference import from_otlp_json
@@ -13,8 +15,16 @@ from otlp_messages import MAKERS, identities, traces
 from resident import most_bytes
 
 from workbench.errors import ExportError
-from workbench.formats.otlp.file import read_delimited, write_delimited, write_json_lines
+from workbench.exporting import remark
+from workbench.formats import export
+from workbench.formats.otlp.file import (
+    held_signal,
+    read_delimited,
+    write_delimited,
+    write_json_lines,
+)
 from workbench.formats.otlp.signals import SIGNALS
+from workbench.session import load_profile, open_session
 
 KEYS = {"resourceSpans": "traces", "resourceMetrics": "metrics", "resourceLogs": "logs"}
 
@@ -101,3 +111,17 @@ write_json_lines([request], open("/dev/null", "wb"))
     assert write_json_lines([MAKERS["traces"](0, 4000)], text) == 4000
     assert 80 * len(text.getvalue()) > 80 << 20  # which would be seen
     assert many < few + (40 << 20)
+
+
+def test_where_no_signal_is_named_it_is_the_one_that_the_session_is_about(tmp_path):
+    captured = open_session(synthetic.make_session(tmp_path / "a.wb", rows=50))
+    imported = reading.session(b'process 7:"x";thread (8): a;f (a.py:3) 5\n', tmp_path / "b.wb")
+    for rec, signal in ((captured, "traces"), (imported, "profiles")):
+        assert held_signal(rec) == signal
+        export(rec, "otlp-proto", tmp_path / "out")
+        export(rec, "otlp-proto", tmp_path / "named", table=signal)
+        assert (tmp_path / "out").read_bytes() == (tmp_path / "named").read_bytes() != b""
+        assert f"this one: {signal}." in remark(rec, "otlp-proto")
+        assert remark(rec, "otlp-proto", signal) == ""
+    total = load_profile(tmp_path / "out", tmp_path / "c.wb").flamegraph(by=()).tree.total
+    assert total == 5

@@ -46,13 +46,13 @@ def _write_json(rec: Recording, file: IO[bytes], table: str | None) -> None:
 
 
 def _write_protobuf(rec: Recording, file: IO[bytes], table: str | None) -> None:
-    """Write one signal: the one that is named, else the first that the session has any of."""
+    """Write one signal: the one that is named, else the one that the session is about."""
     from workbench.formats.otlp.encode import requests
-    from workbench.formats.otlp.file import write_delimited
+    from workbench.formats.otlp.file import held_signal, write_delimited
 
-    for signal in SIGNALS if table is None else (table,):
-        if write_delimited(requests(rec, (signal,)), file):
-            return
+    signal = table or held_signal(rec)
+    if signal:
+        write_delimited(requests(rec, (signal,)), file)
 
 
 FORMATS = (

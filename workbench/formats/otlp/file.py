@@ -8,13 +8,31 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from workbench.errors import ExportError
 from workbench.formats.otlp.request import Request
-from workbench.formats.otlp.signals import known, require
+from workbench.formats.otlp.signals import SIGNALS, known, require
+
+if TYPE_CHECKING:
+    from workbench.recording import Recording
 
 _LENGTH = struct.Struct(">I")  # "an unsigned 32 bit integer", big-endian
+
+
+def held_signal(rec: Recording) -> str | None:
+    """Return the signal that a file of one holds where none is named, None if there is none.
+
+    It is the first that the session has anything of; of an imported one its profiles come first:
+    the traces tell no more of it than that there were threads.
+    """
+    from workbench.formats.otlp.encode import requests
+
+    imported = "imported" in rec.manifest.target
+    for signal in sorted(SIGNALS, key=lambda name: imported and name != "profiles"):
+        if any(request.items for request in requests(rec, (signal,))):
+            return signal
+    return None
 
 
 def write_json_lines(requests: Iterable[Request], file: IO[bytes]) -> int:
