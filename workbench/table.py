@@ -115,7 +115,34 @@ class Table:
             for batch in self._collected_batches(self._source().schema):
                 yield batch if columns is None else batch.select(columns)
         else:
-            yield from (part for _, part in self.since(0, columns) if part.num_rows)
+            parts = self._selected(0, columns, self._window())
+            yield from (part for _, part in parts if part.num_rows)
+
+    def slices(self, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the selected rows as polars DataFrames, in order and in bounded memory.
+
+        Where there is no expression given to ``where(expr=)``, nothing is read before it is asked
+        for; polars' own engine would read ahead of whoever is slower than it.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Columns to read, in this order.
+        rows : int
+            Rows of a slice, about; the last has fewer.
+
+        Raises
+        ------
+        QueryError, SessionCorruptError
+            As of :func:`collected`.
+        """
+        import polars as pl
+
+        if self._selection.expressions:
+            yield from batches(self.lazy().select(columns), rows)
+            return
+        whole = _gathered(self.batches(columns), _only(self.schema, columns), rows)
+        yield from (part for table in whole for part in pl.DataFrame(table).iter_slices(rows))
 
     def since(self, row: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Any]]:
         """Yield what was written behind a row: what has come since then.
@@ -134,11 +161,17 @@ class Table:
         batch : pyarrow.RecordBatch
             The selected rows of it.
         """
+        yield from self._selected(row, columns, None)
+
+    def _selected(
+        self, row: int, columns: Sequence[str] | None, window: Window | None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield as :meth:`since`; with a window, batches outside it are left out, uncounted."""
         condition = self._predicate()
         source = self._source()
         names = sorted(set(condition.meta.root_names())) if condition is not None else []
         read = None if columns is None else list(dict.fromkeys((*columns, *names)))
-        for batch in source.batches(read, start=row):
+        for batch in source.batches(read, window, row):
             row += batch.num_rows
             part = batch
             if condition is not None:
@@ -261,20 +294,36 @@ def _chunks(
     """Yield pyarrow tables of about `size` rows or more, at least one."""
     import pyarrow as pa
 
-    schema = source.schema
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
+    schema = source.schema if columns is None else _only(source.schema, columns)
+    nothing = True
+    for table in _gathered(source.batches(columns, window), schema, size):
+        yield table
+        nothing = False
+    if nothing:
+        yield pa.Table.from_batches([], schema)
+
+
+def _gathered(batches: Iterator[Any], schema: Any, size: int) -> Iterator[Any]:
+    """Yield batches as pyarrow tables of about `size` rows or more."""
+    import pyarrow as pa
+
     pending: list[Any] = []
     rows = 0
-    nothing = True
-    for batch in source.batches(columns, window):
+    for batch in batches:
         pending.append(batch)
         rows += batch.num_rows
         if rows >= size:
             yield pa.Table.from_batches(pending, schema)
-            pending, rows, nothing = [], 0, False
-    if pending or nothing:
+            pending, rows = [], 0
+    if pending:
         yield pa.Table.from_batches(pending, schema)
+
+
+def _only(schema: Any, columns: Sequence[str]) -> Any:
+    """Return the schema of some columns."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def _mask(batch: Any, condition: pl.Expr) -> Any:

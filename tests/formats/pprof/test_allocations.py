@@ -17,7 +17,7 @@ DATASET = Path(__file__).parents[3] / "datasets" / "shop-memory.wb"
 
 
 def sums(found):
-    rows = pl.concat(each.collect() for each in (found.rows, *found.more))
+    rows = pl.concat(each.collect() for each in (found.query, *found.more))
     return {one.name: rows[one.column].sum() for one in found.types}
 
 
@@ -40,7 +40,7 @@ def test_memory(at_once, monkeypatch):
     assert len(found.more) == len(frames_memory.ROWS) // at_once
     label = found.labels[-1]
     assert (label.key, label.unit) == ("bytes", "bytes")
-    rows = pl.concat(each.collect() for each in (found.rows, *found.more))
+    rows = pl.concat(each.collect() for each in (found.query, *found.more))
     assert sorted(rows[label.column].to_list()) == [1, 7, 10, 20, 50, 4096, 8192]
 
 

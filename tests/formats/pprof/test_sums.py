@@ -22,7 +22,7 @@ def rec(tmp_path_factory):
 def test_stacks_are_rows_of_frames(rec):
     known = valued(rec, "cpu")
     rows, frames, flat, offsets = sums.summed(rec, known, ordered=False)
-    assert rows["samples"].sum() == known.rows.collect()["samples"].sum()
+    assert rows["samples"].sum() == known.query.collect()["samples"].sum()
     assert rows.select("stack", "comm", "pid", "tid").is_duplicated().sum() == 0
     assert len(offsets) - 1 == rows["stack"].max() + 1 == rows["stack"].n_unique()
     assert 0 <= flat.min() <= flat.max() < len(frames)

@@ -26,7 +26,7 @@ def named(found):
 
 
 def sums(found):
-    rows = pl.concat(each.collect() for each in (found.rows, *found.more))
+    rows = pl.concat(each.collect() for each in (found.query, *found.more))
     return {one.name: rows[one.column].sum() for one in found.types}
 
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.formats.pprof.places import EXTRA
+from workbench.formats.pprof.sample_types import Rows
 from workbench.frames.labels import NO_STACK, UNKNOWN, named_frames, position
 from workbench.frames.stacks import kept, stacks_of, without_probe
 from workbench.schema import FRAMES
 from workbench.table import batches, collected
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
     from numpy.typing import NDArray
 
@@ -30,17 +33,17 @@ def summed(
     import polars as pl
 
     # Where groups are many, polars' streaming group_by keeps what did not fit its first table to
-    # the end, which goes by the rows (2.1): sums of slices are merged here.
+    # the end, which goes by the rows (2.1): sums of slices are merged here. Slices come from the
+    # table where they can: polars reads up to eight ahead.
     columns = ["stack_id", *(each.column for each in known.labels)]
     columns += [each.column for each in known.types]
     found: pl.DataFrame | None = None
     pending: list[pl.DataFrame] = []
-    for rows in (known.rows, *known.more):
-        for part in batches(rows.select(columns), _SLICE):
-            pending.append(collected(_sums(part.lazy(), known, ordered), streaming=True))
-            if sum(map(len, pending)) > max(_SLICE, 0 if found is None else len(found)):
-                found = _merged(found, pending, known, ordered)
-                pending = []
+    for part in _slices(known, columns):
+        pending.append(collected(_sums(part.lazy(), known, ordered), streaming=True))
+        if sum(map(len, pending)) > max(_SLICE, 0 if found is None else len(found)):
+            found = _merged(found, pending, known, ordered)
+            pending = []
     found = _merged(found, pending, known, ordered)
     stack, flat, offsets = _used(*stacks_of(rec, found["stack_id"]))
     names = named_frames(rec)
@@ -57,6 +60,15 @@ def summed(
     return found.with_columns(pl.Series("stack", stack)), frames, at, offsets
 
 
+def _slices(known: Valued, columns: list[str]) -> Iterator[pl.DataFrame]:
+    if isinstance(known.rows, Rows):
+        yield from known.rows.slices(columns, _SLICE)
+    else:
+        yield from batches(known.rows.select(columns), _SLICE)
+    for rows in known.more:
+        yield from batches(rows.select(columns), _SLICE)
+
+
 def _merged(
     found: pl.DataFrame | None, pending: list[pl.DataFrame], known: Valued, ordered: bool
 ) -> pl.DataFrame:
@@ -66,7 +78,7 @@ def _merged(
     parts = [*([] if found is None else [found]), *pending]
     if len(parts) == 1:
         return parts[0]
-    empty = [] if parts else [known.rows.head(0).collect()]  # no rows at all
+    empty = [] if parts else [known.query.head(0).collect()]  # no rows at all
     return collected(_sums(pl.concat([*parts, *empty]).lazy(), known, ordered), streaming=True)
 
 
@@ -106,7 +118,7 @@ def _texts(known: Valued) -> list[str]:
     """Return the columns of labels that are texts."""
     import polars as pl
 
-    schema = known.rows.collect_schema()
+    schema = known.query.collect_schema()
     texts = (pl.String, pl.Categorical, pl.Enum)
     return [each.column for each in known.labels if isinstance(schema[each.column], texts)]
 

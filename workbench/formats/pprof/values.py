@@ -12,6 +12,7 @@ from workbench.formats.pprof.sample_types import (
     COUNTED,
     NANOSECONDS,
     LabelType,
+    Rows,
     SampleType,
     Valued,
     labels_of,
@@ -73,15 +74,15 @@ def _cpu(rec: Recording) -> Valued:
     import polars as pl
 
     labels = labels_of(rec, "cpu")
-    rows = need(rec, "cpu", "stack_id", COUNT, *(label.column for label in labels))
+    need(rec, "cpu", "stack_id", COUNT, *(label.column for label in labels))
     hz = rec.manifest.kinds.get("cpu", {}).get("hz")
     count = pl.col(COUNT).cast(pl.Int64)
     types = [SampleType("samples", COUNTED, "samples")]
     if not isinstance(hz, int | float) or not hz > 0:
-        return Valued(rows.with_columns(samples=count), tuple(types), labels, "samples")
+        return Valued(Rows(rec["cpu"], {"samples": count}), tuple(types), labels, "samples")
     period = round(1e9 / hz)
     types.append(SampleType("cpu", NANOSECONDS, "time"))
-    rows = rows.with_columns(samples=count, time=count * period)
+    rows = Rows(rec["cpu"], {"samples": count, "time": count * period})
     return Valued(rows, tuple(types), labels, "cpu", ("cpu", NANOSECONDS, period))
 
 
@@ -92,7 +93,7 @@ def _others(rec: Recording, table: str) -> Valued:
     schema = rec[table].schema
     sums = [(field.name, _sum_unit(field)) for field in schema]
     summed = {name: unit for name, unit in sums if unit}
-    rows = need(rec, table, "stack_id", COUNT, *summed, *(label.column for label in labels))
+    need(rec, table, "stack_id", COUNT, *summed, *(label.column for label in labels))
     count = pl.col(COUNT).cast(pl.Int64)
     columns = {"value_0": count}
     times = {}
@@ -105,7 +106,7 @@ def _others(rec: Recording, table: str) -> Valued:
         columns["off"] = times["blocked"] + times["runnable"]
         types.append(SampleType("offcpu", NANOSECONDS, "off"))
     default = _NAMES.get((table, DEFAULTS.get(table, "")), types[0].name)
-    return Valued(rows.with_columns(**columns), tuple(types), labels, default)
+    return Valued(Rows(rec[table], columns), tuple(types), labels, default)
 
 
 _NAMES = {
@@ -147,9 +148,8 @@ def _imported(rec: Recording, table: str, facts: Any) -> Valued:
         for told in _told(facts.get("labels"), schema.names)
         if keys.get(told["name"]) != ""  # a copy
     )
-    rows = rec[table].lazy().with_columns(**columns)
     default = str(facts.get("default_type", ""))
-    return Valued(rows, tuple(types), labels, default, _period(facts))
+    return Valued(Rows(rec[table], columns), tuple(types), labels, default, _period(facts))
 
 
 def _period(facts: Any) -> tuple[str, str, int] | None:

@@ -14,6 +14,7 @@ from workbench.formats.pprof.sample_types import LabelType, Valued
 from workbench.formats.pprof.sums import summed
 from workbench.formats.pprof.values import chosen_table, valued
 from workbench.frames.needs import has, need
+from workbench.table import collected
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,10 +40,9 @@ def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
     name = chosen_table(rec, table)
     known = valued(rec, name)
     told = imported(rec, name)
-    if told is None:
-        known = _with_command(rec, known)
     rows, frames, flat, offsets = summed(rec, known, ordered=told is not None)
     if told is None:
+        known, rows = _with_command(rec, known, rows)
         kinds = _kind_of_leaf(frames, flat, offsets)
         rows = rows.with_columns(kinds[rows["stack"].to_numpy()].alias("kind"))
         known = _labelled(known, _KIND)
@@ -51,21 +51,21 @@ def write_plain(rec: Recording, file: IO[bytes], table: str | None) -> None:
     encode(file, said, known, rows, where)
 
 
-def _with_command(rec: Recording, known: Valued) -> Valued:
+def _with_command(rec: Recording, known: Valued, rows: pl.DataFrame) -> tuple[Valued, pl.DataFrame]:
     """Add the name of each process: that of its main thread, as it was last."""
     import polars as pl
 
-    if not has(rec, "processes") or "pid" not in known.rows.collect_schema():
-        return known
+    if not has(rec, "processes") or "pid" not in rows.columns:
+        return known, rows
     names = (
         need(rec, "processes", "ts", "pid", "tid", "comm")
         .filter(pl.col("pid") == pl.col("tid"))
         .sort("ts", maintain_order=True)
         .group_by("pid")
-        .agg(pl.col("comm").last().alias("command"))
+        .agg(pl.col("comm").last().cast(pl.String).alias("command"))
     )
-    first, *more = (rows.join(names, on="pid", how="left") for rows in (known.rows, *known.more))
-    return _labelled(replace(known, rows=first, more=tuple(more)), _COMMAND)
+    named = collected(rows.lazy().join(names, on="pid", how="left", maintain_order="left"))
+    return _labelled(known, _COMMAND), named
 
 
 def _labelled(known: Valued, label: LabelType) -> Valued:
