@@ -161,12 +161,13 @@ def outer():
     end = time.time() + 1
     while time.time() < end:
         inner()
-if len(sys.argv) < 2:
-    child = subprocess.Popen([*sys.orig_argv, "child"])
+child = subprocess.Popen([*sys.orig_argv, "child"]) if len(sys.argv) < 2 else None
 thread = threading.Thread(target=outer, name="pool; a")
 thread.start()
 outer()
 thread.join()
+if child:
+    child.wait()
 """
 ROOTS = re.compile(r'^(?:process (\d+):"[^"]*";)+thread \((\d+)\)(?:: (?:pool; a|[^;]*))?(?:;|$)')
 
@@ -198,8 +199,10 @@ def test_py_spy(tmp_path):
     for stack, _, weight in lines:
         roots = ROOTS.match(stack)
         assert roots, stack
-        names = {frame.partition(" (")[0] for frame in stack[roots.end() :].split(";")}
-        expected.update(dict.fromkeys(names - {""}, int(weight)))
+        # A function is one of a file: each has its <module>.
+        functions = {re.sub(r":\d+\)$", "", frame) for frame in stack[roots.end() :].split(";")}
+        for function in functions - {""}:
+            expected[function.partition(" (")[0]] += int(weight)
         threads[int(roots[1]), int(roots[2])] += int(weight)
     found = reading.self_and_total(said["raw"], "cpu")
     assert {name: total for name, (_, total) in found.items()} == dict(expected)

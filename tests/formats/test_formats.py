@@ -175,11 +175,14 @@ def test_an_open_descriptor_is_written_to_and_stays_open(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
+        (b"# To display the perf.data header info, please use\n#\n#\n 1 f;g\n", "perf"),
         (b'[{"args":{"line":0},"cat":"py-spy","name":"f","ph":"B","ts":2}', "chrometrace"),
         (b'Process 7: python a.py\nPython v3.11.7 (/bin/python)\n\nThread 7 (idle): "M"\n', "dump"),
         (b'<?xml version="1.0"?><!DOCTYPE svg><svg version="1.1" width="1200">', "picture"),
     ],
 )
 def test_what_is_no_profile_says_what_to_record(content, what):
-    with pytest.raises(ImportFormatError, match=rf"{what}[\s\S]*py-spy record -f raw"):
+    with pytest.raises(
+        ImportFormatError, match=rf"{what}[\s\S]*(py-spy record -f raw|perf script)"
+    ):
         recognised(io.BytesIO(content))

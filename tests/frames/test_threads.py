@@ -61,3 +61,31 @@ def _speedscope(document):
 
 def _firefox(document):
     return {one["name"]: one["samples"]["length"] for one in document["threads"]}
+
+
+def test_processes_whose_threads_are_known_by_name_alone(tmp_path):
+    file = tmp_path / "x.folded"
+    file.write_text('process 7:"job";f (a.py:3) 5\nprocess 8:"b";f (a.py:3) 6\n')
+    made = load_profile(file, tmp_path / "a.wb")
+    assert threads(made, ["cpu"]).rows() == [(7, 2, "job", "job"), (8, 1, "b", "b")]
+    made.export("speedscope", tmp_path / "out")
+    assert _speedscope(json.loads((tmp_path / "out").read_bytes())) == {"job": 1, "b": 1}
+
+
+def test_rows_that_tell_no_thread_are_those_of_thread_0(tmp_path):
+    """As of py-spy, where it knows but the handle of a thread."""
+    file = tmp_path / "x.folded"
+    file.write_text('process 7:"x";thread (9): a;f (a.py:3) 5\n'
+                    'process 7:"x";thread (0x7f12): b;f (a.py:3) 6\nf (a.py:3) 7\n')  # fmt: skip
+    made = load_profile(file, tmp_path / "a.wb")
+    assert made["cpu"].polars()["tid"].to_list() == [9, None, None]
+    assert [row[:3] for row in threads(made, ["cpu"]).rows()] == [
+        (0, 0, "thread 0"),
+        (7, 0, "b"),
+        (7, 9, "a"),
+    ]
+    for format in ("speedscope", "perfetto", "firefox", "pprof", "otlp-proto", "folded"):
+        made.export(format, tmp_path / format)
+    for format in ("speedscope", "pprof", "otlp-proto", "folded"):
+        again = load_profile(tmp_path / format, tmp_path / f"{format}.wb")
+        assert again.flamegraph(by=()).tree.total == 18

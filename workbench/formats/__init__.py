@@ -39,6 +39,11 @@ _NO_PROFILES = (
     (re.compile(rb'"cat": ?"py-spy"'), "py-spy's chrometrace", _PY_SPY),
     (re.compile(rb"\A\s*Process \d+: .*\nPython v\d", re.S), "a dump of py-spy", _PY_SPY),
     (
+        re.compile(rb"\A# To display the perf\.data header info"),
+        "a report of perf",
+        "Import perf.data itself, or what perf script prints: perf script > FILE",
+    ),
+    (
         re.compile(rb"<svg[\s>]"),
         "a picture",
         f"Import what a flame graph was drawn from. {_PY_SPY}",

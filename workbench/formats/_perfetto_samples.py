@@ -117,7 +117,7 @@ def _columns(
     if int(weights.max()) > MAX_WEIGHT:
         raise heaviness(name, int(weights.max()))
     stack = stacks.numbers(rows["stack_id"])
-    found = {one: rows[one].cast(pl.Int64).to_numpy() for one in who}
+    found = {one: rows[one].cast(pl.Int64).fill_null(0).to_numpy() for one in who}
     found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - offset, "stack": stack}
     found["mode"] = np.where(stacks.in_kernel[stack], KERNEL, USER)
     return {key: np.repeat(values, weights) for key, values in found.items()}

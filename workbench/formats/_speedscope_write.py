@@ -66,10 +66,12 @@ def write(rec: Recording, file: IO[bytes], table: str | None) -> None:
         put_all(file, _frames(named), b"")
         file.write(b'\n]},"profiles":[')
         names = {(row[0], row[1]): row[2] for row in threads(rec, [kind]).iter_rows()}
+        nameless = not {"pid", "tid"} & set(rec[kind].schema.names)  # numbers are ours then
         for number, who in enumerate(profiles.threads()):
+            title = names.get(who, "")
             one = {
                 "type": "sampled",
-                "name": f"{names.get(who, '')} ({who[0]}/{who[1]})",
+                "name": title if nameless else f"{title} ({who[0]}/{who[1]})",
                 "unit": _UNITS.get(found.unit, "none"),
                 "startValue": 0,
                 "endValue": sums[who],

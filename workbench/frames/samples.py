@@ -125,9 +125,10 @@ def _scanned(
     part = rec if window is None or paired else rec.window(*window)
     rows, amount = amounts_of(part, kind, weight, "ts", "stack_id", *who)
     known = [*who, *(["tid"] if named is not None else [])]
+    numbers = [pl.col(name).cast(pl.Int64).fill_null(0) if name in known
+               else pl.lit(0, pl.Int64).alias(name) for name in ("pid", "tid")]  # fmt: skip
     columns = [
-        *(pl.col(name).cast(pl.Int64).fill_null(0) if name in known
-          else pl.lit(0, pl.Int64).alias(name) for name in ("pid", "tid")),
+        *numbers,
         pl.col("ts").cast(pl.Int64),
         "stack_id",
         amount.alias("amount"),

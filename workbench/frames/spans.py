@@ -171,7 +171,7 @@ def spans(rec: Recording, kind: SpanKind) -> Iterator[pl.DataFrame]:
         yield frame.filter(keep).select(
             begin.cast(pl.Int64).alias("ts"),
             (duration - (begin - ts)).clip(lower_bound=0).cast(pl.Int64).alias("duration"),
-            pl.col("pid", "tid").cast(pl.Int64),
+            pl.col("pid", "tid").cast(pl.Int64).fill_null(0),
             name.fill_null("").alias("name"),
             *more,
         )

@@ -22,7 +22,7 @@ def threads(rec: Recording, tables: Sequence[str]) -> pl.DataFrame:
     rec : Recording
     tables : sequence of str
         Those without ``tid`` tell of those in :func:`named_threads`, or of none; without ``pid``
-        their process is 0.
+        their process is 0, as where a row tells of none.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def _threads(rec: Recording, table: str) -> pl.DataFrame | None:
             .group_by(who)
             .agg(last)
             .select(
-                pid.cast(pl.Int64).alias("pid"),
-                pl.col("tid").cast(pl.Int64),
+                pid.cast(pl.Int64).fill_null(0).alias("pid"),
+                pl.col("tid").cast(pl.Int64).fill_null(0),
                 comm.replace("", None).alias("name"),
                 "last",
             )
@@ -135,7 +135,17 @@ def _of_names(rec: Recording, table: str) -> pl.DataFrame | None:
         return None
     name = pl.when(pl.col("comm") == "").then(pl.lit(table)).otherwise("comm").alias("name")
     zero = pl.lit(0, pl.Int64)
-    return found.select(zero.alias("pid"), "tid", name, zero.alias("last"))
+    if "pid" in rec[table].schema.names:
+        pairs = pl.DataFrame(schema={"pid": pl.Int64, "comm": pl.String})
+        for batch in rec[table].batches(["pid", "comm"]):
+            part = pl.DataFrame(batch).select(
+                pl.col("pid").cast(pl.Int64).fill_null(0), pl.col("comm").cast(pl.String)
+            )
+            pairs = pl.concat([pairs, part.with_columns(pl.col("comm").fill_null(""))]).unique()
+        found = pairs.join(found, on="comm").sort("pid", "tid")
+    else:
+        found = found.with_columns(zero.alias("pid"))
+    return found.select("pid", "tid", name, zero.alias("last"))
 
 
 def _known(rec: Recording) -> pl.DataFrame:
