@@ -99,8 +99,7 @@ def _columns(
     most = int(rows[COUNT].to_numpy().max())
     if most > _MAX_WEIGHT:
         raise ExportError(
-            f"A row of {name} stands for {most:,} events; Perfetto's samples "
-            "have no weight.",
+            f"A row of {name} stands for {most:,} events; Perfetto's samples have no weight.",
             advice="Name another table, or use another format, such as speedscope or pprof.",
         )
     stack = stacks.numbers(rows["stack_id"])
