@@ -192,6 +192,18 @@ def test_rows_come_in_slices_and_in_order(rec):
         list(batches(rec.where(expr=pl.col("comm") > 5)["cpu"].lazy(), 700))
 
 
+def test_slices_are_the_selected_rows_in_order(rec):
+    wanted = ["weight", "comm", "ts"]
+    selections = (rec, rec.where(pid=1000), rec.window(0.1, 0.2), rec.where(expr=pl.col("cpu") > 0))
+    for part in (*selections, rec.where(pid=77)):
+        slices = list(part["cpu"].slices(wanted, 700))
+        assert all(len(each) <= 700 for each in slices)
+        expected = part["cpu"].polars().select(wanted)
+        found = pl.concat(slices) if slices else expected.clear()
+        assert found.columns == wanted
+        assert found.equals(expected)
+
+
 def test_errors_while_reading_reach_the_caller(tmp_path, monkeypatch):
     path = synthetic.make_session(tmp_path / "a.wb", rows=10)
     rec = Recording.open(path)

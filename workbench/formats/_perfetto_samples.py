@@ -30,7 +30,7 @@ TIME, ID, I64 = 9, 5, 10
 MAX_WEIGHT = 1000
 """Samples that a row becomes at most."""
 _ROWS = 1 << 14
-"""Rows that are written at once."""
+"""Rows, and about as many samples, that are written at once."""
 
 
 def packets_of(pieces: list[Piece]) -> list[Piece]:
@@ -101,23 +101,38 @@ def sample_packets(rec: Recording, name: str, stacks: Stacks, offset: int) -> It
                 texts = part.with_columns(pl.col("comm").cast(pl.String).fill_null(""))
                 rows = texts.join(named, on="comm", how="left", maintain_order="left")
             columns = _columns(name, rows, who, stacks, offset)
-            size = len(columns["ts"])
-            columns["count"] = before + np.arange(1, size + 1)
-            before += size
-            yield filled(template, columns, size).tobytes()
+            for samples in _repeated(columns, rows[COUNT].to_numpy()):
+                size = len(samples["ts"])
+                samples["count"] = before + np.arange(1, size + 1)
+                before += size
+                yield filled(template, samples, size).tobytes()
 
 
 def _columns(
     name: str, rows: pl.DataFrame, who: list[str], stacks: Stacks, offset: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the numbers of samples, each as often as its weight says."""
+    """Return the numbers of each row's samples."""
     import polars as pl
 
-    weights = rows[COUNT].to_numpy()
-    if int(weights.max()) > MAX_WEIGHT:
-        raise heaviness(name, int(weights.max()))
+    most = int(rows[COUNT].to_numpy().max())
+    if most > MAX_WEIGHT:
+        raise heaviness(name, most)
     stack = stacks.numbers(rows["stack_id"])
     found = {one: rows[one].cast(pl.Int64).fill_null(0).to_numpy() for one in who}
     found |= {"ts": rows["ts"].cast(pl.Int64).to_numpy() - offset, "stack": stack}
     found["mode"] = np.where(stacks.in_kernel[stack], KERNEL, USER)
-    return {key: np.repeat(values, weights) for key, values in found.items()}
+    return found
+
+
+def _repeated(
+    columns: dict[str, NDArray[np.int64]], weights: NDArray[np.unsignedinteger]
+) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """Yield columns with each row as often as its weight says, about :data:`_ROWS` at once."""
+    ends = np.cumsum(weights, dtype=np.int64)
+    start = 0
+    while start < len(ends):
+        reached = int(ends[start]) - int(weights[start]) + _ROWS
+        stop = max(start + 1, int(np.searchsorted(ends, reached, side="right")))
+        each = slice(start, stop)
+        yield {key: np.repeat(values[each], weights[each]) for key, values in columns.items()}
+        start = stop
