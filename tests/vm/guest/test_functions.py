@@ -7,7 +7,7 @@ import workbench as wb
 from workbench.errors import AttachError
 from workbench.kinds import own_probe
 from workbench.recorder import targets
-from workbench.recorder.probe_source import source_for
+from workbench.recorder.probe_sources import source_for
 from workbench.recorder.source import RING, KindSetup, Setup
 from workbench.recorder.spec import Target
 
