@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -195,14 +196,22 @@ def test_resets_have_two_sides(tmp_path, capfd):
     assert found.filter(role="client")["resets_received"].to_list() == [1] * 3
 
 
+def slices_of_pid_1() -> int:
+    """Return how often it had a CPU (Documentation/scheduler/sched-stats.rst)."""
+    return int(Path("/proc/1/schedstat").read_text().split()[2])
+
+
 def test_lost_segments_are_sent_again(tmp_path, capfd):
     """A classifier on the link drops exactly six segments."""
+    before = slices_of_pid_1()
     with lossy_link(tmp_path) as command:
         session = capture(tmp_path, command, sample_ms=0)
     mine, seen = json.loads(capfd.readouterr().out)
     again = rows(session, event="retransmit")
     total = int(re.search(r"\bretrans:\d+/(\d+)", seen)[1])
-    assert again.height == total >= 6
+    # Timers send again in whatever process they interrupt, and in pid 1 no program runs here.
+    assert total - (slices_of_pid_1() - before) <= again.height <= total
+    assert total >= 6
     assert set(again["size"]) == {100}
     assert set(again["reason"]) <= {"timeout", "probe", "fast"}
     assert set(again["local_port"]) == {mine}
