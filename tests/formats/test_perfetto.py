@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-import numpy as np
 import pytest
 import reading
 import span_session
@@ -12,7 +11,7 @@ import synthetic
 
 from workbench.errors import ExportError
 from workbench.exporting import remark
-from workbench.formats import _perfetto_samples, export
+from workbench.formats import export
 from workbench.formats._packets import in_order
 from workbench.formats.perfetto import too_heavy
 from workbench.session import open_session
@@ -193,20 +192,6 @@ def test_is_deterministic(rec, tmp_path):
     for name in ("a", "b"):
         export(rec, "perfetto", tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_heavy_rows_are_written_in_parts():
-    columns = {"ts": np.arange(6), "stack": np.arange(6) * 10}
-    weights = np.array([3, 0, 1000, 1, 2, 0], np.uint32)
-    for rows in (1, 3, 1 << 14):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_perfetto_samples, "_ROWS", rows)
-            parts = list(_perfetto_samples._repeated(columns, weights))
-        assert max(len(part["ts"]) for part in parts) <= max(rows, 1000) + 3
-        for name, values in columns.items():
-            found = np.concatenate([part[name] for part in parts])
-            assert found.tolist() == np.repeat(values, weights).tolist()
-    assert len(parts) == 1
 
 
 def test_spans_at_one_time_nest():
